@@ -1,0 +1,123 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// What this machine can do at most, measured, and what it is called: the denominators of every stated fraction.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tessera/exec/exec.hpp"
+#include "tessera/simd/pack.hpp"
+
+namespace machine {
+
+using steady = std::chrono::steady_clock;
+
+inline double seconds_since(steady::time_point start) { return std::chrono::duration<double>(steady::now() - start).count(); }
+
+namespace detail {
+
+/// Hides a value's origin and its use from the optimiser.
+template <class T>
+inline void opaque(T& value) {
+  asm volatile("" : "+m"(value) : : "memory");
+}
+
+/// 12 chains of dependent multiply-adds: two units of four cycles need 8, and 12 leave room in 16 registers.
+template <class P, std::size_t... Chain>
+TESSERA_NOINLINE void multiply_add(std::int64_t rounds, std::index_sequence<Chain...>) {
+  using T = typename P::value_type;
+  T factor = T(0.5);
+  T term = T(1);
+  opaque(factor);
+  opaque(term);
+  const P a(factor);
+  const P b(term);
+  P sum[] = {P(static_cast<T>(Chain))...};
+  for (std::int64_t i = 0; i < rounds; ++i) ((sum[Chain] = tessera::lane<P>::fma(sum[Chain], a, b)), ...);
+  opaque(sum);
+}
+
+}  // namespace detail
+
+/// The most multiply-adds that exec's threads together do a second, times two: flop/s of T = float or double.
+///
+/// Registers only, no load or store. The best of 30 rounds of 2 to 10 ms, handed out in pieces: a thread that the system holds up
+/// does not hold up the round, and a limit is not lowered by a disturbed round.
+template <class T = float, tessera::executor Exec>
+double fma_peak(const Exec& exec) {
+  using P = tessera::simd::pack<T, typename Exec::arch>;
+  constexpr std::size_t chains = 12;
+  constexpr std::int64_t multiply_adds = 200'000;
+  const std::int64_t pieces = 8 * exec.workers();
+  const double flops = 2.0 * static_cast<double>(chains * P::lanes) * static_cast<double>(multiply_adds * pieces);
+  double best = 0;
+  for (int repeat = 0; repeat < 30; ++repeat) {
+    const auto start = steady::now();
+    exec.for_each(pieces, [](int, std::int64_t) {
+      detail::multiply_add<P>(multiply_adds, std::make_index_sequence<chains>{});
+    });
+    best = std::max(best, flops / seconds_since(start));
+  }
+  return best;
+}
+
+/// Bytes that exec's threads read and write a second with memcpy, read + written. `bytes` is the size of the source: take it
+/// larger than the last-level cache to measure the memory.
+template <tessera::executor Exec>
+double copy_bandwidth(const Exec& exec, std::int64_t bytes = std::int64_t{256} << 20) {
+  const std::int64_t parts = exec.workers();
+  const std::int64_t part = bytes / parts;
+  std::vector<char> from(static_cast<std::size_t>(parts * part), 1);
+  std::vector<char> to(static_cast<std::size_t>(parts * part), 2);
+  double best = 0;
+  for (int repeat = 0; repeat < 7; ++repeat) {
+    const auto start = steady::now();
+    exec.for_each(parts, [&](int, std::int64_t p) {
+      std::memcpy(to.data() + p * part, from.data() + p * part, static_cast<std::size_t>(part));
+    });
+    best = std::max(best, 2.0 * static_cast<double>(parts * part) / seconds_since(start));
+    detail::opaque(*to.data());
+  }
+  return best;
+}
+
+/// The processor's name as the system tells it, or the architecture's.
+inline std::string cpu_name() {
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    const std::size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+#if defined(__aarch64__)
+  return "AArch64";
+#elif defined(__x86_64__)
+  return "x86-64";
+#else
+  return "unknown processor";
+#endif
+}
+
+/// The instruction set that `seq` and `par` use, such as "avx512bw, 16 lanes of float".
+inline std::string instruction_set() {
+  return std::string(tessera::default_arch::name()) + ", " + std::to_string(tessera::simd::pack<float>::lanes) + " lanes of float";
+}
+
+/// Name and version of the compiler.
+inline std::string compiler() {
+#if defined(__clang__)
+  return "clang " __clang_version__;
+#elif defined(__GNUC__)
+  return "g++ " __VERSION__;
+#else
+  return "unknown compiler";
+#endif
+}
+
+}  // namespace machine

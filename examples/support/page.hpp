@@ -1,0 +1,59 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// Sections of a web page that needs no server: pictures are embedded, plots are SVG, styles are inline.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "support/image.hpp"
+
+namespace example {
+
+/// A picture with a line of text (HTML) below it, `width` CSS pixels wide at most (0: as wide as its column).
+struct figure {
+  const image* picture = nullptr;
+  std::string caption;
+  int width = 0;
+  bool sharp = false;  ///< pixels stay squares when the browser enlarges them
+};
+
+/// One point of a plot: a row of it, a mark's place on the value axis, and which kind of mark (0 … 3).
+struct mark {
+  std::string row;
+  double value = 0;
+  int kind = 0;
+};
+
+/// One section of the page. Text is HTML; every call adds a block below the others.
+class section {
+ public:
+  section(std::string name, const std::string& title);
+
+  void text(const std::string& html);
+  void heading(const std::string& html);
+  /// Large figures with a word about each: {{"29.7 dB", "after"}, …}.
+  void numbers(const std::vector<std::pair<std::string, std::string>>& value_and_label);
+  /// Pictures side by side, `columns` in a row where the window is wide enough.
+  void figures(const std::vector<figure>& pictures, int columns);
+  /// The first column is text, the others are aligned as numbers.
+  void table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
+  /// Upright bars with a line at `expected`.
+  void bars(const std::string& caption, const std::vector<std::string>& labels, const std::vector<double>& values, double expected,
+            const std::string& expected_label);
+  /// Marks on one logarithmic axis, a row for each distinct mark.row in order of appearance.
+  void marks(const std::string& caption, const std::vector<mark>& points, const std::vector<std::string>& kinds);
+
+  /// Writes OUT/parts/NAME.html, which `index_page` puts together.
+  void save(const std::string& out = "out") const;
+
+ private:
+  std::string name_;
+  std::string html_;
+};
+
+/// printf into a string.
+[[gnu::format(printf, 1, 2)]] std::string format(const char* pattern, ...);
+
+}  // namespace example

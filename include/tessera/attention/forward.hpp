@@ -1,0 +1,189 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// Attention, forward: the contraction of queries with keys under an online softmax that carries values, over batch and heads.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#include "tessera/attention/options.hpp"
+#include "tessera/core/scratch.hpp"
+#include "tessera/exec/exec.hpp"
+#include "tessera/numeric/traits.hpp"
+#include "tessera/online/softmax.hpp"
+#include "tessera/tile/contraction.hpp"
+#include "tessera/tile/mask.hpp"
+#include "tessera/tile/score.hpp"
+#include "tessera/tile/view.hpp"
+
+namespace tessera::attention {
+namespace detail {
+
+/// Keys and values of as many heads as fit this are packed at a time (at least one head a worker).
+inline constexpr std::int64_t packed_heads_limit = std::int64_t{32} << 20;
+
+template <class T, class Exec, class Q, class K, class V, class Mask, class Store, class Emit>
+void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v, double scale,
+                 const Mask& mask, const Store& store, const Emit& emit) {
+  using Arch = typename Exec::arch;
+  using block_type = tile::detail::query_block<T, Arch, scaled_dot, softmax, true>;
+  using chunk_type = tile::detail::key_chunk_view<T>;
+
+  const std::int64_t len_q = q.extent(2);
+  const std::int64_t len_k = k.extent(2);
+  const std::int64_t kv_heads = k.extent(0) * k.extent(1);
+  const std::int64_t group = k.extent(1) > 0 ? q.extent(1) / k.extent(1) : 0;  // query heads that share a key head
+  if (q.size() == 0 && v.extent(3) == 0) return;
+
+  const scaled_dot score{scale};
+  const softmax reducer;
+  const typename block_type::rule_type rule(score, reducer);
+  const tile::detail::key_layout<T, Arch> layout{q.extent(3), v.extent(3)};
+  const int workers = exec.workers();
+  const std::int64_t block = tile::detail::block_queries<T, Arch>(len_q * q.extent(0) * q.extent(1), layout.depth, layout.value_dim,
+                                                                  workers);
+  const std::int64_t blocks = (len_q + block - 1) / block;
+  const std::int64_t chunks = (len_k + tile::key_chunk - 1) / tile::key_chunk;
+  const std::int64_t head_size = chunks * layout.total();
+  const std::int64_t fitting = packed_heads_limit / std::max<std::int64_t>(1, head_size * static_cast<std::int64_t>(sizeof(T)));
+  const std::int64_t heads_at_once = std::min(kv_heads, std::max<std::int64_t>(fitting, workers));
+  const std::int64_t panels = block / block_type::width;
+
+  tessera::detail::bump worker_size;
+  typename block_type::arrays(worker_size, layout, panels);
+  struct shared_arrays {
+    T* packed;
+    chunk_type* chunks;
+  };
+  const auto lay_out = [&](tessera::detail::bump& memory) {
+    return shared_arrays{memory.take<T>(heads_at_once * head_size), memory.take<chunk_type>(heads_at_once * chunks)};
+  };
+  tessera::detail::bump shared_size;
+  lay_out(shared_size);
+  tessera::detail::scratch memory(exec.memory(), shared_size.bytes() + static_cast<std::size_t>(workers) * worker_size.bytes());
+  tessera::detail::bump cut(memory.data());
+  const shared_arrays shared = lay_out(cut);
+
+  for (std::int64_t head0 = 0; head0 < kv_heads; head0 += heads_at_once) {
+    const std::int64_t heads = std::min(heads_at_once, kv_heads - head0);
+    exec.for_each(heads * chunks, [&](int, std::int64_t i) {
+      const std::int64_t head = head0 + i / chunks;
+      const std::int64_t b = head / k.extent(1);
+      const std::int64_t h = head % k.extent(1);
+      shared.chunks[i] = tile::detail::pack_keys<T, Arch>(shared.packed + i * layout.total(), layout, k[b][h], v[b][h],
+                                                          static_cast<const T*>(nullptr), i % chunks * tile::key_chunk);
+    });
+    exec.for_each(heads * group * blocks, [&](int worker, std::int64_t i) {
+      const std::int64_t head = i / (group * blocks);
+      const std::int64_t b = (head0 + head) / k.extent(1);
+      const std::int64_t kv_h = (head0 + head) % k.extent(1);
+      const std::int64_t h = kv_h * group + i / blocks % group;
+      // Last block first: under a causal mask it is the longest, and short items at the end even out the threads.
+      const std::int64_t first = (blocks - 1 - i % blocks) * block;
+      const std::int64_t count = std::min(block, len_q - first);
+      tessera::detail::bump mine(memory.data() + shared_size.bytes() + static_cast<std::size_t>(worker) * worker_size.bytes());
+      block_type work(rule, layout, typename block_type::arrays(mine, layout, panels));
+      work.start(q[b][h], first, count, static_cast<const T*>(nullptr));
+      const key_range range = mask.keys(first, first + count, len_k);
+      for (std::int64_t c = range.first / tile::key_chunk; c * tile::key_chunk < range.last; ++c) {
+        work.absorb(shared.chunks[head * chunks + c], k[b][kv_h], mask);
+      }
+      work.finish_values([&](std::int64_t row, const T* values) { store(b, h, row, values); });
+      work.finish_states([&](std::int64_t row, T lse) { emit(b, h, row, lse); });
+    });
+  }
+}
+
+/// Checks every argument, then runs; `lse` may be null.
+template <class Exec, class Q, class K, class V, class O, class L>
+void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
+             const view<O, 4>& out, const view<L, 3>* lse, const options& options) {
+  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
+  using P = simd::pack<T, typename Exec::arch>;
+  using tessera::detail::check_disjoint;
+  using tessera::detail::check_operand;
+  using tessera::detail::expects;
+  using tessera::detail::shape;
+  const char* const function = "attention::forward";
+  check_operand(q, function, "q");
+  check_operand(k, function, "k");
+  check_operand(v, function, "v");
+  check_operand(out, function, "out");
+  expects(k.extent(0) == q.extent(0) && k.extent(3) == q.extent(3), function, "k", [&] { return "shape " + shape(k); },
+          "needs [batch, kv_heads, len_k, head_dim] with q's batch and head_dim");
+  expects(v.extent(0) == k.extent(0) && v.extent(1) == k.extent(1) && v.extent(2) == k.extent(2), function, "v",
+          [&] { return "shape " + shape(v); }, "needs [batch, kv_heads, len_k, value_dim] with k's batch, kv_heads and len_k");
+  expects(k.extent(1) > 0 ? q.extent(1) % k.extent(1) == 0 : q.extent(1) == 0, function, "k",
+          [&] { return std::to_string(k.extent(1)) + " kv_heads beside " + std::to_string(q.extent(1)) + " heads"; },
+          "needs kv_heads that divide heads");
+  expects(out.extent(0) == q.extent(0) && out.extent(1) == q.extent(1) && out.extent(2) == q.extent(2) &&
+              out.extent(3) == v.extent(3),
+          function, "out", [&] { return "shape " + shape(out); }, "needs [batch, heads, len_q, value_dim]");
+  check_disjoint(out, q, function, "out", "q");
+  check_disjoint(out, k, function, "out", "k");
+  check_disjoint(out, v, function, "out", "v");
+  if (lse != nullptr) {
+    check_operand(*lse, function, "lse");
+    expects(lse->extent(0) == q.extent(0) && lse->extent(1) == q.extent(1) && lse->extent(2) == q.extent(2), function, "lse",
+            [&] { return "shape " + shape(*lse); }, "needs [batch, heads, len_q]");
+    check_disjoint(*lse, q, function, "lse", "q");
+    check_disjoint(*lse, k, function, "lse", "k");
+    check_disjoint(*lse, v, function, "lse", "v");
+    check_disjoint(*lse, out, function, "lse", "out");
+  }
+  const double scale =
+      options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.extent(3), 1))));
+  expects(std::isfinite(scale), function, "options.scale", [&] { return std::to_string(scale); }, "needs a finite factor");
+
+  const auto store = [&](std::int64_t b, std::int64_t h, std::int64_t i, const T* row) {
+    tile::store_row<P>(out.data_handle() + b * out.stride(0) + h * out.stride(1) + i * out.stride(2), row, out.extent(3));
+  };
+  const auto emit = [&](std::int64_t b, std::int64_t h, std::int64_t i, T value) {
+    if (lse != nullptr) (*lse)(b, h, i) = static_cast<L>(value);
+  };
+  if (options.mask == mask::causal) {
+    const std::int64_t offset = options.alignment == alignment::bottom_right ? k.extent(2) - q.extent(2) : 0;
+    run_forward<T>(exec, q, k, v, scale, causal_mask{offset}, store, emit);
+  } else {
+    run_forward<T>(exec, q, k, v, scale, no_mask{}, store, emit);
+  }
+}
+
+}  // namespace detail
+
+/// out = softmax(scale q k^T) v for every batch and head; no matrix of len_q x len_k is stored.
+///
+/// Shapes          q [batch, heads, len_q, head_dim], k [batch, kv_heads, len_k, head_dim], v [batch, kv_heads, len_k, value_dim],
+///                 out [batch, heads, len_q, value_dim], lse [batch, heads, len_q] in natural log (optional). kv_heads divides
+///                 heads; consecutive query heads share a key head (GQA, MQA). Any stride but the innermost, so [B, S, H, D]
+///                 arrays are views with exchanged strides. Any head_dim and value_dim, any lengths.
+/// Types           float64, float32, float16, bfloat16 in any mixture; computed and accumulated in float32, in float64 if one
+///                 input is float64. Weights stay in the compute type.
+/// Special values  a row that sees no key: out 0, lse -inf. Logits of -inf add nothing, of +inf give NaN. A NaN that a row sees
+///                 reaches it; a NaN in a hidden key or value does not. v = 1 gives exactly 1; a one-hot row its value's bits.
+/// Accuracy        |out - exact| <= (2 (head_dim + 4) u S + 2^-21 + (96 + len_k / 96) u) A + u_out |out| with S the largest
+///                 sum |scale q||k| of the row and A = sum p|v|; tested in test/attention/forward.cpp. lse: (head_dim + 4) u S + 2^-21.
+/// Cost            4 batch heads len_q len_k head_dim flops (half of it causal) and one exp2 a score. Scratch: keys and values of
+///                 some heads in the compute type (32 MiB or one head a worker), and up to 16 panels of queries a worker.
+/// Determinism     the same bits for every number of threads, every batch, and for a row alone or inside a block.
+/// Errors          argument_error before out is touched: shapes, null data, strides, overlap, a scale that is not finite.
+/// Source          Dao et al. 2022, arXiv:2205.14135; Milakov and Gimelshein 2018, arXiv:1805.02867
+template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out>
+  requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4)
+void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const options& options = {}) {
+  detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, float>(exec, q, k, v, out, nullptr,
+                                                                                                         options);
+}
+
+template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse>
+  requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4 && Lse::rank() == 3)
+void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse, const options& options = {}) {
+  using L = value_type_of<Lse>;
+  const view<L, 3> lse_view(lse);
+  detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, L>(exec, q, k, v, out, &lse_view,
+                                                                                                     options);
+}
+
+}  // namespace tessera::attention

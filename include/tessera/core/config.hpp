@@ -1,0 +1,70 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// What the compiler offers, as macros that are always defined, to 0 or 1. No macro changes a layout or a signature.
+#pragma once
+
+/// 1 while a CUDA compiler (nvcc, or clang in CUDA mode) reads the file.
+#if defined(__CUDACC__)
+#define TESSERA_CUDA_COMPILER 1
+#else
+#define TESSERA_CUDA_COMPILER 0
+#endif
+
+/// 1 in the pass that generates device code.
+#if defined(__CUDA_ARCH__)
+#define TESSERA_DEVICE_PASS 1
+#else
+#define TESSERA_DEVICE_PASS 0
+#endif
+
+/// 1 when errors are thrown; 0 under -fno-exceptions, where TESSERA_ERROR_HANDLER(text) is called instead (core/error.hpp).
+#if defined(__cpp_exceptions) && !TESSERA_DEVICE_PASS
+#define TESSERA_EXCEPTIONS 1
+#else
+#define TESSERA_EXCEPTIONS 0
+#endif
+
+/// 1 when the translation unit is compiled with OpenMP; then `tessera::par` is a team of threads (exec/par.hpp).
+#if defined(_OPENMP)
+#define TESSERA_OPENMP 1
+#else
+#define TESSERA_OPENMP 0
+#endif
+
+/// Marks a function that runs on the host and on the device.
+#if TESSERA_CUDA_COMPILER
+#define TESSERA_HD __host__ __device__
+#else
+#define TESSERA_HD
+#endif
+
+/// Inlines whatever the optimiser thinks: for the few functions whose arguments must stay in registers.
+#if defined(__GNUC__) || defined(__clang__)
+#define TESSERA_ALWAYS_INLINE inline __attribute__((always_inline))
+#elif defined(_MSC_VER)
+#define TESSERA_ALWAYS_INLINE __forceinline
+#else
+#define TESSERA_ALWAYS_INLINE inline
+#endif
+
+/// Keeps cold or register-hungry code out of its caller.
+#if defined(__GNUC__) || defined(__clang__)
+#define TESSERA_NOINLINE __attribute__((noinline))
+#elif defined(_MSC_VER)
+#define TESSERA_NOINLINE __declspec(noinline)
+#else
+#define TESSERA_NOINLINE
+#endif
+
+/// Promises that two pointers do not alias.
+#if defined(__GNUC__) || defined(__clang__) || TESSERA_CUDA_COMPILER
+#define TESSERA_RESTRICT __restrict__
+#elif defined(_MSC_VER)
+#define TESSERA_RESTRICT __restrict
+#else
+#define TESSERA_RESTRICT
+#endif
+
+#if defined(__FAST_MATH__)
+#error "tessera: -ffast-math (or -Ofast) removes the infinities and the rounding that the library's results rest on; compile without it"
+#endif

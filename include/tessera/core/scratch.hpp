@@ -1,0 +1,55 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// Scratch memory of one call: one block from the executor's memory resource, cut into aligned arrays.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory_resource>
+
+namespace tessera::detail {
+
+/// Cuts a block into arrays, each on a cache line of its own. Over a null block it only counts, so that the same code that
+/// lays the arrays out also says how many bytes they need.
+class bump {
+ public:
+  static constexpr std::size_t alignment = 64;
+
+  explicit bump(std::byte* block = nullptr) : block_(block) {}
+
+  template <class T>
+  T* take(std::int64_t count) {
+    T* const result = block_ != nullptr ? reinterpret_cast<T*>(block_ + used_) : nullptr;
+    used_ += (static_cast<std::size_t>(count) * sizeof(T) + alignment - 1) / alignment * alignment;
+    return result;
+  }
+
+  [[nodiscard]] std::size_t bytes() const { return used_; }
+
+ private:
+  std::byte* block_;
+  std::size_t used_ = 0;
+};
+
+/// The block itself, given back at the end of the call.
+class scratch {
+ public:
+  scratch(std::pmr::memory_resource* memory, std::size_t bytes)
+      : memory_(memory),
+        bytes_(bytes),
+        data_(bytes != 0 ? static_cast<std::byte*>(memory->allocate(bytes, bump::alignment)) : nullptr) {}
+  scratch(const scratch&) = delete;
+  scratch& operator=(const scratch&) = delete;
+  ~scratch() {
+    if (data_ != nullptr) memory_->deallocate(data_, bytes_, bump::alignment);
+  }
+
+  [[nodiscard]] std::byte* data() const { return data_; }
+
+ private:
+  std::pmr::memory_resource* memory_;
+  std::size_t bytes_;
+  std::byte* data_;
+};
+
+}  // namespace tessera::detail

@@ -1,0 +1,120 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// The vocabulary in which scores, reducers and polynomials are written once: the same expression means one number (on the
+/// host, on the device, in a reference loop) or one number in each lane of a SIMD register (simd/pack.hpp).
+#pragma once
+
+#include <cstdint>
+
+#include "tessera/core/config.hpp"
+
+namespace tessera {
+
+/// What a number of type T can do besides arithmetic and comparison. Specialised for float and double here, for packs in simd/.
+template <class T>
+struct lane;
+
+namespace detail {
+
+template <class T, class Index, class Bits, int MantissaBits, int Bias>
+struct scalar_lane {
+  using value_type = T;  ///< the number in one lane
+  using index = Index;   ///< an integer of the same width, for positions
+  using mask = bool;     ///< the result of a comparison
+  static constexpr int width = 1;
+
+  TESSERA_HD static constexpr T select(bool m, T a, T b) { return m ? a : b; }
+  TESSERA_HD static constexpr T max(T a, T b) { return a > b ? a : b; }
+  TESSERA_HD static constexpr T min(T a, T b) { return a < b ? a : b; }
+  TESSERA_HD static constexpr bool any(bool m) { return m; }
+
+  /// Nearest integer, ties to even, for |x| below 2^(MantissaBits - 2): adding 1.5 * 2^MantissaBits pushes the fraction out.
+  TESSERA_HD static constexpr T round(T x) {
+    constexpr T magic = T(3) * T(Bits(1) << (MantissaBits - 1));
+    return (x + magic) - magic;
+  }
+
+  /// The largest integer not above x, for |x| below 2^(MantissaBits - 2).
+  TESSERA_HD static constexpr T floor(T x) {
+    const T n = round(x);
+    return n > x ? n - T(1) : n;
+  }
+
+  /// 2^n for an integral n in [1 - Bias, Bias]; +0 for n = -Bias. Any n, NaN too, gives some number.
+  TESSERA_HD static constexpr T power_of_two(T n) {
+    // n is read from the low bits of n + 1.5 * 2^MantissaBits: no conversion, which a NaN would make undefined.
+    constexpr T magic = T(3) * T(Bits(1) << (MantissaBits - 1)) + T(Bias);
+    return __builtin_bit_cast(T, static_cast<Bits>(__builtin_bit_cast(Bits, n + magic) << MantissaBits));
+  }
+
+  /// n = round(x), and 2^(n + Add) as power_of_two gives it, for an odd Add: the two share an addition.
+  template <int Add>
+  TESSERA_HD static constexpr T round_and_power(T x, T& n) {
+    static_assert((Bias + Add) % 2 == 0, "an odd offset would turn ties to odd");
+    constexpr T magic = T(3) * T(Bits(1) << (MantissaBits - 1)) + T(Bias + Add);
+    const T shifted = x + magic;
+    n = shifted - magic;
+    return __builtin_bit_cast(T, static_cast<Bits>(__builtin_bit_cast(Bits, shifted) << MantissaBits));
+  }
+
+  /// No single instruction takes numbers apart; see simd/detail/exponent.hpp for where one does.
+  static constexpr bool native_exponent = false;
+};
+
+}  // namespace detail
+
+template <>
+struct lane<float> : detail::scalar_lane<float, std::int32_t, std::uint32_t, 23, 127> {
+  TESSERA_HD static float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+  TESSERA_HD static float sqrt(float a) { return __builtin_sqrtf(a); }
+};
+
+template <>
+struct lane<double> : detail::scalar_lane<double, std::int64_t, std::uint64_t, 52, 1023> {
+  TESSERA_HD static double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
+  TESSERA_HD static double sqrt(double a) { return __builtin_sqrt(a); }
+};
+
+/// Positions can be selected, too.
+template <>
+struct lane<std::int32_t> {
+  TESSERA_HD static constexpr std::int32_t select(bool m, std::int32_t a, std::int32_t b) { return m ? a : b; }
+};
+template <>
+struct lane<std::int64_t> {
+  TESSERA_HD static constexpr std::int64_t select(bool m, std::int64_t a, std::int64_t b) { return m ? a : b; }
+};
+
+/// The number in one lane of T.
+template <class T>
+using lane_value = typename lane<T>::value_type;
+/// The integer that counts keys and rows beside a T.
+template <class T>
+using lane_index = typename lane<T>::index;
+
+/// m ? a : b, lane by lane.
+template <class M, class T>
+TESSERA_HD constexpr T select(M m, T a, T b) {
+  return lane<T>::select(m, a, b);
+}
+/// a > b ? a : b: a NaN in b reaches the result.
+template <class T>
+TESSERA_HD constexpr T max(T a, T b) {
+  return lane<T>::max(a, b);
+}
+/// a < b ? a : b: a NaN in b reaches the result.
+template <class T>
+TESSERA_HD constexpr T min(T a, T b) {
+  return lane<T>::min(a, b);
+}
+/// a * b + c; rounded once where the hardware has it (everywhere but x86 without FMA packs).
+template <class T>
+TESSERA_HD T fma(T a, T b, T c) {
+  return lane<T>::fma(a, b, c);
+}
+template <class T>
+TESSERA_HD T sqrt(T a) {
+  return lane<T>::sqrt(a);
+}
+
+}  // namespace tessera

@@ -1,0 +1,340 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// One template for the narrow floating-point types; float16.hpp and bfloat16.hpp name its instances.
+#pragma once
+
+#include <compare>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <typeindex>  // the smallest standard header that declares std::hash
+
+#include "tessera/core/config.hpp"
+#include "tessera/numeric/format.hpp"
+#include "tessera/numeric/rounding.hpp"
+
+namespace tessera {
+
+/// A floating-point number narrower than float: stored as the bits of `Format`, computed in float, rounded once.
+///
+/// One type on the host and on the device, whatever the compiler's flags: trivially copyable, trivially default constructible (a
+/// default-initialised one is indeterminate), the size of its bits, a structural type. Everything is constexpr. Members and operators are
+/// always inlined, so that code compiled for one instruction set is never linked in for another.
+///
+/// Conversions     explicit from float, double and every integer type of at most 64 bits, each with a single rounding to nearest, ties to
+///                 even; too large gives infinity. To float: implicit and exact. To double, long double and the integers: explicit; to
+///                 an integer it truncates, and is undefined where float's is. To another small_float: explicit, through float, single rounding.
+/// Operators       + - * / on one format give that format: float operation, then one rounding, which is the correctly rounded result
+///                 because float carries at least 2p+2 bits. With float they give float, with double double; an integer is first converted
+///                 to the small type (all as C++23 has it for std::float16_t). Two different formats do not mix: no operator exists.
+/// Comparison      IEEE: -0 equals +0, NaN is unordered.
+/// Special values  infinities, NaNs, signed zeros and subnormals as in IEEE 754. A conversion makes a NaN quiet and keeps its sign and the
+///                 top bits of its payload (only bfloat16 to float keeps a signalling code); the NaN that an operation produces has
+///                 the sign and payload the processor gives it, so compare NaNs as a class.
+/// Accuracy        conversions and + - * / correctly rounded on every input, in the round-to-nearest mode and with subnormals enabled
+///                 (conversions in any mode). Tested: test/numeric/.
+/// Backends        host, device
+template <class Format>
+struct small_float {
+  using format = Format;
+  using bits_type = typename Format::bits_type;
+
+  bits_type bits;
+
+  small_float() = default;
+
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr explicit small_float(float x) noexcept
+      : bits(detail::narrow<Format, binary32>(__builtin_bit_cast(std::uint32_t, x))) {}
+
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr explicit small_float(double x) noexcept
+      : bits(detail::narrow<Format, binary64>(__builtin_bit_cast(std::uint64_t, x))) {}
+
+  template <std::integral Integer>
+    requires(sizeof(Integer) <= 8)
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr explicit small_float(Integer n) noexcept : small_float(rounds_alike(n)) {}
+
+  /// The value whose bits are `code`.
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr small_float from_bits(bits_type code) noexcept {
+    small_float x{};
+    x.bits = code;
+    return x;
+  }
+
+  // A template, so that nothing but float is implicit: after a plain `operator float`, `p[x]` compiles and `live ? x : 0` is an int.
+  template <std::same_as<float> Real>
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr operator Real() const noexcept {
+    return __builtin_bit_cast(float, detail::widen<Format>(bits));
+  }
+
+  template <class Number>
+    requires(std::integral<Number> || std::same_as<Number, double> || std::same_as<Number, long double>)
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr explicit operator Number() const noexcept {
+    return static_cast<Number>(static_cast<float>(*this));
+  }
+
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr small_float operator+() const noexcept { return *this; }
+
+  /// Flips the sign bit, of a NaN too.
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr small_float operator-() const noexcept {
+    return from_bits(static_cast<bits_type>(bits ^ Format::sign_mask));
+  }
+
+  /// x += y is x = small_float(x + y): with a float or double y, the sum is not rounded before it is narrowed from that type.
+  template <class Number>
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto operator+=(Number y) noexcept -> decltype(small_float(*this + y), *this) {
+    return *this = small_float(*this + y);
+  }
+
+  template <class Number>
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto operator-=(Number y) noexcept -> decltype(small_float(*this - y), *this) {
+    return *this = small_float(*this - y);
+  }
+
+  template <class Number>
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto operator*=(Number y) noexcept -> decltype(small_float(*this * y), *this) {
+    return *this = small_float(*this * y);
+  }
+
+  template <class Number>
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto operator/=(Number y) noexcept -> decltype(small_float(*this / y), *this) {
+    return *this = small_float(*this / y);
+  }
+
+ private:
+  /// A float or double that rounds to the format as `n` does.
+  template <class Integer>
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr auto rounds_alike(Integer n) noexcept {
+    if constexpr (sizeof(Integer) <= 2) {
+      return static_cast<float>(n);
+    } else if constexpr (sizeof(Integer) <= 4) {
+      return static_cast<double>(n);
+    } else {
+      // From 2^53 on double would round, and the format a second time. So the last 11 bits are folded into the one above them (rounding
+      // to odd): what is left fits in double, and lies on the same side of every midpoint of the format.
+      const bool negative = n < 0;
+      std::uint64_t magnitude = negative ? 0 - static_cast<std::uint64_t>(n) : static_cast<std::uint64_t>(n);
+      constexpr std::uint64_t tail = 0x7ff;
+      if (magnitude >> 53 != 0) {
+        magnitude = (magnitude & ~tail) | ((magnitude & tail) != 0 ? tail + 1 : 0);
+      }
+      const double x = static_cast<double>(magnitude);
+      return negative ? -x : x;
+    }
+  }
+};
+
+namespace detail {
+
+template <class T>
+inline constexpr bool is_small_float = false;
+template <class Format>
+inline constexpr bool is_small_float<small_float<Format>> = true;
+
+/// The type of an operator's result; no member where the operator does not exist.
+template <class Left, class Right>
+struct result_of_mixing {};
+
+template <class Format>
+struct result_of_mixing<small_float<Format>, small_float<Format>> {
+  using type = small_float<Format>;
+};
+
+template <class Format, class Other>
+  requires(std::same_as<Other, float> || std::same_as<Other, double>)
+struct result_of_mixing<small_float<Format>, Other> {
+  using type = Other;
+};
+
+template <class Format, std::integral Other>
+struct result_of_mixing<small_float<Format>, Other> {
+  using type = small_float<Format>;
+};
+
+template <class Other, class Format>
+  requires std::is_arithmetic_v<Other>
+struct result_of_mixing<Other, small_float<Format>> : result_of_mixing<small_float<Format>, Other> {};
+
+template <class Left, class Right>
+using mixed_t = typename result_of_mixing<Left, Right>::type;
+
+/// Two different small formats. Without deleted operators the pair would meet as two floats.
+template <class Left, class Right>
+concept unmixable = is_small_float<Left> && is_small_float<Right> && !std::same_as<Left, Right>;
+
+/// An operand as the type that the operation is done in.
+template <class Result, class Operand>
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto operand(Operand x) noexcept {
+  if constexpr (is_small_float<Result>) {
+    return static_cast<float>(static_cast<Result>(x));
+  } else {
+    return static_cast<Result>(x);
+  }
+}
+
+}  // namespace detail
+
+template <class Left, class Right>
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto operator+(Left x, Right y) noexcept -> detail::mixed_t<Left, Right> {
+  using result = detail::mixed_t<Left, Right>;
+  return static_cast<result>(detail::operand<result>(x) + detail::operand<result>(y));
+}
+
+template <class Left, class Right>
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto operator-(Left x, Right y) noexcept -> detail::mixed_t<Left, Right> {
+  using result = detail::mixed_t<Left, Right>;
+  return static_cast<result>(detail::operand<result>(x) - detail::operand<result>(y));
+}
+
+template <class Left, class Right>
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto operator*(Left x, Right y) noexcept -> detail::mixed_t<Left, Right> {
+  using result = detail::mixed_t<Left, Right>;
+  return static_cast<result>(detail::operand<result>(x) * detail::operand<result>(y));
+}
+
+template <class Left, class Right>
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto operator/(Left x, Right y) noexcept -> detail::mixed_t<Left, Right> {
+  using result = detail::mixed_t<Left, Right>;
+  return static_cast<result>(detail::operand<result>(x) / detail::operand<result>(y));
+}
+
+template <class Format, class Wide>
+  requires(std::same_as<Wide, float> || std::same_as<Wide, double>)
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr Wide& operator+=(Wide& x, small_float<Format> y) noexcept {
+  return x += static_cast<Wide>(y);
+}
+
+template <class Format, class Wide>
+  requires(std::same_as<Wide, float> || std::same_as<Wide, double>)
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr Wide& operator-=(Wide& x, small_float<Format> y) noexcept {
+  return x -= static_cast<Wide>(y);
+}
+
+template <class Format, class Wide>
+  requires(std::same_as<Wide, float> || std::same_as<Wide, double>)
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr Wide& operator*=(Wide& x, small_float<Format> y) noexcept {
+  return x *= static_cast<Wide>(y);
+}
+
+template <class Format, class Wide>
+  requires(std::same_as<Wide, float> || std::same_as<Wide, double>)
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr Wide& operator/=(Wide& x, small_float<Format> y) noexcept {
+  return x /= static_cast<Wide>(y);
+}
+
+template <class Left, class Right, class Result = detail::mixed_t<Left, Right>>
+[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr bool operator==(Left x, Right y) noexcept {
+  return detail::operand<Result>(x) == detail::operand<Result>(y);
+}
+
+template <class Left, class Right, class Result = detail::mixed_t<Left, Right>>
+[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr bool operator<(Left x, Right y) noexcept {
+  return detail::operand<Result>(x) < detail::operand<Result>(y);
+}
+
+template <class Left, class Right, class Result = detail::mixed_t<Left, Right>>
+[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr bool operator<=(Left x, Right y) noexcept {
+  return detail::operand<Result>(x) <= detail::operand<Result>(y);
+}
+
+template <class Left, class Right, class Result = detail::mixed_t<Left, Right>>
+[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr bool operator>(Left x, Right y) noexcept {
+  return detail::operand<Result>(x) > detail::operand<Result>(y);
+}
+
+template <class Left, class Right, class Result = detail::mixed_t<Left, Right>>
+[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr bool operator>=(Left x, Right y) noexcept {
+  return detail::operand<Result>(x) >= detail::operand<Result>(y);
+}
+
+/// Host only, for defaulted comparisons and generic code: std::partial_ordering is not usable in device code. The others are on both.
+template <class Left, class Right, class Result = detail::mixed_t<Left, Right>>
+[[nodiscard]] TESSERA_ALWAYS_INLINE constexpr std::partial_ordering operator<=>(Left x, Right y) noexcept {
+  return detail::operand<Result>(x) <=> detail::operand<Result>(y);
+}
+
+template <class Left, class Right>
+  requires detail::unmixable<Left, Right>
+void operator+(Left, Right) = delete;
+template <class Left, class Right>
+  requires detail::unmixable<Left, Right>
+void operator-(Left, Right) = delete;
+template <class Left, class Right>
+  requires detail::unmixable<Left, Right>
+void operator*(Left, Right) = delete;
+template <class Left, class Right>
+  requires detail::unmixable<Left, Right>
+void operator/(Left, Right) = delete;
+template <class Left, class Right>
+  requires detail::unmixable<Left, Right>
+bool operator==(Left, Right) = delete;
+template <class Left, class Right>
+  requires detail::unmixable<Left, Right>
+bool operator<(Left, Right) = delete;
+template <class Left, class Right>
+  requires detail::unmixable<Left, Right>
+bool operator<=(Left, Right) = delete;
+template <class Left, class Right>
+  requires detail::unmixable<Left, Right>
+bool operator>(Left, Right) = delete;
+template <class Left, class Right>
+  requires detail::unmixable<Left, Right>
+bool operator>=(Left, Right) = delete;
+template <class Left, class Right>
+  requires detail::unmixable<Left, Right>
+void operator<=>(Left, Right) = delete;
+
+}  // namespace tessera
+
+/// Every member that the standard asks for; the functions run on the device too.
+template <class Format>
+class std::numeric_limits<tessera::small_float<Format>> {
+  using number = tessera::small_float<Format>;
+
+ public:
+  static constexpr bool is_specialized = true;
+  static constexpr bool is_signed = true;
+  static constexpr bool is_integer = false;
+  static constexpr bool is_exact = false;
+  static constexpr bool has_infinity = true;
+  static constexpr bool has_quiet_NaN = true;
+  static constexpr bool has_signaling_NaN = true;
+  static constexpr std::float_denorm_style has_denorm = std::denorm_present;
+  static constexpr bool has_denorm_loss = false;
+  static constexpr std::float_round_style round_style = std::round_to_nearest;
+  static constexpr bool is_iec559 = true;  // in the sense in which the standard libraries say so of std::bfloat16_t
+  static constexpr bool is_bounded = true;
+  static constexpr bool is_modulo = false;
+  static constexpr int radix = 2;
+  static constexpr int digits = Format::precision;
+  // 0.30103 is log10(2) to 5e-9: the integer divisions below are exact floors (of positive numbers) and ceilings (of negative ones).
+  static constexpr int digits10 = (digits - 1) * 30103 / 100000;
+  static constexpr int max_digits10 = digits * 30103 / 100000 + 2;
+  static constexpr int min_exponent = Format::min_exponent + 1;
+  static constexpr int min_exponent10 = Format::min_exponent * 30103 / 100000;
+  static constexpr int max_exponent = Format::max_exponent + 1;
+  static constexpr int max_exponent10 = max_exponent * 30103 / 100000;
+  static constexpr bool traps = false;
+  static constexpr bool tinyness_before = false;
+
+  TESSERA_HD static constexpr number min() noexcept { return number::from_bits(Format::min_normal); }
+  TESSERA_HD static constexpr number lowest() noexcept { return -max(); }
+  TESSERA_HD static constexpr number max() noexcept { return number::from_bits(Format::max_finite); }
+  TESSERA_HD static constexpr number epsilon() noexcept {
+    return number(tessera::detail::power_of_two<tessera::binary32>(1 - digits));
+  }
+  TESSERA_HD static constexpr number round_error() noexcept { return number(0.5f); }
+  TESSERA_HD static constexpr number infinity() noexcept { return number::from_bits(Format::infinity); }
+  TESSERA_HD static constexpr number quiet_NaN() noexcept { return number::from_bits(Format::quiet_nan); }
+  TESSERA_HD static constexpr number signaling_NaN() noexcept { return number::from_bits(Format::signaling_nan); }
+  TESSERA_HD static constexpr number denorm_min() noexcept { return number::from_bits(Format::min_subnormal); }
+};
+
+/// The bits, with both zeros as one.
+template <class Format>
+struct std::hash<tessera::small_float<Format>> {
+  [[nodiscard]] std::size_t operator()(tessera::small_float<Format> x) const noexcept {
+    return x.bits == Format::sign_mask ? 0 : x.bits;
+  }
+};

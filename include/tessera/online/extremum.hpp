@@ -1,0 +1,113 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// The smallest or largest score of a row, and where it is.
+#pragma once
+
+#include "tessera/numeric/traits.hpp"
+#include "tessera/online/reducer.hpp"
+
+namespace tessera {
+
+/// What argmin and argmax give for a row.
+template <class T>
+struct extremum {
+  T score;              ///< the smallest (largest) score
+  lane_index<T> where;  ///< its key, the lowest on ties; -1 when there is no key or every score is +inf (-inf)
+};
+
+namespace detail {
+
+template <bool Smallest>
+struct extremum_reducer {
+  template <class T>
+  using state = extremum<T>;
+
+  static constexpr bool smallest_wins = Smallest;
+  /// A tile without a suspect holds nothing that could win.
+  static constexpr bool only_suspects_matter = true;
+
+  template <class V>
+  TESSERA_HD static constexpr V excluded() {
+    return Smallest ? infinity<V>() : -infinity<V>();
+  }
+
+  template <class T>
+  [[nodiscard]] TESSERA_HD state<T> identity() const {
+    using V = lane_value<T>;
+    return {T(excluded<V>()), lane_index<T>(lane_index<V>(-1))};
+  }
+
+  template <class T>
+  TESSERA_HD void absorb(state<T>& s, const score_tile<T>& tile) const {
+    if (tile.ordinary() && !lane<T>::any(beats(best_of(tile), s.score))) return;  // the usual case once a good key is known
+    for (int j = 0; j < tile.size(); ++j) {
+      const T score = tile[j];
+      const auto wins = beats(score, s.score) | (is_nan(score) & !is_nan(s.score));
+      s.score = select(wins, score, s.score);
+      s.where = select(wins, tile.key(j), s.where);
+    }
+  }
+
+  template <class T>
+  [[nodiscard]] TESSERA_HD state<T> merge(const state<T>& a, const state<T>& b) const {
+    // Lanes differ in which side wins, ties go to the lower index; written for one number, where merging happens.
+    const bool b_seen = b.where >= 0;
+    const bool b_wins = b_seen && (a.where < 0 || (is_nan(b.score) && !is_nan(a.score)) || beats(b.score, a.score) ||
+                                   ((b.score == a.score || (is_nan(a.score) && is_nan(b.score))) && b.where < a.where));
+    return b_wins ? b : a;
+  }
+
+  template <class T>
+  [[nodiscard]] TESSERA_HD extremum<T> finish(const state<T>& s) const {
+    return s;
+  }
+
+  template <class T>
+  [[nodiscard]] TESSERA_HD suspects<T> exact_within(const state<T>& s, const score_tile<T>& tile, T error) const {
+    const T best = best_of(tile);
+    if constexpr (Smallest) {
+      return {best, min(s.score, best + error) + error};
+    } else {
+      return {best, max(s.score, best - error) - error};
+    }
+  }
+
+ private:
+  template <class T>
+  TESSERA_HD static auto beats(T a, T b) {
+    if constexpr (Smallest) {
+      return a < b;
+    } else {
+      return a > b;
+    }
+  }
+  template <class T>
+  TESSERA_HD static auto is_nan(T a) {
+    return a != a;
+  }
+  template <class T>
+  TESSERA_HD static T best_of(const score_tile<T>& tile) {
+    T best(excluded<lane_value<T>>());
+    for (int j = 0; j < tile.size(); ++j) {
+      if constexpr (Smallest) {
+        best = min(best, tile[j]);
+      } else {
+        best = max(best, tile[j]);
+      }
+    }
+    return best;
+  }
+};
+
+}  // namespace detail
+
+/// The smallest score of a row and its key.
+///
+/// Special values  NaN counts as smaller than every number (as in NumPy), so a NaN reaches the result; ties go to the lowest key.
+/// Cost            one comparison a score while the row's best stands.
+using argmin = detail::extremum_reducer<true>;
+
+/// The largest score of a row and its key. NaN counts as larger than every number; ties go to the lowest key.
+using argmax = detail::extremum_reducer<false>;
+
+}  // namespace tessera

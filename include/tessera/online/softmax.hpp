@@ -1,0 +1,110 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// Online softmax: the running maximum, the mass relative to it, and the weights of a tile.
+#pragma once
+
+#include "tessera/numeric/exp.hpp"
+#include "tessera/numeric/traits.hpp"
+#include "tessera/numeric/log.hpp"
+#include "tessera/online/reducer.hpp"
+
+namespace tessera {
+
+/// weights_j = exp(s_j - max) and mass = sum_j weights_j over the keys seen; with values, out = sum_j weights_j v_j / mass.
+///
+/// `finish` gives the log-sum-exp in natural units. Inside, scores are in base 2 (`unit`), so a weight is one exp2.
+///
+/// Special values  no key or only -inf: max = -inf, mass = 0, output 0, log-sum-exp -inf. A NaN score makes mass and output NaN.
+///                 Weights below 2^-126 of the largest are zero.
+/// Accuracy        weights within 2 ulp of exp of the rounded difference; mass is summed over a chunk of keys, then over chunks:
+///                 relative error below (96 + chunks) u. The largest weight is exactly 1, so a one-hot row returns its value's bits.
+/// Determinism     the order of the sums is fixed by the keys' positions alone.
+/// Source          Milakov and Gimelshein 2018, arXiv:1805.02867; Dao et al. 2022, arXiv:2205.14135
+struct softmax {
+  static constexpr double unit = 1.4426950408889634;  ///< log2(e)
+  static constexpr bool smallest_wins = false;
+
+  template <class T>
+  struct state {
+    T max;   ///< largest score, in base 2
+    T mass;  ///< sum of 2^(score - max)
+  };
+
+  template <class V>
+  TESSERA_HD static constexpr V excluded() {
+    return -infinity<V>();
+  }
+
+  template <class T>
+  [[nodiscard]] TESSERA_HD state<T> identity() const {
+    return {T(-infinity<lane_value<T>>()), T(lane_value<T>(0))};
+  }
+
+  template <class T>
+  TESSERA_HD T weigh(state<T>& s, const score_tile<T>& tile) const {
+    return fold<true>(s, tile);
+  }
+
+  template <class T>
+  TESSERA_HD void absorb(state<T>& s, const score_tile<T>& tile) const {
+    fold<false>(s, tile);
+  }
+
+  template <class T>
+  [[nodiscard]] TESSERA_HD state<T> merge(const state<T>& a, const state<T>& b) const {
+    const T top = max(a.max, b.max);
+    const T base = anchor(top);
+    return {top, fma(a.mass, exp2_nonpositive(a.max - base), b.mass * exp2_nonpositive(b.max - base))};
+  }
+
+  template <class T>
+  [[nodiscard]] TESSERA_HD T normalizer(const state<T>& s) const {
+    return s.mass;
+  }
+
+  template <class T>
+  [[nodiscard]] TESSERA_HD T finish(const state<T>& s) const {
+    return (s.max + log2(s.mass)) * T(lane_value<T>(1 / unit));
+  }
+
+  /// Weights below 2^-40 of the largest cannot change a float32 result of up to 2^16 keys by a rounding: their scores may be
+  /// rough. Where the error is below 2^-6 everywhere no score is suspect.
+  template <class T>
+  [[nodiscard]] TESSERA_HD suspects<T> exact_within(const state<T>& s, const score_tile<T>& tile, T error) const {
+    using V = lane_value<T>;
+    T best = T(-infinity<V>());
+    for (int j = 0; j < tile.size(); ++j) best = max(best, tile[j]);
+    const T limit = max(s.max, best - error) - error - T(V(sizeof(V) == 4 ? 40 : 80));
+    return {best, select(error > T(V(0.015625)), limit, T(infinity<V>()))};
+  }
+
+ private:
+  /// What is subtracted from scores: the maximum, or 0 while every score is -inf (-inf - -inf would be NaN).
+  template <class T>
+  TESSERA_HD static T anchor(T top) {
+    return select(top == T(-infinity<lane_value<T>>()), T(lane_value<T>(0)), top);
+  }
+
+  template <bool KeepWeights, class T>
+  TESSERA_HD static T fold(state<T>& s, const score_tile<T>& tile) {
+    using V = lane_value<T>;
+    T top = s.max;
+    for (int j = 0; j < tile.size(); ++j) top = max(top, tile[j]);
+    const T base = anchor(top);
+    T mass(V(0));
+    for (int j = 0; j < tile.size(); ++j) {
+      const T weight = exp2_nonpositive(tile[j] - base);
+      if constexpr (KeepWeights) tile.set(j, weight);
+      mass += weight;
+    }
+    const T factor = exp2_nonpositive(s.max - base);
+    s.mass = fma(s.mass, factor, mass);
+    s.max = top;
+    return factor;
+  }
+};
+
+/// log sum_j exp(s_j) of every row: softmax without values.
+using logsumexp = softmax;
+
+}  // namespace tessera

@@ -1,0 +1,109 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// The K best scores of a row, sorted, and where they are.
+#pragma once
+
+#include "tessera/numeric/traits.hpp"
+#include "tessera/online/reducer.hpp"
+
+namespace tessera {
+
+/// The K smallest (or largest) scores of a row, best first, ties by rising key; entries past the number of keys keep score
+/// +inf (-inf) and key -1.
+///
+/// Special values  NaN scores are never among the K; a row whose every score is NaN gives -1.
+/// Cost            one comparison a score while the K-th best stands; an insertion is K selects.
+template <int K, bool Smallest = true>
+struct top_k {
+  static_assert(K >= 1);
+
+  template <class T>
+  struct state {
+    T score[K];
+    lane_index<T> where[K];
+  };
+
+  static constexpr bool smallest_wins = Smallest;
+  static constexpr bool only_suspects_matter = true;
+
+  template <class V>
+  TESSERA_HD static constexpr V excluded() {
+    return Smallest ? infinity<V>() : -infinity<V>();
+  }
+
+  template <class T>
+  [[nodiscard]] TESSERA_HD state<T> identity() const {
+    using V = lane_value<T>;
+    state<T> s;
+    for (int k = 0; k < K; ++k) {
+      s.score[k] = T(excluded<V>());
+      s.where[k] = lane_index<T>(lane_index<V>(-1));
+    }
+    return s;
+  }
+
+  template <class T>
+  TESSERA_HD void absorb(state<T>& s, const score_tile<T>& tile) const {
+    for (int j = 0; j < tile.size(); ++j) {
+      const T score = tile[j];
+      if (lane<T>::any(beats(score, s.score[K - 1]))) insert(s, score, tile.key(j));
+    }
+  }
+
+  /// Keys of b must come after keys of a for ties to stay in order.
+  template <class T>
+  [[nodiscard]] TESSERA_HD state<T> merge(const state<T>& a, const state<T>& b) const {
+    state<T> s = a;
+    for (int k = 0; k < K; ++k) insert(s, b.score[k], b.where[k]);
+    return s;
+  }
+
+  template <class T>
+  [[nodiscard]] TESSERA_HD state<T> finish(const state<T>& s) const {
+    return s;
+  }
+
+  /// The K-th best can only improve, so a score beyond it by more than the error cannot enter.
+  template <class T>
+  [[nodiscard]] TESSERA_HD suspects<T> exact_within(const state<T>& s, const score_tile<T>& tile, T error) const {
+    T best(excluded<lane_value<T>>());
+    for (int j = 0; j < tile.size(); ++j) {
+      if constexpr (Smallest) {
+        best = min(best, tile[j]);
+      } else {
+        best = max(best, tile[j]);
+      }
+    }
+    if constexpr (Smallest) {
+      return {best, s.score[K - 1] + error};
+    } else {
+      return {best, s.score[K - 1] - error};
+    }
+  }
+
+ private:
+  template <class T>
+  TESSERA_HD static auto beats(T a, T b) {
+    if constexpr (Smallest) {
+      return a < b;
+    } else {
+      return a > b;
+    }
+  }
+
+  /// One pass of a sorting network: the newcomer sinks to its place, what it passes moves down by one.
+  template <class T>
+  TESSERA_HD static void insert(state<T>& s, T score, lane_index<T> where) {
+    for (int k = 0; k < K; ++k) {
+      const auto wins = beats(score, s.score[k]);
+      const T score_out = select(wins, s.score[k], score);
+      const lane_index<T> where_out = select(wins, s.where[k], where);
+      s.score[k] = select(wins, score, s.score[k]);
+      s.where[k] = select(wins, where, s.where[k]);
+      score = score_out;
+      where = where_out;
+    }
+  }
+};
+
+}  // namespace tessera

@@ -1,0 +1,10 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// Random numbers that are addressed, value = f(seed, stream, index), one at a time or whole views of them.
+/// The executors that the fills take are in tessera/exec/exec.hpp, which costs more to include than all of this.
+#pragma once
+
+#include "tessera/random/fill.hpp"
+#include "tessera/random/normal.hpp"
+#include "tessera/random/philox.hpp"
+#include "tessera/random/uniform.hpp"

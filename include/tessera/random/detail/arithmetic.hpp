@@ -1,0 +1,108 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// Operations that give one result on every machine: a fused multiply-add and a square root that call no library.
+#pragma once
+
+#include <cstdint>
+
+#include "tessera/core/config.hpp"
+
+/// 1 where a fused multiply-add is one instruction.
+#if TESSERA_DEVICE_PASS
+#define TESSERA_FMA_INSTRUCTION 1
+#elif (defined(__GNUC__) || defined(__clang__)) &&                                                                       \
+    (defined(__FMA__) || defined(__FMA4__) || defined(__AVX512F__) || defined(__aarch64__) || defined(__ARM_FEATURE_FMA) || \
+     defined(__powerpc__) || defined(__s390x__) || defined(__riscv_d))
+#define TESSERA_FMA_INSTRUCTION 1
+#else
+#define TESSERA_FMA_INSTRUCTION 0
+#endif
+
+namespace tessera::random::detail {
+
+/// s + e rounded to odd, where s = p + c rounded to nearest and e is the rest of that sum: rounding once more, to at least two
+/// bits less, then gives what a single rounding of p + c gives.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double round_to_odd(double s, double e) noexcept {
+  const auto bits = __builtin_bit_cast(std::uint64_t, s);
+  const auto rest = __builtin_bit_cast(std::uint64_t, e);
+  const std::uint64_t magnitude = rest << 1;
+  const std::uint64_t inexact = (magnitude | (std::uint64_t{0} - magnitude)) >> 63;
+  const std::uint64_t step = inexact & ~bits;                 // 1 where s is even and not the whole sum
+  const std::uint64_t toward_zero = ((rest ^ bits) >> 63) & step;
+  return __builtin_bit_cast(double, bits + step - (toward_zero << 1));
+}
+
+/// The rounding error of s = a + b.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double sum_error(double a, double b, double s) noexcept {
+  const double t = s - a;
+  return (a - (s - t)) + (b - t);
+}
+
+/// a * b + c rounded once, without a fused instruction. The product of two floats is exact in double.
+/// The result must be normal or zero.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float fma_emulated(float a, float b, float c) noexcept {
+  const double p = static_cast<double>(a) * static_cast<double>(b);
+  const double wide = static_cast<double>(c);
+  const double s = p + wide;
+  return static_cast<float>(round_to_odd(s, sum_error(p, wide, s)));
+}
+
+/// a * b + c rounded once, without a fused instruction. No step may overflow or underflow.
+/// Source: Boldo, Melquiond, "Emulation of FMA and correctly rounded sums", IEEE Trans. Comp. 57(4), 2008, figure 4.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double fma_emulated(double a, double b, double c) noexcept {
+  const double split = 134217729.0;  // 2^27 + 1: halves of 26 bits, whose products are exact
+  const double wide_a = split * a;
+  const double wide_b = split * b;
+  const double a_high = wide_a - (wide_a - a);
+  const double b_high = wide_b - (wide_b - b);
+  const double a_low = a - a_high;
+  const double b_low = b - b_high;
+  const double p = a * b;
+  const double p_low = a_low * b_low - (((p - a_high * b_high) - a_low * b_high) - a_high * b_low);
+  const double t = c + p_low;
+  const double t_low = sum_error(c, p_low, t);
+  const double v = p + t;
+  const double v_low = sum_error(p, t, v);
+  const double z = t_low + v_low;
+  return v + round_to_odd(z, sum_error(t_low, v_low, z));
+}
+
+/// a * b + c rounded once: the same bits with and without the instruction, and in constant expressions.
+/// The compiler may contract a product and a sum that are written apart; all that is not exact is therefore written with fma.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float fma(float a, float b, float c) noexcept {
+#if TESSERA_FMA_INSTRUCTION
+  if (!__builtin_is_constant_evaluated()) return __builtin_fmaf(a, b, c);
+#endif
+  return fma_emulated(a, b, c);
+}
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double fma(double a, double b, double c) noexcept {
+#if TESSERA_FMA_INSTRUCTION
+  if (!__builtin_is_constant_evaluated()) return __builtin_fma(a, b, c);
+#endif
+  return fma_emulated(a, b, c);
+}
+
+/// The square root of a positive normal number, within 0.51 ulp.
+///
+/// 1/sqrt(x) from halving the exponent (3.5 % off), squared away by Newton steps, then one step on the root itself with an exact
+/// residual. Not the instruction: compilers keep errno with it, which forbids a vector loop, and not all of them know it in
+/// constant expressions.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float square_root(float x) noexcept {
+  const float half = 0.5f * x;
+  float y = __builtin_bit_cast(float, 0x5F375A86u - (__builtin_bit_cast(std::uint32_t, x) >> 1));
+  y = y * fma(-half * y, y, 1.5f);
+  y = y * fma(-half * y, y, 1.5f);
+  const float root = x * y;
+  return fma(fma(-root, root, x), 0.5f * y, root);
+}
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double square_root(double x) noexcept {
+  const double half = 0.5 * x;
+  double y = __builtin_bit_cast(double, 0x5FE6EB50C7B537A9u - (__builtin_bit_cast(std::uint64_t, x) >> 1));
+  y = y * fma(-half * y, y, 1.5);
+  y = y * fma(-half * y, y, 1.5);
+  y = y * fma(-half * y, y, 1.5);
+  const double root = x * y;
+  return fma(fma(-root, root, x), 0.5 * y, root);
+}
+
+}  // namespace tessera::random::detail

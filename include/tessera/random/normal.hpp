@@ -1,0 +1,209 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// Standard normal numbers, addressed by (seed, stream, index).
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "tessera/core/config.hpp"
+#include "tessera/random/detail/arithmetic.hpp"
+#include "tessera/random/philox.hpp"
+#include "tessera/random/uniform.hpp"
+
+namespace tessera::random {
+namespace detail {
+
+/// Two numbers of one radius and angle.
+template <class T>
+struct normal_pair {
+  T cosine;
+  T sine;
+};
+
+/// sqrt(-2 ln u) for u = (a | 1) 2^-32, or, where a is below 2^16, u = (a 2^16 + e | 1) 2^-48 with e the low half of `more`.
+/// Written as u = m 2^(k - depth), m in [sqrt(1/2), sqrt(2)): -2 ln u = (depth - k) 2 ln 2 - 2 ln m.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float normal_radius(std::uint32_t a, std::uint32_t more) noexcept {
+  const bool deep = a < 0x10000u;
+  const std::uint32_t bits = (deep ? a << 16 | (more & 0xFFFFu) : a) | 1u;
+  const std::uint32_t depth = deep ? 48u : 32u;
+
+  // Two halves that a signed conversion takes exactly; m - 1 then costs one rounding, also where u is next to 1.
+  const float high = static_cast<float>(static_cast<std::int32_t>(bits >> 8));
+  const float low = static_cast<float>(static_cast<std::int32_t>(bits & 0xFFu));
+  const auto rounded = __builtin_bit_cast(std::uint32_t, fma(high, 256.0f, low));
+  const std::uint32_t exponent = (rounded - 0x3F3504F3u) >> 23;  // the bits of sqrt(1/2); never negative
+  const float scale = __builtin_bit_cast(float, (127u - exponent) << 23);
+  const float f = fma(low, scale, fma(high, 256.0f * scale, -1.0f));
+
+  // -2 ln(1 + f) = -2 f + f^2 P(f), minimax on [sqrt(1/2) - 1, sqrt(2) - 1]: relative error 2^-27.5.
+  float p = 0.152436778f;
+  p = fma(p, f, -0.258089632f);
+  p = fma(p, f, 0.264859736f);
+  p = fma(p, f, -0.283636332f);
+  p = fma(p, f, 0.332181633f);
+  p = fma(p, f, -0.400039494f);
+  p = fma(p, f, 0.50003165f);
+  p = fma(p, f, -0.666666508f);
+  p = fma(p, f, 0.999999762f);
+  const float minus_two_log = fma(f * f, p, -2.0f * f);
+  return square_root(fma(static_cast<float>(static_cast<std::int32_t>(depth - exponent)), 1.38629436f, minus_two_log));
+}
+
+/// Cosine and sine of 2 pi (b + 1/2) 2^-32: never zero, and symmetric in sign.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE normal_pair<float> normal_direction(std::uint32_t b) noexcept {
+  // The nearest quarter turn, and the rest as t in (-1/2, 1/2) quarter turns.
+  const std::uint32_t quarter = b + 0x20000000u;
+  const float t = static_cast<float>(static_cast<std::int32_t>(b << 2 | 2u)) * 0x1p-32f;
+  const float z = t * t;
+  // sin(pi/2 t) = pi/2 t + t z P(z), pi/2 in two parts: relative error 2^-27.1.
+  float s = -0.00460483553f;
+  s = fma(s, z, 0.0796814114f);
+  s = fma(s, z, -0.645963609f);
+  s = fma(s, z, -4.37113883e-8f);
+  s = fma(t, 1.57079637f, t * s);
+  // cos(pi/2 t), relative error 2^-31.
+  float c = 0.000894486438f;
+  c = fma(c, z, -0.0208555963f);
+  c = fma(c, z, 0.253668547f);
+  c = fma(c, z, -1.23370051f);
+  c = fma(c, z, 1.0f);
+  const bool odd = (quarter & 0x40000000u) != 0;
+  const auto cosine = __builtin_bit_cast(std::uint32_t, odd ? s : c) ^ ((quarter + 0x40000000u) & 0x80000000u);
+  const auto sine = __builtin_bit_cast(std::uint32_t, odd ? c : s) ^ (quarter & 0x80000000u);
+  return {__builtin_bit_cast(float, cosine), __builtin_bit_cast(float, sine)};
+}
+
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE normal_pair<float> normal_pair_from(std::uint32_t a, std::uint32_t b) noexcept {
+  const float radius = normal_radius(a, b);
+  const normal_pair<float> direction = normal_direction(b);
+  return {radius * direction.cosine, radius * direction.sine};
+}
+
+/// A 32-bit integer as double, by placing it in the mantissa of 2^52: a vector operation on every SIMD unit.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double exact_double(std::uint64_t below_2_to_32) noexcept {
+  return __builtin_bit_cast(double, below_2_to_32 | 0x4330000000000000u) - 0x1p52;
+}
+
+/// sqrt(-2 ln u) for u = (a | 1) 2^-64.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double normal_radius(std::uint64_t a) noexcept {
+  const double high = exact_double(a >> 32);
+  const double low = exact_double((a & 0xFFFFFFFFu) | 1u);
+  const auto rounded = __builtin_bit_cast(std::uint64_t, fma(high, 0x1p32, low));
+  const std::uint64_t exponent = (rounded - 0x3FE6A09E667F3BCDu) >> 52;  // the bits of sqrt(1/2); never negative
+  const double scale = __builtin_bit_cast(double, (1023u - exponent) << 52);
+  const double f = fma(low, scale, fma(high, 0x1p32 * scale, -1.0));
+
+  // With s = f / (2 + f), z = s^2: ln(1 + f) = f - f^2/2 + s (f^2/2 + z P(z)), P from the series of the inverse hyperbolic tangent.
+  const double s = f / (2.0 + f);
+  const double z = s * s;
+  const double f2 = f * f;
+  double p = 0.29590609419330777;
+  p = fma(p, z, 0.30628235285912042);
+  p = fma(p, z, 0.36367123199357781);
+  p = fma(p, z, 0.44444397255282725);
+  p = fma(p, z, 0.57142857483676412);
+  p = fma(p, z, 0.79999999998834448);
+  p = fma(p, z, 1.3333333333333468);
+  const double minus_two_log = fma(-2.0, f, fma(-s, fma(p, z, f2), f2));
+  return square_root(fma(exact_double(64u - exponent), 1.3862943611198906, minus_two_log));
+}
+
+/// Cosine and sine of 2 pi (b + 1/2) 2^-64.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE normal_pair<double> normal_direction(std::uint64_t b) noexcept {
+  const std::uint64_t quarter = b + 0x2000000000000000u;
+  const std::uint64_t rest = (b << 2 | 2u) ^ 0x8000000000000000u;  // offset by 2^63, so that both halves are unsigned
+  const double t = fma(exact_double(rest & 0xFFFFFFFFu), 0x1p-64, fma(exact_double(rest >> 32), 0x1p-32, -0.5));
+  const double z = t * t;
+  // sin(pi/2 t) = pi/2 t + t z P(z), pi/2 in two parts: relative error 2^-56.9.
+  double s = 5.6344628681755008e-8;
+  s = fma(s, z, -3.5986477737824417e-6);
+  s = fma(s, z, 1.6044115216792536e-4);
+  s = fma(s, z, -4.6817541325625215e-3);
+  s = fma(s, z, 7.9692626246059786e-2);
+  s = fma(s, z, -0.64596409750624484);
+  s = fma(s, z, 6.1232339957367660e-17);
+  s = fma(t, 1.5707963267948966, t * s);
+  // cos(pi/2 t), relative error 2^-59.
+  double c = -6.2893860380444111e-9;
+  c = fma(c, z, 4.7103340974835693e-7);
+  c = fma(c, z, -2.5202027446930691e-5);
+  c = fma(c, z, 9.1926027263237813e-4);
+  c = fma(c, z, -2.0863480763180970e-2);
+  c = fma(c, z, 0.25366950790104170);
+  c = fma(c, z, -1.2337005501361697);
+  c = fma(c, z, 1.0);
+  // Exchanged by a mask: a comparison of 64-bit integers is no vector operation on the oldest x86.
+  const auto sine_bits = __builtin_bit_cast(std::uint64_t, s);
+  const auto cosine_bits = __builtin_bit_cast(std::uint64_t, c);
+  const std::uint64_t exchange = (sine_bits ^ cosine_bits) & (std::uint64_t{0} - ((quarter >> 62) & 1u));
+  const std::uint64_t cosine = cosine_bits ^ exchange ^ ((quarter + 0x4000000000000000u) & 0x8000000000000000u);
+  const std::uint64_t sine = sine_bits ^ exchange ^ (quarter & 0x8000000000000000u);
+  return {__builtin_bit_cast(double, cosine), __builtin_bit_cast(double, sine)};
+}
+
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE normal_pair<double> normal_pair_from(std::uint64_t a, std::uint64_t b) noexcept {
+  const double radius = normal_radius(a);
+  const normal_pair<double> direction = normal_direction(b);
+  return {radius * direction.cosine, radius * direction.sine};
+}
+
+/// The pair that words 2 pair and 2 pair + 1 give in float, and all four words (as two, the low one first) in double.
+template <class T>
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE normal_pair<T> normal_pair_of(const philox_block& bits, int pair) noexcept {
+  if constexpr (std::is_same_v<T, float>) {
+    return pair == 0 ? normal_pair_from(bits.word[0], bits.word[1]) : normal_pair_from(bits.word[2], bits.word[3]);
+  } else {
+    return normal_pair_from(bits.pair(0), bits.pair(1));
+  }
+}
+
+/// All the numbers of one block.
+template <class T>
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE block_values<T> normals_of(const philox_block& bits) noexcept {
+  if constexpr (values_per_block<T> == 4) {
+    // No loop over the pairs: so the loop over blocks around it becomes SIMD code.
+    const normal_pair<T> z = normal_pair_from(bits.word[0], bits.word[1]);
+    const normal_pair<T> y = normal_pair_from(bits.word[2], bits.word[3]);
+    return {{z.cosine, z.sine, y.cosine, y.sine}};
+  } else {
+    const normal_pair<T> z = normal_pair_from(bits.pair(0), bits.pair(1));
+    return {{z.cosine, z.sine}};
+  }
+}
+
+}  // namespace detail
+
+/// The numbers at indices n * block … n * block + n - 1 of a stream, n = values_per_block<T>: one evaluation of Philox.
+template <class T>
+[[nodiscard]] TESSERA_HD constexpr TESSERA_ALWAYS_INLINE block_values<T> normal_block(std::uint64_t seed, std::uint64_t stream,
+                                                                                        std::uint64_t block) noexcept {
+  const auto values = detail::normals_of<detail::made_as<T>>(philox(seed, stream, block));
+  block_values<T> result{};
+  for (int i = 0; i < values_per_block<T>; ++i) result.value[i] = static_cast<T>(values.value[i]);
+  return result;
+}
+
+/// The standard normal number at an address.
+///
+/// sqrt(-2 ln u) cos(2 pi v) at even and sqrt(-2 ln u) sin(2 pi v) at odd indices, with u and v odd multiples in (0, 1):
+///   float, and 16-bit types, which round it:  words a = 2 (i/2 % 2) and b = a + 1 of block i / 4; u = (a | 1) 2^-32, or 48 bits,
+///     (a 2^16 + b % 2^16 | 1) 2^-48, where a < 2^16; v = (2 b + 1) 2^-33
+///   double:  pairs a and b of words of block i / 2, low word first; u = (a | 1) 2^-64, v = (2 b + 1) 2^-65
+/// Logarithm, root, sine and cosine are our own polynomials; every step is one IEEE operation, a fused multiply-add included.
+/// Range          |z| <= 8.16 for float, 9.42 for double; never 0 before rounding to 16 bits
+/// Accuracy       within 2 ulp of the formula above in exact arithmetic (random/normal.cpp in test/)
+/// Cost           one Philox block and one pair, of which one value is kept: fill_normal and normal_block keep all
+/// Determinism    the same bits on every machine, compiler and device, in constant expressions, alone or in a fill. The rounding
+///                mode must be to nearest. Without an FMA instruction (x86 before v3) it is emulated, exactly and slowly
+/// Backends       host, device, constant expressions
+/// Source         Box, Muller, "A note on the generation of random normal deviates", Ann. Math. Statist. 29 (1958)
+template <class T>
+[[nodiscard]] TESSERA_HD constexpr TESSERA_ALWAYS_INLINE T normal(std::uint64_t seed, std::uint64_t stream,
+                                                                    std::uint64_t index) noexcept {
+  constexpr std::uint64_t n = values_per_block<T>;
+  const auto z = detail::normal_pair_of<detail::made_as<T>>(philox(seed, stream, index / n), static_cast<int>(index % n / 2));
+  return static_cast<T>((index & 1) == 0 ? z.cosine : z.sine);
+}
+
+}  // namespace tessera::random

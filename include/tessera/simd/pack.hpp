@@ -1,0 +1,201 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// One SIMD register of numbers, with the operators of a number.
+#pragma once
+
+#include <cstdint>
+#include <type_traits>
+
+#include "tessera/numeric/lane.hpp"
+#include "tessera/simd/compat.hpp"
+#include "tessera/simd/detail/exponent.hpp"
+
+namespace tessera::simd {
+
+/// A truth value in each lane; what comparing two packs gives.
+template <class T, class Arch = default_arch>
+struct mask {
+  xsimd::batch_bool<T, Arch> v;
+
+  TESSERA_ALWAYS_INLINE friend mask operator&(mask a, mask b) { return {a.v & b.v}; }
+  TESSERA_ALWAYS_INLINE friend mask operator|(mask a, mask b) { return {a.v | b.v}; }
+  TESSERA_ALWAYS_INLINE friend mask operator!(mask a) { return {!a.v}; }
+};
+
+/// As many numbers of type T (float, double, int32, int64) as one register of Arch holds.
+///
+/// Arithmetic and comparison act lane by lane and round like the scalar operation. A number converts to a pack that holds it
+/// in every lane. `Arch` is part of the type, so translation units compiled with different -m flags never share a function.
+template <class T, class Arch = default_arch>
+struct pack {
+  using value_type = T;
+  using arch = Arch;
+  using batch = xsimd::batch<T, Arch>;
+  static constexpr int lanes = static_cast<int>(batch::size);
+  static constexpr std::size_t alignment = Arch::alignment();
+
+  batch v;
+
+  pack() = default;
+  TESSERA_ALWAYS_INLINE pack(T x) : v(x) {}
+  TESSERA_ALWAYS_INLINE explicit pack(batch b) : v(b) {}
+
+  /// p[0], p[1] … ; p aligned to `alignment` bytes.
+  TESSERA_ALWAYS_INLINE static pack load(const T* p) { return pack(batch::load_aligned(p)); }
+  TESSERA_ALWAYS_INLINE static pack load_unaligned(const T* p) { return pack(batch::load_unaligned(p)); }
+  TESSERA_ALWAYS_INLINE void store(T* p) const { v.store_aligned(p); }
+  TESSERA_ALWAYS_INLINE void store_unaligned(T* p) const { v.store_unaligned(p); }
+
+  /// first, first + 1, first + 2 …
+  TESSERA_ALWAYS_INLINE static pack iota(T first) {
+    alignas(Arch::alignment()) T x[lanes];
+    for (int i = 0; i < lanes; ++i) x[i] = first + static_cast<T>(i);
+    return load(x);
+  }
+
+  TESSERA_ALWAYS_INLINE friend pack operator+(pack a, pack b) { return pack(a.v + b.v); }
+  TESSERA_ALWAYS_INLINE friend pack operator-(pack a, pack b) { return pack(a.v - b.v); }
+  TESSERA_ALWAYS_INLINE friend pack operator*(pack a, pack b) { return pack(a.v * b.v); }
+  TESSERA_ALWAYS_INLINE friend pack operator/(pack a, pack b) { return pack(a.v / b.v); }
+  TESSERA_ALWAYS_INLINE friend pack operator-(pack a) { return pack(-a.v); }
+  TESSERA_ALWAYS_INLINE pack& operator+=(pack b) { return *this = *this + b; }
+  TESSERA_ALWAYS_INLINE pack& operator-=(pack b) { return *this = *this - b; }
+  TESSERA_ALWAYS_INLINE pack& operator*=(pack b) { return *this = *this * b; }
+  TESSERA_ALWAYS_INLINE pack& operator/=(pack b) { return *this = *this / b; }
+  TESSERA_ALWAYS_INLINE friend mask<T, Arch> operator<(pack a, pack b) { return {a.v < b.v}; }
+  TESSERA_ALWAYS_INLINE friend mask<T, Arch> operator<=(pack a, pack b) { return {a.v <= b.v}; }
+  TESSERA_ALWAYS_INLINE friend mask<T, Arch> operator>(pack a, pack b) { return {a.v > b.v}; }
+  TESSERA_ALWAYS_INLINE friend mask<T, Arch> operator>=(pack a, pack b) { return {a.v >= b.v}; }
+  TESSERA_ALWAYS_INLINE friend mask<T, Arch> operator==(pack a, pack b) { return {a.v == b.v}; }
+  TESSERA_ALWAYS_INLINE friend mask<T, Arch> operator!=(pack a, pack b) { return {a.v != b.v}; }
+};
+
+template <class P>
+inline constexpr bool is_pack = false;
+template <class T, class Arch>
+inline constexpr bool is_pack<pack<T, Arch>> = true;
+
+/// The integer pack with as many lanes as pack<T>: int32 beside float, int64 beside double.
+template <class T, class Arch = default_arch>
+using index_pack = pack<lane_index<T>, Arch>;
+
+/// The same bits as To, which is as wide as From.
+template <class To, class From, class Arch>
+TESSERA_ALWAYS_INLINE pack<To, Arch> bit_cast(pack<From, Arch> x) {
+  return pack<To, Arch>(compat::bitwise_cast<To>(x.v));
+}
+
+/// a << n and a >> n in every lane; the right shift of a signed pack keeps the sign.
+template <int N, class T, class Arch>
+TESSERA_ALWAYS_INLINE pack<T, Arch> shift_left(pack<T, Arch> a) {
+  return pack<T, Arch>(a.v << N);
+}
+template <int N, class T, class Arch>
+TESSERA_ALWAYS_INLINE pack<T, Arch> shift_right(pack<T, Arch> a) {
+  return pack<T, Arch>(a.v >> N);
+}
+template <class T, class Arch>
+TESSERA_ALWAYS_INLINE pack<T, Arch> bit_and(pack<T, Arch> a, pack<T, Arch> b) {
+  return pack<T, Arch>(a.v & b.v);
+}
+template <class T, class Arch>
+TESSERA_ALWAYS_INLINE pack<T, Arch> bit_or(pack<T, Arch> a, pack<T, Arch> b) {
+  return pack<T, Arch>(a.v | b.v);
+}
+
+/// |a|, NaN stays.
+template <class T, class Arch>
+TESSERA_ALWAYS_INLINE pack<T, Arch> abs(pack<T, Arch> a) {
+  return pack<T, Arch>(xsimd::abs(a.v));
+}
+
+/// Whether any, every lane is true.
+template <class T, class Arch>
+TESSERA_ALWAYS_INLINE bool any(mask<T, Arch> m) {
+  return xsimd::any(m.v);
+}
+template <class T, class Arch>
+TESSERA_ALWAYS_INLINE bool all(mask<T, Arch> m) {
+  return xsimd::all(m.v);
+}
+
+namespace detail {
+
+/// What lane<pack> has for every element type.
+template <class T, class Arch>
+struct pack_lane {
+  using value_type = T;
+  using P = pack<T, Arch>;
+  using mask = simd::mask<T, Arch>;
+  static constexpr int width = P::lanes;
+
+  template <class M>
+  TESSERA_ALWAYS_INLINE static P select(simd::mask<M, Arch> m, P a, P b) {
+    return P(xsimd::select(compat::mask_cast<T>(m.v), a.v, b.v));
+  }
+  TESSERA_ALWAYS_INLINE static P max(P a, P b) { return P(compat::max(a.v, b.v)); }
+  TESSERA_ALWAYS_INLINE static P min(P a, P b) { return P(compat::min(a.v, b.v)); }
+  TESSERA_ALWAYS_INLINE static bool any(mask m) { return xsimd::any(m.v); }
+};
+
+}  // namespace detail
+}  // namespace tessera::simd
+
+namespace tessera {
+
+template <class T, class Arch>
+struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
+  using P = simd::pack<T, Arch>;
+  using index = simd::index_pack<T, Arch>;
+
+  TESSERA_ALWAYS_INLINE static P fma(P a, P b, P c) { return P(simd::compat::fma(a.v, b.v, c.v)); }
+  TESSERA_ALWAYS_INLINE static P sqrt(P a) { return P(xsimd::sqrt(a.v)); }
+  TESSERA_ALWAYS_INLINE static P round(P x) { return (x + P(magic)) - P(magic); }
+  TESSERA_ALWAYS_INLINE static P floor(P x) {
+    if constexpr (simd::compat::has_floor<Arch>) {
+      return P(xsimd::floor(x.v));
+    } else {
+      const P n = round(x);
+      return select(n > x, n - P(T(1)), n);
+    }
+  }
+  TESSERA_ALWAYS_INLINE static P power_of_two(P n) {
+    return simd::bit_cast<T>(simd::shift_left<mantissa_bits>(simd::bit_cast<lane_index<T>>(n + P(magic + bias))));
+  }
+  template <int Add>
+  TESSERA_ALWAYS_INLINE static P round_and_power(P x, P& n) {
+    static_assert((static_cast<int>(bias) + Add) % 2 == 0, "an odd offset would turn ties to odd");
+    const P shifted = x + P(magic + bias + T(Add));
+    n = shifted - P(magic + bias + T(Add));
+    return simd::bit_cast<T>(simd::shift_left<mantissa_bits>(simd::bit_cast<lane_index<T>>(shifted)));
+  }
+
+  static constexpr bool native_exponent = simd::detail::native_exponent<Arch>;
+  /// x - round(x) in one instruction; 0 for an infinity.
+  TESSERA_ALWAYS_INLINE static P remainder(P x)
+    requires native_exponent
+  {
+    return P(simd::detail::remainder(x.v));
+  }
+  /// a * 2^n where n >= from or n is NaN, +0 elsewhere: two instructions, for any integral n.
+  TESSERA_ALWAYS_INLINE static P scale_from(P a, P n, P from)
+    requires native_exponent
+  {
+    return P(simd::detail::scale_from(a.v, n.v, from.v));
+  }
+
+ private:
+  static constexpr int mantissa_bits = sizeof(T) == 4 ? 23 : 52;
+  static constexpr T bias = sizeof(T) == 4 ? 127 : 1023;
+  static constexpr T magic = T(3) * T(std::uint64_t(1) << (mantissa_bits - 1));
+};
+
+template <class Arch>
+struct lane<simd::pack<std::int32_t, Arch>> : simd::detail::pack_lane<std::int32_t, Arch> {
+  using index = simd::pack<std::int32_t, Arch>;
+};
+template <class Arch>
+struct lane<simd::pack<std::int64_t, Arch>> : simd::detail::pack_lane<std::int64_t, Arch> {
+  using index = simd::pack<std::int64_t, Arch>;
+};
+}  // namespace tessera

@@ -1,0 +1,400 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// A panel: as many queries as a register block has lanes, with the fold of each, walked past one chunk of keys after another.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "tessera/core/scratch.hpp"
+#include "tessera/online/reducer.hpp"
+#include "tessera/simd/fold.hpp"
+#include "tessera/simd/load.hpp"
+#include "tessera/simd/math.hpp"
+#include "tessera/tile/detail/key_store.hpp"
+#include "tessera/tile/mask.hpp"
+#include "tessera/tile/microkernel.hpp"
+#include "tessera/tile/score.hpp"
+#include "tessera/tile/shape.hpp"
+
+namespace tessera::tile::detail {
+
+/// The state of lane l: a state of packs is an array of packs, a state of numbers the same array of numbers.
+template <class Reducer, class T, class P>
+typename Reducer::template state<T> lane_state(const typename Reducer::template state<P>& packed, int l) {
+  using scalar = typename Reducer::template state<T>;
+  using vector = typename Reducer::template state<P>;
+  static_assert(std::is_trivially_copyable_v<scalar> && sizeof(vector) == sizeof(scalar) * P::lanes,
+                "a reducer's state<T> may hold T and lane_index<T> members only");
+  scalar result;
+  const char* const from = reinterpret_cast<const char*>(&packed);
+  char* const to = reinterpret_cast<char*>(&result);
+  for (std::size_t m = 0; m < sizeof(scalar) / sizeof(T); ++m) {
+    std::memcpy(to + m * sizeof(T), from + (m * P::lanes + static_cast<std::size_t>(l)) * sizeof(T), sizeof(T));
+  }
+  return result;
+}
+
+/// |q - k|^2 from the differences: 4 interleaved packs of partial sums, so the order is the same wherever the pair stands.
+template <class P, class T, class K>
+T squared_difference(const T* q, const K* k, std::int64_t depth) {
+  P sums[2] = {P(T(0)), P(T(0))};
+  constexpr int lanes = P::lanes;
+  std::int64_t d = 0;
+  for (; d + 2 * lanes <= depth; d += 2 * lanes) {
+    for (int u = 0; u < 2; ++u) {
+      const P difference = P::load_unaligned(q + d + u * lanes) - simd::load_as<P>(k + d + u * lanes);
+      sums[u] = fma(difference, difference, sums[u]);
+    }
+  }
+  for (; d < depth; d += lanes) {
+    const int n = static_cast<int>(depth - d < lanes ? depth - d : lanes);
+    const P difference = simd::load_partial<P>(q + d, n) - simd::load_partial<P>(k + d, n);
+    sums[0] = fma(difference, difference, sums[0]);
+  }
+  return simd::fold_add(sums[0] + sums[1]);
+}
+
+/// How scores of a contraction are made, once for all panels.
+template <class Score, class Reducer, class T>
+struct score_rule {
+  static constexpr bool is_distance = distance_score<Score>;
+  /// Distances from norms first, from differences where it matters; without `exact_within` always from differences.
+  static constexpr bool has_suspects = requires(const Reducer& r, const typename Reducer::template state<T>& s,
+                                                const score_tile<T>& tile, T error) { r.exact_within(s, tile, error); };
+  static constexpr bool from_norms = is_distance && has_suspects;
+  static constexpr bool from_differences = is_distance && !has_suspects;
+  static constexpr bool folds_unit = tessera::detail::is_linear<Score>;
+
+  const Score& score;
+  const Reducer& reducer;
+  T factor;  ///< of the squared distance, `unit` included
+
+  score_rule(const Score& s, const Reducer& r) : score(s), reducer(r), factor(T(1)) {
+    if constexpr (is_distance) factor = static_cast<T>(s.distance_factor() * tessera::detail::unit_of<Reducer>);
+  }
+
+  /// What a query is multiplied by while it is packed.
+  [[nodiscard]] T query_factor() const {
+    if constexpr (from_norms) {
+      return T(-2);
+    } else if constexpr (from_differences) {
+      return T(1);
+    } else {
+      return static_cast<T>(tessera::detail::query_scale(score) * (folds_unit ? tessera::detail::unit_of<Reducer> : 1.0));
+    }
+  }
+
+  /// The score of a pair from its sum of products.
+  template <class P, class I>
+  TESSERA_ALWAYS_INLINE P operator()(P sum, P query_norm, T key_norm, I i, I j) const {
+    if constexpr (from_norms) {
+      return max(P(T(0)), (sum + P(key_norm)) + query_norm) * P(factor);
+    } else if constexpr (from_differences) {
+      return sum * P(factor);
+    } else if constexpr (folds_unit || tessera::detail::unit_of<Reducer> == 1.0) {
+      return score(sum, i, j);
+    } else {
+      return score(sum, i, j) * P(static_cast<T>(tessera::detail::unit_of<Reducer>));
+    }
+  }
+};
+
+/// A block of queries that one worker walks past all keys.
+template <class T, class Arch, class Score, class Reducer, bool HasValues>
+class query_block {
+ public:
+  using P = simd::pack<T, Arch>;
+  using I = simd::index_pack<T, Arch>;
+  using index = lane_index<T>;
+  using shape = block_shape<T, Arch>;
+  using rule_type = score_rule<Score, Reducer, T>;
+  using state = typename Reducer::template state<P>;
+  static constexpr int width = shape::width;
+  static constexpr int rows = shape::rows;
+
+  /// What a block of up to `panels` panels works in.
+  struct arrays {
+    T* queries;     ///< [panels][depth][width]
+    T* query_rows;  ///< [panels * width][depth], where distances may be computed again from the differences
+    T* norms;       ///< [panels * width]
+    T* sums;        ///< [panels][value_blocks * rows][width]
+    T* scores;      ///< [key_chunk][width]
+    T* row;         ///< [value_dim]
+    state* states;  ///< [panels * packs]
+
+    arrays(tessera::detail::bump& memory, const key_layout<T, Arch>& layout, std::int64_t panels)
+        : queries(memory.take<T>(panels * layout.depth * width)),
+          query_rows(memory.take<T>(rule_type::from_norms ? panels * width * layout.depth : 0)),
+          norms(memory.take<T>(panels * width)),
+          sums(memory.take<T>(panels * layout.value_blocks() * rows * width)),
+          scores(memory.take<T>(key_chunk * width)),
+          row(memory.take<T>(layout.value_dim)),
+          states(memory.take<state>(panels * shape::packs)) {}
+  };
+
+  query_block(const rule_type& rule, const key_layout<T, Arch>& layout, const arrays& memory)
+      : rule_(rule), layout_(layout), memory_(memory) {}
+
+  /// Packs queries [first, first + count) and empties their folds.
+  template <class Q>
+  void start(const view<const Q, 2>& queries, std::int64_t first, std::int64_t count, const T* center) {
+    first_ = first;
+    count_ = count;
+    panels_ = (count + width - 1) / width;
+    const T factor = rule_.query_factor();
+    for (std::int64_t p = 0; p < panels_; ++p) {
+      const std::int64_t n = count - p * width < width ? count - p * width : width;
+      const Q* const source = queries.data_handle() + (first + p * width) * queries.stride(0);
+      T* const panel = memory_.queries + p * layout_.depth * width;
+      if constexpr (rule_type::from_norms) {
+        pack_block<width>(panel, source, queries.stride(0), std::int64_t{1}, n, layout_.depth,
+                          [&](Q x, std::int64_t k) { return static_cast<T>(x) - center[k]; });
+        squared_norms<width>(memory_.norms + p * width, panel, layout_.depth);
+        for (std::int64_t i = 0; i < layout_.depth * width; ++i) panel[i] *= factor;
+        for (std::int64_t i = 0; i < n; ++i) {
+          T* const row = memory_.query_rows + (p * width + i) * layout_.depth;
+          for (std::int64_t k = 0; k < layout_.depth; ++k) row[k] = static_cast<T>(source[i * queries.stride(0) + k]);
+        }
+      } else {
+        pack_block<width>(panel, source, queries.stride(0), std::int64_t{1}, n, layout_.depth,
+                          [&](Q x, std::int64_t) { return static_cast<T>(x) * factor; });
+        squared_norms<width>(memory_.norms + p * width, panel, layout_.depth);
+      }
+    }
+    for (std::int64_t s = 0; s < panels_ * shape::packs; ++s) memory_.states[s] = rule_.reducer.template identity<P>();
+    if constexpr (HasValues) std::memset(memory_.sums, 0, sizeof(T) * static_cast<std::size_t>(panels_ * panel_sums()));
+  }
+
+  /// Folds one chunk of keys into every query that sees some of it.
+  template <class K, class Mask>
+  void absorb(const key_chunk_view<T>& chunk, const view<const K, 2>& keys, const Mask& mask) {
+    for (std::int64_t p = 0; p < panels_; ++p) {
+      const std::int64_t left = count_ - p * width;
+      const std::int64_t packs = (left + P::lanes - 1) / P::lanes;
+      if (packs >= shape::packs) {
+        absorb_panel<shape::packs>(p, chunk, keys, mask);
+      } else if (packs == 1) {
+        absorb_panel<1>(p, chunk, keys, mask);
+      } else {
+        absorb_panel<2>(p, chunk, keys, mask);
+      }
+    }
+  }
+
+  /// store(row, values) for every row of weighted means, in rising order; values is [value_dim] in the compute type.
+  template <class Store>
+  void finish_values(const Store& store) {
+    for (std::int64_t p = 0; p < panels_; ++p) {
+      T* const sums = memory_.sums + p * panel_sums();
+      const int packs = panel_packs(p);
+      for (int v = 0; v < packs; ++v) {
+        const P mass = rule_.reducer.normalizer(memory_.states[p * shape::packs + v]);
+        const auto empty = mass == P(T(0));
+        for (std::int64_t c = 0; c < layout_.value_dim; ++c) {
+          T* const at = sums + c * width + v * P::lanes;
+          select(empty, P(T(0)), P::load(at) / mass).store(at);
+        }
+      }
+      const std::int64_t n = count_ - p * width < width ? count_ - p * width : width;
+      for (std::int64_t i = 0; i < n; ++i) {
+        for (std::int64_t c = 0; c < layout_.value_dim; ++c) memory_.row[c] = sums[c * width + i];
+        store(first_ + p * width + i, memory_.row);
+      }
+    }
+  }
+
+  /// emit(row, result) for every row, in rising order.
+  template <class Emit>
+  void finish_states(const Emit& emit) {
+    for (std::int64_t i = 0; i < count_; ++i) {
+      const std::int64_t s = i / width * shape::packs + i % width / P::lanes;
+      emit(first_ + i, rule_.reducer.finish(lane_state<Reducer, T, P>(memory_.states[s], static_cast<int>(i % P::lanes))));
+    }
+  }
+
+ private:
+  [[nodiscard]] std::int64_t panel_sums() const { return layout_.value_blocks() * rows * width; }
+  [[nodiscard]] int panel_packs(std::int64_t p) const {
+    const std::int64_t packs = (count_ - p * width + P::lanes - 1) / P::lanes;
+    return static_cast<int>(packs < shape::packs ? packs : shape::packs);
+  }
+
+  template <int Packs, class K, class Mask>
+  TESSERA_NOINLINE void absorb_panel(std::int64_t p, const key_chunk_view<T>& chunk, const view<const K, 2>& keys,
+                                     const Mask& mask) {
+    const std::int64_t i0 = first_ + p * width;
+    const std::int64_t left = count_ - p * width;
+    const std::int64_t i1 = i0 + (left < width ? left : width);
+    int count = chunk.count;
+    tile_class seen = tile_class::all;
+    if constexpr (!std::is_same_v<Mask, no_mask>) {
+      seen = mask.classify(i0, i1, chunk.first, chunk.first + chunk.count);
+      if (seen == tile_class::none) return;
+      const std::int64_t last = mask.keys(i0, i1, chunk.first + chunk.count).last;
+      count = static_cast<int>(last - chunk.first < count ? last - chunk.first : count);
+    }
+
+    score_chunk<Packs>(p, chunk, count, i0);
+
+    const T* const norms = memory_.norms + p * width;
+    bool ordinary = true;  // by Cauchy-Schwarz no partial sum of products overflows while norms are far below the largest number
+    constexpr T far_below = sizeof(T) == 4 ? T(1e37) : T(1e300);
+    ordinary = chunk.largest_norm < far_below && tessera::detail::is_linear<Score> | rule_type::is_distance;
+    for (int l = 0; l < Packs * P::lanes; ++l) ordinary = ordinary && norms[l] < far_below;
+
+    P factors[Packs];
+    for (int v = 0; v < Packs; ++v) {
+      const score_tile<P> tile(memory_.scores + v * P::lanes, width, count, chunk.first, ordinary && seen == tile_class::all);
+      state& s = memory_.states[p * shape::packs + v];
+      if (seen == tile_class::some) hide(tile, mask, i0 + v * P::lanes);
+      if constexpr (rule_type::from_norms) {
+        const bool any = refine(s, tile, chunk, keys, p, v, ordinary);
+        if constexpr (requires { Reducer::only_suspects_matter; }) {
+          if (!any) continue;
+        }
+      }
+      if constexpr (HasValues) {
+        factors[v] = rule_.reducer.weigh(s, tile);
+      } else {
+        rule_.reducer.absorb(s, tile);
+      }
+    }
+    if constexpr (HasValues) {
+      if (seen == tile_class::some && !chunk.finite_values) {
+        add_visible_values<Packs>(p, chunk, count, factors, mask, i0);
+      } else {
+        add_values<Packs>(p, chunk, count, factors);
+      }
+    }
+  }
+
+  /// scores[j][lane] for the first `count` keys (and the padding up to a whole block).
+  template <int Packs>
+  TESSERA_NOINLINE void score_chunk(std::int64_t p, const key_chunk_view<T>& chunk, int count, std::int64_t i0) {
+    const std::int64_t depth = layout_.depth;
+    const T* const panel = memory_.queries + p * depth * width;
+    P query_norms[Packs];
+    I query_index[Packs];
+    for (int v = 0; v < Packs; ++v) {
+      query_norms[v] = P::load(memory_.norms + p * width + v * P::lanes);
+      query_index[v] = I::iota(static_cast<index>(i0 + v * P::lanes));
+    }
+    for (int j = 0; j < count; j += rows) {
+      P sums[rows][Packs];
+      clear(sums);
+      if constexpr (rule_type::from_differences) {
+        add_squared_differences(depth, chunk.keys + j * depth, rows, panel, width, sums);
+      } else {
+        multiply_add(depth, chunk.keys + j * depth, rows, panel, width, sums);
+      }
+      T* const to = memory_.scores + j * width;
+      TESSERA_UNROLL
+      for (int r = 0; r < rows; ++r) {
+        TESSERA_UNROLL
+        for (int v = 0; v < Packs; ++v) {
+          rule_(sums[r][v], query_norms[v], chunk.norms[j + r], query_index[v], I(static_cast<index>(chunk.first + j + r)))
+              .store(to + r * width + v * P::lanes);
+        }
+      }
+    }
+  }
+
+  /// sums[c][lane] = factor * sums[c][lane] + sum over keys of value[key][c] * weight[key][lane].
+  template <int Packs>
+  TESSERA_NOINLINE void add_values(std::int64_t p, const key_chunk_view<T>& chunk, int count, const P (&factors)[Packs]) {
+    for (std::int64_t b = 0; b < layout_.value_blocks(); ++b) {
+      P sums[rows][Packs];
+      clear(sums);
+      multiply_add(count, chunk.values + b * rows * key_chunk, rows, memory_.scores, width, sums);
+      T* const to = memory_.sums + p * panel_sums() + b * rows * width;
+      TESSERA_UNROLL
+      for (int r = 0; r < rows; ++r) {
+        TESSERA_UNROLL
+        for (int v = 0; v < Packs; ++v) {
+          T* const at = to + r * width + v * P::lanes;
+          fma(P::load(at), factors[v], sums[r][v]).store(at);
+        }
+      }
+    }
+  }
+
+  /// The same sums where hidden values hold NaN or inf: 0 * NaN must not reach a row that does not see the key.
+  template <int Packs, class Mask>
+  TESSERA_NOINLINE void add_visible_values(std::int64_t p, const key_chunk_view<T>& chunk, int count, const P (&factors)[Packs],
+                                           const Mask& mask, std::int64_t i0) {
+    for (std::int64_t c = 0; c < layout_.value_dim; ++c) {
+      const T* const values = chunk.values + c / rows * rows * key_chunk + c % rows;
+      for (int v = 0; v < Packs; ++v) {
+        const I i = I::iota(static_cast<index>(i0 + v * P::lanes));
+        P sum(T(0));
+        for (int j = 0; j < count; ++j) {
+          const P weight = P::load(memory_.scores + j * width + v * P::lanes);
+          sum = select(mask.visible(i, I(static_cast<index>(chunk.first + j))), fma(P(values[j * rows]), weight, sum), sum);
+        }
+        T* const at = memory_.sums + p * panel_sums() + c * width + v * P::lanes;
+        fma(P::load(at), factors[v], sum).store(at);
+      }
+    }
+  }
+
+  template <class Mask>
+  void hide(const score_tile<P>& tile, const Mask& mask, std::int64_t i0) {
+    const I i = I::iota(static_cast<index>(i0));
+    for (int j = 0; j < tile.size(); ++j) {
+      tile.set(j, select(mask.visible(i, tile.key(j)), tile[j], P(Reducer::template excluded<T>())));
+    }
+  }
+
+  /// Recomputes from the differences what the reducer suspects; true when there was something.
+  template <class K>
+  bool refine(const state& s, const score_tile<P>& tile, const key_chunk_view<T>& chunk, const view<const K, 2>& keys,
+              std::int64_t p, int v, bool ordinary) {
+    if (!ordinary) {
+      for (int j = 0; j < tile.size(); ++j) {
+        for (int l = 0; l < P::lanes; ++l) refine_pair(chunk, keys, p, v, j, l);
+      }
+      return true;
+    }
+    const T depth = static_cast<T>(layout_.depth);
+    const P norms = P::load(memory_.norms + p * width + v * P::lanes);
+    const P error = (norms + P(chunk.largest_norm)) * P((depth + T(16)) * static_cast<T>(unit_roundoff<T>) * (rule_.factor < 0 ? -rule_.factor : rule_.factor));
+    const suspects<P> wanted = rule_.reducer.exact_within(s, tile, error);
+    bool found = false;
+    constexpr bool smallest = Reducer::smallest_wins;
+    if (smallest ? !lane<P>::any(wanted.best <= wanted.limit) : !lane<P>::any(wanted.best >= wanted.limit)) return false;
+    alignas(64) T limit[P::lanes];
+    wanted.limit.store(limit);
+    for (int j = 0; j < tile.size(); ++j) {
+      const P score = tile[j];
+      if (smallest ? !lane<P>::any(score <= wanted.limit) : !lane<P>::any(score >= wanted.limit)) continue;
+      const T* const scores = memory_.scores + j * width + v * P::lanes;
+      for (int l = 0; l < P::lanes; ++l) {
+        if (smallest ? scores[l] <= limit[l] : scores[l] >= limit[l]) {
+          refine_pair(chunk, keys, p, v, j, l);
+          found = true;
+        }
+      }
+    }
+    return found;
+  }
+
+  template <class K>
+  void refine_pair(const key_chunk_view<T>& chunk, const view<const K, 2>& keys, std::int64_t p, int v, int j, int l) {
+    const std::int64_t i = p * width + v * P::lanes + l;
+    if (i >= count_) return;
+    const T* const query = memory_.query_rows + i * layout_.depth;
+    const K* const key = keys.data_handle() + (chunk.first + j) * keys.stride(0);
+    memory_.scores[j * width + v * P::lanes + l] = squared_difference<P>(query, key, layout_.depth) * rule_.factor;
+  }
+
+  const rule_type& rule_;
+  key_layout<T, Arch> layout_;
+  arrays memory_;
+  std::int64_t first_ = 0;
+  std::int64_t count_ = 0;
+  std::int64_t panels_ = 0;
+};
+
+}  // namespace tessera::tile::detail

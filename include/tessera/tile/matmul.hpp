@@ -1,0 +1,258 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// The matrix product.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <type_traits>
+
+#include "tessera/core/scratch.hpp"
+#include "tessera/exec/exec.hpp"
+#include "tessera/numeric/traits.hpp"
+#include "tessera/simd/load.hpp"
+#include "tessera/tile/microkernel.hpp"
+#include "tessera/tile/packing.hpp"
+#include "tessera/tile/shape.hpp"
+#include "tessera/tile/view.hpp"
+
+namespace tessera {
+namespace tile::detail {
+
+/// Depth that is multiplied at once: a panel of B of that depth and a few blocks of A fit the first-level cache.
+inline constexpr std::int64_t depth_step = 192;
+/// Depth that is packed at once: bounds the scratch of very deep products.
+inline constexpr std::int64_t depth_slab = 16 * depth_step;
+/// Rows of A of one item of work: 192 x 192 numbers stay in the second-level cache while panels of B pass by.
+inline constexpr std::int64_t item_rows = 192;
+/// Panels of B of one item of work.
+inline constexpr std::int64_t item_panels = 16;
+
+/// One item: an [item_rows, item_panels * width] block of C over one slab of depth.
+template <class T, class Arch>
+class product_block {
+ public:
+  using P = simd::pack<T, Arch>;
+  using shape = block_shape<T, Arch>;
+  static constexpr int rows = shape::rows;
+  static constexpr int width = shape::width;
+
+  // By steps of depth outside, so that the blocks of a step follow one another in memory and the prefetchers keep up.
+  const T* a;           ///< [steps][blocks][depth_step][rows]
+  const T* b;           ///< [steps][panels][depth_step][width]
+  std::int64_t blocks;  ///< of A
+  std::int64_t panels;  ///< of B
+  std::int64_t depth;   ///< of the slab
+
+  /// c[i * stride + j] (+)= sum over the slab, for `m` rows and `n` columns from block `a_block` and panel `b_panel` on.
+  void run(std::int64_t a_block, std::int64_t b_panel, std::int64_t m, std::int64_t n, T* c, std::int64_t stride,
+           bool accumulate) const {
+    for (std::int64_t k = 0; k < depth; k += depth_step) {
+      const std::int64_t step = std::min(depth_step, depth - k);
+      for (std::int64_t j = 0; j < n; j += width) {
+        const T* const panel = b + (k * panels + (b_panel + j / width) * step) * width;
+        const T* next = panel + step * width;  // fetched while this panel is multiplied, a slice with each block
+        const std::int64_t slice = step * width / ((m + rows - 1) / rows) + 1;
+        for (std::int64_t i = 0; i < m; i += rows) {
+          const T* const block = a + (k * blocks + (a_block + i / rows) * step) * rows;
+          const int tall = static_cast<int>(std::min<std::int64_t>(rows, m - i));
+          const std::int64_t wide = n - j;
+          const bool add = accumulate || k > 0;
+          T* const to = c + i * stride + j;
+          for (std::int64_t l = 0; l < slice; l += 64 / static_cast<std::int64_t>(sizeof(T))) __builtin_prefetch(next + l, 0, 2);
+          next += slice;
+          if (wide >= width) {
+            tile<shape::packs>(step, block, panel, to, stride, tall, width, add);
+          } else if (wide <= P::lanes) {
+            tile<1>(step, block, panel, to, stride, tall, static_cast<int>(wide), add);
+          } else if (wide <= 2 * P::lanes) {
+            tile<2>(step, block, panel, to, stride, tall, static_cast<int>(wide), add);
+          } else {
+            tile<shape::packs>(step, block, panel, to, stride, tall, static_cast<int>(wide), add);
+          }
+        }
+      }
+    }
+  }
+
+ private:
+  /// One register block over one step of depth. C is asked for before the product and needed after it.
+  template <int Packs>
+  TESSERA_NOINLINE static void tile(std::int64_t step, const T* block, const T* panel, T* c, std::int64_t stride, int tall, int wide,
+                                    bool add) {
+    const bool whole = tall == rows && wide == Packs * P::lanes;
+    if (whole) {
+      TESSERA_UNROLL
+      for (int r = 0; r < rows; ++r) {
+        TESSERA_UNROLL
+        for (int v = 0; v < Packs; ++v) __builtin_prefetch(c + r * stride + v * P::lanes);
+      }
+    }
+    P sums[rows][Packs];
+    clear(sums);
+    multiply_add(step, block, rows, panel, width, sums);
+    if (whole && add) {
+      TESSERA_UNROLL
+      for (int r = 0; r < rows; ++r) {
+        TESSERA_UNROLL
+        for (int v = 0; v < Packs; ++v) {
+          T* const at = c + r * stride + v * P::lanes;
+          (P::load_unaligned(at) + sums[r][v]).store_unaligned(at);
+        }
+      }
+    } else if (whole) {
+      TESSERA_UNROLL
+      for (int r = 0; r < rows; ++r) {
+        TESSERA_UNROLL
+        for (int v = 0; v < Packs; ++v) sums[r][v].store_unaligned(c + r * stride + v * P::lanes);
+      }
+    } else {
+      alignas(P::alignment) T edge[rows][Packs * P::lanes];
+      TESSERA_UNROLL
+      for (int r = 0; r < rows; ++r) {
+        TESSERA_UNROLL
+        for (int v = 0; v < Packs; ++v) sums[r][v].store(edge[r] + v * P::lanes);
+      }
+      for (int r = 0; r < tall; ++r) {
+        for (int j = 0; j < wide; ++j) c[r * stride + j] = add ? c[r * stride + j] + edge[r][j] : edge[r][j];
+      }
+    }
+  }
+};
+
+/// A matrix operand may be stored by rows or by columns.
+template <class T>
+void check_matrix(const view<T, 2>& v, const char* argument) {
+  using tessera::detail::expects;
+  for (std::size_t r = 0; r < 2; ++r) {
+    expects(v.extent(r) >= 0, "matmul", argument, [&] { return "shape " + tessera::detail::shape(v); },
+            "needs extents of at least 0");
+  }
+  expects(v.size() == 0 || v.data_handle() != nullptr, "matmul", argument,
+          [&] { return "null data of shape " + tessera::detail::shape(v); }, "needs a pointer to its elements");
+  expects(v.stride(0) == 1 || v.stride(1) == 1 || v.size() <= 1, "matmul", argument,
+          [&] { return "strides " + std::to_string(v.stride(0)) + ", " + std::to_string(v.stride(1)); },
+          "needs rows or columns that are contiguous (a stride of 1)");
+}
+
+}  // namespace tile::detail
+
+/// c = a b.
+///
+/// Shapes          a [m, k], b [k, n], c [m, n]; a and b with contiguous rows or contiguous columns (so a transposed view is an
+///                 operand), c with contiguous rows. Storage float64, float32, float16, bfloat16 in any mixture; computed in
+///                 float64 if an operand is float64, else in float32; rounded to c's type once.
+/// Special values  k = 0 gives zeros; NaN and inf as in IEEE arithmetic.
+/// Accuracy        every element is a chain of 192 fused multiply-adds, and the chains are added in order:
+///                 |error| <= (min(k, 192) + k / 192) u sum |a||b| (+ the last rounding).
+/// Cost            2 m n k flops; scratch of (m + n) min(k, 3072) numbers, and m n numbers where c is narrower than the compute type
+///                 and k > 3072.
+/// Determinism     the same bits for every number of threads and every m and n.
+/// Errors          argument_error before c is touched: shapes, null data, strides, c overlapping a or b.
+template <executor Exec, mdspan_like A, mdspan_like B, mdspan_like C>
+  requires(A::rank() == 2 && B::rank() == 2 && C::rank() == 2)
+void matmul(const Exec& exec, const A& a_in, const B& b_in, const C& c_in) {
+  using Arch = typename Exec::arch;
+  using TA = value_type_of<A>;
+  using TB = value_type_of<B>;
+  using TC = value_type_of<C>;
+  using T = std::common_type_t<compute_t<TA>, compute_t<TB>>;
+  using block_type = tile::detail::product_block<T, Arch>;
+  using P = typename block_type::P;
+  using namespace tile::detail;
+  constexpr int rows = block_type::rows;
+  constexpr int width = block_type::width;
+  constexpr bool direct = std::is_same_v<TC, T>;
+
+  const view<const TA, 2> a(a_in);
+  const view<const TB, 2> b(b_in);
+  const view<TC, 2> c(c_in);
+  check_matrix(a, "a");
+  check_matrix(b, "b");
+  tessera::detail::check_operand(c, "matmul", "c");
+  tessera::detail::expects(a.extent(1) == b.extent(0), "matmul", "b", [&] { return "shape " + tessera::detail::shape(b); },
+                           "needs [k, n] with a of [m, k]");
+  tessera::detail::expects(c.extent(0) == a.extent(0) && c.extent(1) == b.extent(1), "matmul", "c",
+                           [&] { return "shape " + tessera::detail::shape(c); }, "needs [m, n]");
+  tessera::detail::check_disjoint(c, a, "matmul", "c", "a");
+  tessera::detail::check_disjoint(c, b, "matmul", "c", "b");
+
+  const std::int64_t m = c.extent(0);
+  const std::int64_t n = c.extent(1);
+  const std::int64_t k = a.extent(1);
+  const std::int64_t blocks = (m + rows - 1) / rows;
+  const std::int64_t panels = (n + width - 1) / width;
+  const std::int64_t slab = std::min(k, depth_slab);
+  const std::int64_t tall_items = (m + item_rows - 1) / item_rows;
+  const std::int64_t wide_items = (panels + item_panels - 1) / item_panels;
+  const bool keep_sums = !direct && k > slab;  // sums of a narrower c live in scratch between slabs
+  const int workers = exec.workers();
+  constexpr std::int64_t item_width = item_panels * width;
+
+  struct arrays {
+    T* a;
+    T* b;
+    T* sums;
+  };
+  const auto lay_out = [&](tessera::detail::bump& memory) {
+    return arrays{memory.take<T>(blocks * rows * slab), memory.take<T>(panels * width * slab),
+                  memory.take<T>(direct ? 0 : (keep_sums ? m * n : workers * item_rows * item_width))};
+  };
+  tessera::detail::bump size;
+  lay_out(size);
+  tessera::detail::scratch memory(exec.memory(), size.bytes());
+  tessera::detail::bump cut(memory.data());
+  const arrays packed = lay_out(cut);
+
+  std::int64_t k0 = 0;
+  do {
+    const std::int64_t depth = std::min(slab, k - k0);
+    exec.for_each(blocks + panels, [&](int, std::int64_t i) {
+      for (std::int64_t s = 0; s < depth; s += depth_step) {
+        const std::int64_t step = std::min(depth_step, depth - s);
+        if (i < blocks) {
+          tile::pack_block<rows>(packed.a + (s * blocks + i * step) * rows,
+                                 a.data_handle() + i * rows * a.stride(0) + (k0 + s) * a.stride(1), a.stride(0), a.stride(1),
+                                 std::min<std::int64_t>(rows, m - i * rows), step,
+                                 [](TA x, std::int64_t) { return static_cast<T>(x); });
+        } else {
+          const std::int64_t p = i - blocks;
+          tile::pack_block<width>(packed.b + (s * panels + p * step) * width,
+                                  b.data_handle() + (k0 + s) * b.stride(0) + p * width * b.stride(1), b.stride(1), b.stride(0),
+                                  std::min<std::int64_t>(width, n - p * width), step,
+                                  [](TB x, std::int64_t) { return static_cast<T>(x); });
+        }
+      }
+    });
+    const block_type product{packed.a, packed.b, blocks, panels, depth};
+    exec.for_each(tall_items * wide_items, [&](int worker, std::int64_t item) {
+      const std::int64_t i = item / wide_items * item_rows;
+      const std::int64_t j = item % wide_items * item_width;
+      const std::int64_t tall = std::min(item_rows, m - i);
+      const std::int64_t wide = std::min(item_width, n - j);
+      T* to = nullptr;
+      std::int64_t stride = 0;
+      if constexpr (direct) {
+        to = c.data_handle() + i * c.stride(0) + j;
+        stride = c.stride(0);
+      } else {
+        to = packed.sums + (keep_sums ? i * n + j : worker * item_rows * item_width);
+        stride = keep_sums ? n : item_width;
+      }
+      if (depth == 0) {
+        for (std::int64_t r = 0; r < tall; ++r) std::fill(to + r * stride, to + r * stride + wide, T(0));
+      }
+      product.run(i / rows, j / width, tall, wide, to, stride, k0 > 0);
+      if constexpr (!direct) {
+        if (k0 + depth == k) {
+          for (std::int64_t r = 0; r < tall; ++r) {
+            tile::store_row<P>(c.data_handle() + (i + r) * c.stride(0) + j, to + r * stride, wide);
+          }
+        }
+      }
+    });
+    k0 += depth;
+  } while (k0 < k);
+}
+
+}  // namespace tessera

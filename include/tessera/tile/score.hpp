@@ -1,0 +1,105 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// Scores: what a query and a key have to do with each other, S[i,j] = f(q_i, k_j).
+///
+/// A score is any callable `score(dot, i, j)`: dot = q_i . k_j as a number or a pack of numbers T, i and j as lane_index<T>.
+/// It is called once for each pair, in registers, right after the product. A generic lambda is a score.
+#pragma once
+
+#include <cstdint>
+
+#include "tessera/core/config.hpp"
+#include "tessera/numeric/lane.hpp"
+#include "tessera/tile/view.hpp"
+
+namespace tessera {
+
+/// q . k
+struct dot {
+  static constexpr bool linear = true;
+  template <class T>
+  TESSERA_HD T operator()(T product, lane_index<T>, lane_index<T>) const {
+    return product;
+  }
+};
+
+/// scale * (q . k); the factor is folded into the queries while they are packed and costs nothing.
+struct scaled_dot {
+  static constexpr bool linear = true;  ///< nothing is added to the product: a further factor may be folded into the queries, too
+  double scale = 1;
+  [[nodiscard]] TESSERA_HD double query_scale() const { return scale; }
+  template <class T>
+  TESSERA_HD T operator()(T product, lane_index<T>, lane_index<T>) const {
+    return product;
+  }
+};
+
+/// scale * (q . k) + bias[i, j]; bias is [queries, keys] with any strides (0 broadcasts), read once per pair.
+template <class B>
+struct scaled_dot_bias {
+  double scale;
+  view<const B, 2> bias;
+
+  [[nodiscard]] TESSERA_HD double query_scale() const { return scale; }
+
+  template <class T>
+  TESSERA_HD T operator()(T product, lane_index<T> i, lane_index<T> j) const {
+    using V = lane_value<T>;
+    if constexpr (lane<T>::width == 1) {
+      return product + static_cast<V>(bias(i < bias.extent(0) ? i : bias.extent(0) - 1, j < bias.extent(1) ? j : bias.extent(1) - 1));
+    } else {
+      alignas(64) lane_index<V> rows[lane<T>::width];
+      alignas(64) lane_index<V> columns[lane<T>::width];
+      alignas(64) V added[lane<T>::width];
+      i.store(rows);
+      j.store(columns);
+      for (int l = 0; l < lane<T>::width; ++l) {
+        // Lanes past the last row and padded keys are computed and never used; they read an element that exists.
+        const std::int64_t row = rows[l] < bias.extent(0) ? rows[l] : bias.extent(0) - 1;
+        const std::int64_t column = columns[l] < bias.extent(1) ? columns[l] : bias.extent(1) - 1;
+        added[l] = static_cast<V>(bias(row, column));
+      }
+      return product + T::load(added);
+    }
+  }
+};
+
+/// |q - k|^2, never negative, and with a relative error of about (depth + 2) roundings even where |q|^2 and |k|^2 cancel.
+///
+/// The fast form |q'|^2 + |k'|^2 - 2 q'.k' (rows centred on the keys' mean) has an absolute error below
+/// (depth + 16) u (|q'|^2 + |k'|^2). A reducer says which scores could change its result by that much
+/// (`suspects`); these are computed again from the differences. A reducer that does not say gets every score from the differences.
+struct squared_distance {
+  [[nodiscard]] TESSERA_HD double distance_factor() const { return 1; }
+};
+
+/// -|q - k|^2 / (2 sigma^2): the exponent of a Gaussian of width sigma around the key. Computed like squared_distance.
+struct gaussian {
+  double sigma;
+  [[nodiscard]] TESSERA_HD double distance_factor() const { return -0.5 / (sigma * sigma); }
+};
+
+/// A score that is a multiple of the squared distance.
+template <class S>
+concept distance_score = requires(const S& s) { s.distance_factor(); };
+
+namespace detail {
+
+template <class Score>
+inline constexpr bool is_linear = false;
+template <class Score>
+  requires requires { Score::linear; }
+inline constexpr bool is_linear<Score> = Score::linear;
+
+/// What a score multiplies into the queries: its own scale where it has one.
+template <class Score>
+double query_scale(const Score& score) {
+  if constexpr (requires { score.query_scale(); }) {
+    return score.query_scale();
+  } else {
+    return 1;
+  }
+}
+
+}  // namespace detail
+}  // namespace tessera
