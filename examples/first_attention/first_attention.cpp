@@ -1,7 +1,7 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
 /// Attention on data that one already has: pointers become views, and one call does the work.
-#include <cstdio>
+#include <iostream>
 #include <vector>
 
 #include "tessera/attention/forward.hpp"
@@ -20,5 +20,5 @@ int main() {
 
   tessera::attention::forward(tessera::par, q, k, v, out, {.mask = tessera::attention::mask::causal});
 
-  std::printf("the first token sees itself only: %g = %g\n", out(0, 0, 0, 0), v(0, 0, 0, 0));
+  std::cout << "The first token sees itself only: " << out(0, 0, 0, 0) << " = " << v(0, 0, 0, 0) << '\n';
 }

@@ -1,48 +1,59 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// Runs nearest.cpp as compiled for each instruction set that the machine has: same codes, same means up to rounding.
+/// Runs kernels.cpp as compiled for each instruction set that the machine has: the same results up to rounding.
+#include "kernels.hpp"
+
 #include <cmath>
 #include <cstdio>
 #include <vector>
 
-#include "nearest.hpp"
-
 namespace {
 
-struct result {
+using tessera::view;
+
+struct results {
   std::vector<int> nearest;
-  std::vector<float> smoothed;
+  std::vector<float> smoothed, product, attention, noise;
 };
 
 template <class Arch>
-result run() {
+results run() {
   constexpr int n = 301;
   constexpr int m = 97;
   constexpr int dim = 5;
-  const auto wave = [](int count, double frequency) {
-    std::vector<float> x(static_cast<std::size_t>(count) * dim);
-    for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(std::sin(frequency * static_cast<double>(i)));
-    return x;
-  };
-  const std::vector<float> points = wave(n, 0.7);
-  const std::vector<float> codes = wave(m, 1.3);
-  result r{std::vector<int>(n), std::vector<float>(n * dim)};
-  nearest_codes<Arch>({points.data(), n, dim}, {codes.data(), m, dim}, tessera::view<int, 1>(r.nearest.data(), n),
-                      tessera::view<float, 2>(r.smoothed.data(), n, dim));
+  std::vector<float> numbers(n * m);
+  std::vector<tessera::bfloat16> tokens(n * dim);
+  for (std::size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<float>(std::sin(0.7 * static_cast<double>(i)));
+  for (std::size_t i = 0; i < tokens.size(); ++i) tokens[i] = tessera::bfloat16(numbers[i]);
+  const float* const points = numbers.data();
+  const float* const codes = points + n * dim;
+
+  results r{std::vector<int>(n), std::vector<float>(n * dim), std::vector<float>(n * n), std::vector<float>(n * dim),
+            std::vector<float>(n)};
+  kernels<Arch>::nearest_codes(view(points, n, dim), view(codes, m, dim), view(r.nearest.data(), n),
+                               view(r.smoothed.data(), n, dim));
+  kernels<Arch>::product(view(points, n, m), view(points, m, n), view(r.product.data(), n, n));
+  kernels<Arch>::self_attention(view<const tessera::bfloat16, 4>(tokens.data(), 1, 1, n, dim), view(r.attention.data(), 1, 1, n, dim));
+  kernels<Arch>::noise(view(r.noise.data(), n));
   return r;
+}
+
+bool close(const std::vector<float>& a, const std::vector<float>& b) {
+  bool all = a.size() == b.size();
+  for (std::size_t i = 0; all && i < a.size(); ++i) all = std::abs(a[i] - b[i]) < 2e-5f;
+  return all;
 }
 
 }  // namespace
 
 int main() {
-  const result baseline = run<xsimd::sse2>();
+  const results base = run<xsimd::sse2>();
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
-    std::puts("no AVX2: only the baseline ran");
+    std::puts("no AVX2: only the base ran");
     return 0;
   }
-  const result wide = run<xsimd::fma3<xsimd::avx2>>();
-  for (std::size_t i = 0; i < wide.smoothed.size(); ++i) {
-    if (!(std::abs(wide.smoothed[i] - baseline.smoothed[i]) < 1e-5f)) return 1;
-  }
-  return wide.nearest == baseline.nearest ? 0 : 2;
+  const results wide = run<xsimd::fma3<xsimd::avx2>>();
+  const bool same = wide.nearest == base.nearest && close(wide.smoothed, base.smoothed) && close(wide.product, base.product) &&
+                    close(wide.attention, base.attention) && wide.noise == base.noise;
+  return same ? 0 : 1;
 }

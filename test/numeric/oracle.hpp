@@ -4,18 +4,13 @@
 ///
 /// The oracle holds, for every code of a format, the interval of real numbers that round to it: from the midpoint below to the
 /// midpoint above, ends included where the code is even. All ends are exact doubles. It shares no constant with the library.
-///
-/// Sweeps over 2^32 cases visit one case of every 64 consecutive ones. `test_numeric -- --shard=N` (0 to 63) picks another one,
-/// `test_numeric -- --full` visits them all.
 #pragma once
 
-#include <array>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <limits>
-#include <string>
+#include <thread>
 #include <vector>
 
 #include "tessera/numeric.hpp"
@@ -137,28 +132,8 @@ inline const oracle& oracle_of<middle>() {
   return instance;
 }
 
-/// The command line after `--`.
-struct sweep_options {
-  bool full = false;
-  std::uint32_t shard = 0;
-
-  static const sweep_options& get() {
-    static const sweep_options options = [] {
-      sweep_options o;
-      const auto& suite = boost::unit_test::framework::master_test_suite();
-      for (int i = 1; i < suite.argc; ++i) {
-        const std::string argument = suite.argv[i];
-        if (argument == "--full") {
-          o.full = true;
-        } else if (argument.rfind("--shard=", 0) == 0) {
-          o.shard = static_cast<std::uint32_t>(std::strtoul(argument.c_str() + 8, nullptr, 10)) % 64;
-        }
-      }
-      return o;
-    }();
-    return options;
-  }
-};
+/// How much of a sweep is visited: one case in 64, as in every test run, or all (the test cases labelled `full`).
+enum class extent { sample, whole };
 
 /// A hash with all bits of the argument in all bits of the result (the finaliser of MurmurHash3).
 inline std::uint64_t mix(std::uint64_t x) {
@@ -175,6 +150,10 @@ class tally {
       first_ = which;
     }
   }
+  void add(const tally& other) {
+    first_ = failures_ == 0 ? other.first_ : first_;
+    failures_ += other.failures_;
+  }
   std::uint64_t failures() const { return failures_; }
   std::uint64_t first() const { return first_; }
 
@@ -183,41 +162,64 @@ class tally {
   std::uint64_t first_ = 0;
 };
 
-/// good(code) for the 32-bit codes of the shard, or for all of them.
+/// body(first, last) over [0, n) in as many parts as there are processors, their tallies added.
+template <class Body>
+tally in_parallel(std::uint64_t n, Body body) {
+  const std::uint64_t parts = std::thread::hardware_concurrency() > 0 ? std::thread::hardware_concurrency() : 1;
+  std::vector<tally> results(parts);
+  std::vector<std::thread> threads;
+  for (std::uint64_t part = 0; part < parts; ++part) {
+    threads.emplace_back([&, part] { results[part] = body(n * part / parts, n * (part + 1) / parts); });
+  }
+  tally sum;
+  for (std::uint64_t part = 0; part < parts; ++part) {
+    threads[part].join();
+    sum.add(results[part]);
+  }
+  return sum;
+}
+
+/// good(code) for 32-bit codes.
 template <class Good>
-tally sweep_32(Good good) {
-  tally result;
-  const sweep_options& options = sweep_options::get();
-  for (std::uint64_t block = 0; block < (std::uint64_t{1} << 26); ++block) {
-    if (options.full) {
-      for (std::uint64_t code = block * 64; code < block * 64 + 64; ++code) {
+tally sweep_32(extent visited, Good good) {
+  if (visited == extent::whole) {
+    return in_parallel(std::uint64_t{1} << 32, [&](std::uint64_t first, std::uint64_t last) {
+      tally result;
+      for (std::uint64_t code = first; code < last; ++code) {
         result.add(good(static_cast<std::uint32_t>(code)), code);
       }
-    } else {
-      // Another offset in every block: a constant one would visit only midpoints, or none.
-      const std::uint64_t code = block * 64 + ((block * 0x9e3779b97f4a7c15u >> 58) + options.shard) % 64;
-      result.add(good(static_cast<std::uint32_t>(code)), code);
-    }
+      return result;
+    });
+  }
+  tally result;
+  for (std::uint64_t block = 0; block < (std::uint64_t{1} << 26); ++block) {
+    // Another offset in every block of 64: a constant one would visit only midpoints, or none.
+    const std::uint64_t code = block * 64 + (block * 0x9e3779b97f4a7c15u >> 58);
+    result.add(good(static_cast<std::uint32_t>(code)), code);
   }
   return result;
 }
 
-/// good(a, b) for the pairs of 16-bit codes of the shard, or for all of them; `thinner` leaves only one in so many of the shard.
+/// good(a, b) for pairs of 16-bit codes; the sample can be made smaller by a factor.
 template <class Good>
-tally sweep_pairs(std::uint32_t thinner, Good good) {
-  tally result;
-  const sweep_options& options = sweep_options::get();
-  const std::uint32_t step = options.full ? 1 : 64 * thinner;
-  for (std::uint32_t a = 0; a < 0x10000; ++a) {
-    const std::uint32_t begin = static_cast<std::uint32_t>((mix(a) + options.shard) % step);
-    for (std::uint32_t b = begin; b < 0x10000; b += step) {
-      result.add(good(static_cast<std::uint16_t>(a), static_cast<std::uint16_t>(b)), std::uint64_t{a} << 16 | b);
+tally sweep_pairs(extent visited, std::uint32_t thinner, Good good) {
+  const std::uint32_t step = visited == extent::whole ? 1 : 64 * thinner;
+  const auto rows = [&](std::uint64_t first, std::uint64_t last) {
+    tally result;
+    for (std::uint64_t a = first; a < last; ++a) {
+      for (std::uint64_t b = mix(a) % step; b < 0x10000; b += step) {
+        result.add(good(static_cast<std::uint16_t>(a), static_cast<std::uint16_t>(b)), a << 16 | b);
+      }
     }
-  }
-  return result;
+    return result;
+  };
+  return visited == extent::whole ? in_parallel(0x10000, rows) : rows(0, 0x10000);
 }
 
 }  // namespace numeric_test
+
+/// Makes the next test case one that runs only when asked for by its label (`./dev test --full`).
+#define NUMERIC_FULL BOOST_TEST_DECORATOR(*boost::unit_test::disabled() * boost::unit_test::label("full"))
 
 /// Fails with the number of bad cases and the first of them.
 #define NUMERIC_CHECK_TALLY(...)                                                                                        \

@@ -1,7 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 #include "tessera/numeric/small_float.hpp"
 
-#include <array>
 #include <boost/mpl/list.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
@@ -14,6 +13,7 @@
 
 #include "oracle.hpp"
 
+using numeric_test::extent;
 using numeric_test::middle;
 using numeric_test::mix;
 using numeric_test::oracle;
@@ -130,15 +130,63 @@ bool integer_right(const oracle& o, Integer n) {
   return o.rounds_to(T(n).bits, negative, size);
 }
 
+/// The same for 32 bits, read as a signed and as an unsigned integer.
+template <class T>
+bool both_integers_right(std::uint32_t code) {
+  const oracle& o = oracle_of<T>();
+  const auto n = static_cast<std::int32_t>(code);
+  const std::uint32_t got = T(n).bits;
+  return o.rounds_to(got, static_cast<double>(n)) &&
+         (n < 0 ? o.rounds_to(T(code).bits, static_cast<double>(code)) : T(code).bits == got);
+}
+
+/// The values of all codes, as doubles.
+template <class T>
+std::vector<double> all_values() {
+  const oracle& o = oracle_of<T>();
+  std::vector<double> value(0x10000);
+  for (std::uint32_t code = 0; code < 0x10000; ++code) {
+    value[code] = (code & 0x7fff) > o.infinity() ? std::numeric_limits<double>::quiet_NaN() : o.value(code);
+  }
+  return value;
+}
+
+/// + - * / on pairs of codes.
+template <class T>
+tally arithmetic_sweep(extent visited) {
+  // Products and binary16 sums are exact in double. A bfloat16 sum that is not lies next to its larger operand, a quotient that
+  // is not is at least 2^-30 (relative) from any midpoint: rounding them to double moves neither over an end of an interval.
+  const oracle& o = oracle_of<T>();
+  const std::vector<double> value = all_values<T>();
+  return sweep_pairs(visited, 1, [&](std::uint16_t i, std::uint16_t j) {
+    const T a = T::from_bits(i);
+    const T b = T::from_bits(j);
+    const double x = value[i];
+    const double y = value[j];
+    return o.rounds_to((a + b).bits, x + y) && o.rounds_to((a - b).bits, x - y) && o.rounds_to((a * b).bits, x * y) &&
+           o.rounds_to((a / b).bits, x / y);
+  });
+}
+
+/// The comparisons of two codes whose values are x and y, among themselves and with float and double.
+template <class T>
+bool compares_right(std::uint16_t i, std::uint16_t j, double x, double y) {
+  const T a = T::from_bits(i);
+  const T b = T::from_bits(j);
+  return (a == b) == (x == y) && (a != b) == (x != y) && (a < b) == (x < y) && (a <= b) == (x <= y) && (a > b) == (x > y) &&
+         (a >= b) == (x >= y) && (a <=> b) == (x <=> y) && (a == y) == (x == y) && (x < b) == (x < y) &&
+         (a >= static_cast<float>(y)) == (x >= y);
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(thirty_two_bit_integers_round_once, T, sixteen_bits) {
-  const oracle& o = oracle_of<T>();
-  NUMERIC_CHECK_TALLY(sweep_32([&](std::uint32_t code) {
-    const auto n = static_cast<std::int32_t>(code);
-    const std::uint32_t got = T(n).bits;
-    return o.rounds_to(got, static_cast<double>(n)) && (n < 0 || T(code).bits == got);
-  }));
+  NUMERIC_CHECK_TALLY(sweep_32(extent::sample, [](std::uint32_t code) { return both_integers_right<T>(code); }));
+}
+
+NUMERIC_FULL
+BOOST_AUTO_TEST_CASE_TEMPLATE(all_thirty_two_bit_integers_round_once, T, sixteen_bits) {
+  NUMERIC_CHECK_TALLY(sweep_32(extent::whole, [](std::uint32_t code) { return both_integers_right<T>(code); }));
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(short_integers_round_once, T, all_formats) {
@@ -206,21 +254,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(sixty_four_bit_integers_round_once, T, all_formats
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(arithmetic_is_correctly_rounded, T, sixteen_bits) {
-  // Products and binary16 sums are exact in double. A bfloat16 sum that is not lies next to its larger operand, a quotient that is not is
-  // at least 2^-30 (relative) from any midpoint: rounding them to double moves neither over an end of an interval.
-  const oracle& o = oracle_of<T>();
-  std::vector<double> value(0x10000);
-  for (std::uint32_t code = 0; code < 0x10000; ++code) {
-    value[code] = (code & 0x7fff) > o.infinity() ? std::numeric_limits<double>::quiet_NaN() : o.value(code);
-  }
-  NUMERIC_CHECK_TALLY(sweep_pairs(1, [&](std::uint16_t i, std::uint16_t j) {
-    const T a = T::from_bits(i);
-    const T b = T::from_bits(j);
-    const double x = value[i];
-    const double y = value[j];
-    return o.rounds_to((a + b).bits, x + y) && o.rounds_to((a - b).bits, x - y) && o.rounds_to((a * b).bits, x * y) &&
-           o.rounds_to((a / b).bits, x / y);
-  }));
+  NUMERIC_CHECK_TALLY(arithmetic_sweep<T>(extent::sample));
+}
+
+NUMERIC_FULL
+BOOST_AUTO_TEST_CASE_TEMPLATE(arithmetic_on_all_pairs_is_correctly_rounded, T, sixteen_bits) {
+  NUMERIC_CHECK_TALLY(arithmetic_sweep<T>(extent::whole));
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(arithmetic_at_the_landmarks, T, all_formats) {
@@ -263,25 +302,23 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(arithmetic_at_the_landmarks, T, all_formats) {
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(comparison_is_that_of_the_values, T, sixteen_bits) {
-  const oracle& o = oracle_of<T>();
-  const auto right = [&](std::uint16_t i, std::uint16_t j) {
-    const double nan = std::numeric_limits<double>::quiet_NaN();
-    const T a = T::from_bits(i);
-    const T b = T::from_bits(j);
-    const double x = (i & 0x7fff) > o.infinity() ? nan : o.value(i);
-    const double y = (j & 0x7fff) > o.infinity() ? nan : o.value(j);
-    return (a == b) == (x == y) && (a != b) == (x != y) && (a < b) == (x < y) && (a <= b) == (x <= y) && (a > b) == (x > y) &&
-           (a >= b) == (x >= y) && (a <=> b) == (x <=> y) && (a == y) == (x == y) && (x < b) == (x < y) &&
-           (a >= static_cast<float>(y)) == (x >= y);
-  };
-  NUMERIC_CHECK_TALLY(sweep_pairs(8, right));
-  tally equal;  // which the shard meets seldom
+  const std::vector<double> value = all_values<T>();
+  const auto right = [&](std::uint16_t i, std::uint16_t j) { return compares_right<T>(i, j, value[i], value[j]); };
+  NUMERIC_CHECK_TALLY(sweep_pairs(extent::sample, 8, right));
+  tally equal;  // which the sample meets seldom
   for (std::uint32_t i = 0; i < 0x10000; ++i) {
     for (const std::uint32_t j : {i, i ^ 0x8000, i + 1, std::uint32_t{0}, std::uint32_t{0x8000}}) {
       equal.add(right(static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(j)), i << 16 | (j & 0xffff));
     }
   }
   NUMERIC_CHECK_TALLY(equal);
+}
+
+NUMERIC_FULL
+BOOST_AUTO_TEST_CASE_TEMPLATE(comparison_of_all_pairs_is_that_of_the_values, T, sixteen_bits) {
+  const std::vector<double> value = all_values<T>();
+  NUMERIC_CHECK_TALLY(sweep_pairs(extent::whole, 1,
+                                  [&](std::uint16_t i, std::uint16_t j) { return compares_right<T>(i, j, value[i], value[j]); }));
 }
 
 BOOST_AUTO_TEST_CASE(mixed_operands) {

@@ -40,12 +40,12 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
   const scaled_dot score{scale};
   const softmax reducer;
   const typename block_type::rule_type rule(score, reducer);
-  const tile::detail::key_layout<T, Arch> layout{q.extent(3), v.extent(3)};
+  const typename block_type::layout_type layout{q.extent(3), v.extent(3)};
   const int workers = exec.workers();
   const std::int64_t block = tile::detail::block_queries<T, Arch>(len_q * q.extent(0) * q.extent(1), layout.depth, layout.value_dim,
                                                                   workers);
   const std::int64_t blocks = (len_q + block - 1) / block;
-  const std::int64_t chunks = (len_k + tile::key_chunk - 1) / tile::key_chunk;
+  const std::int64_t chunks = (len_k + tile::value_chunk - 1) / tile::value_chunk;
   const std::int64_t head_size = chunks * layout.total();
   const std::int64_t fitting = packed_heads_limit / std::max<std::int64_t>(1, head_size * static_cast<std::int64_t>(sizeof(T)));
   const std::int64_t heads_at_once = std::min(kv_heads, std::max<std::int64_t>(fitting, workers));
@@ -72,8 +72,8 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
       const std::int64_t head = head0 + i / chunks;
       const std::int64_t b = head / k.extent(1);
       const std::int64_t h = head % k.extent(1);
-      shared.chunks[i] = tile::detail::pack_keys<T, Arch>(shared.packed + i * layout.total(), layout, k[b][h], v[b][h],
-                                                          static_cast<const T*>(nullptr), i % chunks * tile::key_chunk);
+      shared.chunks[i] = tile::detail::pack_keys(shared.packed + i * layout.total(), layout, k[b][h], v[b][h],
+                                                          static_cast<const T*>(nullptr), T(1), i % chunks * tile::value_chunk);
     });
     exec.for_each(heads * group * blocks, [&](int worker, std::int64_t i) {
       const std::int64_t head = i / (group * blocks);
@@ -87,7 +87,7 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
       block_type work(rule, layout, typename block_type::arrays(mine, layout, panels));
       work.start(q[b][h], first, count, static_cast<const T*>(nullptr));
       const key_range range = mask.keys(first, first + count, len_k);
-      for (std::int64_t c = range.first / tile::key_chunk; c * tile::key_chunk < range.last; ++c) {
+      for (std::int64_t c = range.first / tile::value_chunk; c * tile::value_chunk < range.last; ++c) {
         work.absorb(shared.chunks[head * chunks + c], k[b][kv_h], mask);
       }
       work.finish_values([&](std::int64_t row, const T* values) { store(b, h, row, values); });
@@ -163,7 +163,7 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 input is float64. Weights stay in the compute type.
 /// Special values  a row that sees no key: out 0, lse -inf. Logits of -inf add nothing, of +inf give NaN. A NaN that a row sees
 ///                 reaches it; a NaN in a hidden key or value does not. v = 1 gives exactly 1; a one-hot row its value's bits.
-/// Accuracy        |out - exact| <= (2 (head_dim + 4) u S + 2^-21 + (96 + len_k / 96) u) A + u_out |out| with S the largest
+/// Accuracy        |out - exact| <= (2 (head_dim + 4) u S + 2^-21 + (192 + len_k / 192) u) A + u_out |out| with S the largest
 ///                 sum |scale q||k| of the row and A = sum p|v|; tested in test/attention/forward.cpp. lse: (head_dim + 4) u S + 2^-21.
 /// Cost            4 batch heads len_q len_k head_dim flops (half of it causal) and one exp2 a score. Scratch: keys and values of
 ///                 some heads in the compute type (32 MiB or one head a worker), and up to 16 panels of queries a worker.

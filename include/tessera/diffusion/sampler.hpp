@@ -203,7 +203,8 @@ void euler(const Exec& exec, Denoiser&& denoiser, std::span<const double> sigmas
 /// but for a step to level 0, where d' does not exist: that step is Euler's.
 ///
 /// Accuracy        second order; a float state adds at most 2^-24 (steps + 2 max_i sigma_i / sigma_{i+1}) max(1, |x|) on mixtures
-///                 of Gaussians: in a coarse grid d' divides the rounding of x' and D by a small sigma (test/diffusion/sampler.cpp)
+///                 of Gaussians (test/diffusion/sampler.cpp): in a coarse grid d' divides the rounding of x' and D by a small
+///                 sigma
 /// Cost            2 steps denoiser calls, 2 steps - 1 with a final 0; four passes over the state a step; scratch of 3 states
 /// Source          Karras et al. 2022, arXiv:2206.00364, algorithm 2
 template <executor Exec, class Denoiser, state_view State, class Observer = no_observer>

@@ -8,7 +8,8 @@
 
 namespace tessera {
 
-/// Brain float: 8 significant bits and the range of float; smallest normal 2^-126, smallest subnormal 2^-133; integers exact to 256.
+/// Brain float: 8 significant bits and the range of float; smallest normal 2^-126, smallest subnormal 2^-133; every integer
+/// to 256. See small_float.
 using bfloat16 = small_float<brain16>;
 
 }  // namespace tessera

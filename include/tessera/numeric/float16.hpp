@@ -8,7 +8,8 @@
 
 namespace tessera {
 
-/// IEEE half precision: 11 significant bits; largest 65504, smallest normal 2^-14, smallest subnormal 2^-24; integers exact to 2048.
+/// IEEE half precision: 11 significant bits; largest value 65504, smallest normal 2^-14, smallest subnormal 2^-24; every
+/// integer to 2048. See small_float.
 using float16 = small_float<binary16>;
 
 }  // namespace tessera

@@ -23,25 +23,25 @@ struct scalar_lane {
   using mask = bool;     ///< the result of a comparison
   static constexpr int width = 1;
 
-  TESSERA_HD static constexpr T select(bool m, T a, T b) { return m ? a : b; }
-  TESSERA_HD static constexpr T max(T a, T b) { return a > b ? a : b; }
-  TESSERA_HD static constexpr T min(T a, T b) { return a < b ? a : b; }
-  TESSERA_HD static constexpr bool any(bool m) { return m; }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T select(bool m, T a, T b) { return m ? a : b; }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T max(T a, T b) { return a > b ? a : b; }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T min(T a, T b) { return a < b ? a : b; }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr bool any(bool m) { return m; }
 
   /// Nearest integer, ties to even, for |x| below 2^(MantissaBits - 2): adding 1.5 * 2^MantissaBits pushes the fraction out.
-  TESSERA_HD static constexpr T round(T x) {
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T round(T x) {
     constexpr T magic = T(3) * T(Bits(1) << (MantissaBits - 1));
     return (x + magic) - magic;
   }
 
   /// The largest integer not above x, for |x| below 2^(MantissaBits - 2).
-  TESSERA_HD static constexpr T floor(T x) {
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T floor(T x) {
     const T n = round(x);
     return n > x ? n - T(1) : n;
   }
 
   /// 2^n for an integral n in [1 - Bias, Bias]; +0 for n = -Bias. Any n, NaN too, gives some number.
-  TESSERA_HD static constexpr T power_of_two(T n) {
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T power_of_two(T n) {
     // n is read from the low bits of n + 1.5 * 2^MantissaBits: no conversion, which a NaN would make undefined.
     constexpr T magic = T(3) * T(Bits(1) << (MantissaBits - 1)) + T(Bias);
     return __builtin_bit_cast(T, static_cast<Bits>(__builtin_bit_cast(Bits, n + magic) << MantissaBits));
@@ -49,12 +49,23 @@ struct scalar_lane {
 
   /// n = round(x), and 2^(n + Add) as power_of_two gives it, for an odd Add: the two share an addition.
   template <int Add>
-  TESSERA_HD static constexpr T round_and_power(T x, T& n) {
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T round_and_power(T x, T& n) {
     static_assert((Bias + Add) % 2 == 0, "an odd offset would turn ties to odd");
     constexpr T magic = T(3) * T(Bits(1) << (MantissaBits - 1)) + T(Bias + Add);
     const T shifted = x + magic;
     n = shifted - magic;
     return __builtin_bit_cast(T, static_cast<Bits>(__builtin_bit_cast(Bits, shifted) << MantissaBits));
+  }
+
+  /// x = significand * 2^exponent with the significand in [3/4, 3/2), for x normal or subnormal and above 0.
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr void split(T x, T& significand, T& exponent) {
+    constexpr T scale = T(Bits(1) << MantissaBits);
+    const bool subnormal = x < __builtin_bit_cast(T, Bits(1) << MantissaBits);
+    const Bits bits = __builtin_bit_cast(Bits, subnormal ? x * scale : x);
+    // Half of the implicit one is added, so that a mantissa from 1.5 on carries into the exponent.
+    const Bits biased = static_cast<Bits>((bits + (Bits(1) << (MantissaBits - 1))) >> MantissaBits);
+    significand = __builtin_bit_cast(T, static_cast<Bits>(bits - (biased << MantissaBits) + (Bits(Bias) << MantissaBits)));
+    exponent = static_cast<T>(static_cast<Index>(biased)) - T(subnormal ? Bias + MantissaBits : Bias);
   }
 
   /// No single instruction takes numbers apart; see simd/detail/exponent.hpp for where one does.
@@ -65,24 +76,24 @@ struct scalar_lane {
 
 template <>
 struct lane<float> : detail::scalar_lane<float, std::int32_t, std::uint32_t, 23, 127> {
-  TESSERA_HD static float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
-  TESSERA_HD static float sqrt(float a) { return __builtin_sqrtf(a); }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static float sqrt(float a) { return __builtin_sqrtf(a); }
 };
 
 template <>
 struct lane<double> : detail::scalar_lane<double, std::int64_t, std::uint64_t, 52, 1023> {
-  TESSERA_HD static double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
-  TESSERA_HD static double sqrt(double a) { return __builtin_sqrt(a); }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static double sqrt(double a) { return __builtin_sqrt(a); }
 };
 
 /// Positions can be selected, too.
 template <>
 struct lane<std::int32_t> {
-  TESSERA_HD static constexpr std::int32_t select(bool m, std::int32_t a, std::int32_t b) { return m ? a : b; }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr std::int32_t select(bool m, std::int32_t a, std::int32_t b) { return m ? a : b; }
 };
 template <>
 struct lane<std::int64_t> {
-  TESSERA_HD static constexpr std::int64_t select(bool m, std::int64_t a, std::int64_t b) { return m ? a : b; }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr std::int64_t select(bool m, std::int64_t a, std::int64_t b) { return m ? a : b; }
 };
 
 /// The number in one lane of T.
@@ -94,26 +105,26 @@ using lane_index = typename lane<T>::index;
 
 /// m ? a : b, lane by lane.
 template <class M, class T>
-TESSERA_HD constexpr T select(M m, T a, T b) {
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T select(M m, T a, T b) {
   return lane<T>::select(m, a, b);
 }
 /// a > b ? a : b: a NaN in b reaches the result.
 template <class T>
-TESSERA_HD constexpr T max(T a, T b) {
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T max(T a, T b) {
   return lane<T>::max(a, b);
 }
 /// a < b ? a : b: a NaN in b reaches the result.
 template <class T>
-TESSERA_HD constexpr T min(T a, T b) {
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T min(T a, T b) {
   return lane<T>::min(a, b);
 }
 /// a * b + c; rounded once where the hardware has it (everywhere but x86 without FMA packs).
 template <class T>
-TESSERA_HD T fma(T a, T b, T c) {
+TESSERA_HD TESSERA_ALWAYS_INLINE T fma(T a, T b, T c) {
   return lane<T>::fma(a, b, c);
 }
 template <class T>
-TESSERA_HD T sqrt(T a) {
+TESSERA_HD TESSERA_ALWAYS_INLINE T sqrt(T a) {
   return lane<T>::sqrt(a);
 }
 

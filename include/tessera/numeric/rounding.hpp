@@ -34,8 +34,8 @@ TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto power_of_two(int n) noexcept {
                             static_cast<bits>(static_cast<bits>(n + Format::bias) << Format::mantissa_bits));
 }
 
-// Both functions below choose by masks made of sign bits, not by ?: or comparisons. From either, gcc 12 makes branches around the
-// floating-point steps and then cannot vectorise the caller's loop (5 times slower at -O3, SSE2 and AVX2 alike).
+// Both functions below choose by masks made of sign bits, not by ?: or comparisons. From those gcc 12 makes branches around the
+// floating-point steps and then cannot vectorise the caller's loop (at -O3 two to five times slower, SSE2 or AVX2).
 
 /// Rounds a code of `From` to `To`, to nearest, ties to even, once.
 ///
@@ -57,8 +57,8 @@ TESSERA_HD TESSERA_ALWAYS_INLINE constexpr typename To::bits_type narrow(typenam
   // The magnitude as a code of To with `cut` more bits below the point. A normal value only needs its exponent shifted.
   integer fixed = magnitude - (static_cast<integer>(From::bias - To::bias) << From::mantissa_bits);
   if constexpr (From::min_exponent != To::min_exponent) {
-    // A subnormal code of To is linear in the value: scale (exactly), truncate, and keep in the last bit whether anything was lost.
-    // Clamped at the smallest normal value, where the two forms meet; below it the linear one is the larger, above it the other.
+    // A subnormal code of To is linear in the value: scale (exactly), truncate, and keep in the last bit whether anything was
+    // lost. The value is clamped at the smallest normal one, where the two forms meet: below it the linear one is the larger.
     constexpr integer smallest_normal = static_cast<integer>(To::min_exponent + From::bias) << From::mantissa_bits;
     const integer gap = magnitude - smallest_normal;
     const integer clamped = smallest_normal + (gap & (gap >> sign_bit));
@@ -80,8 +80,8 @@ TESSERA_HD TESSERA_ALWAYS_INLINE constexpr typename To::bits_type narrow(typenam
 
 /// The float code of a narrower code; exact.
 ///
-/// A format with the exponents of binary32 is shifted, which keeps even a signalling NaN's code; from any other format a NaN keeps
-/// sign and payload and becomes quiet, as the F16C instruction does it.
+/// A format with the exponents of binary32 is shifted, which keeps even a signalling NaN's code; from any other format a NaN
+/// keeps sign and payload and becomes quiet, as the F16C instruction does it.
 template <class From>
 TESSERA_HD TESSERA_ALWAYS_INLINE constexpr std::uint32_t widen(typename From::bits_type code) noexcept {
   constexpr int from_width = 8 * static_cast<int>(sizeof(typename From::bits_type));

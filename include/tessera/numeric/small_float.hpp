@@ -19,23 +19,26 @@ namespace tessera {
 
 /// A floating-point number narrower than float: stored as the bits of `Format`, computed in float, rounded once.
 ///
-/// One type on the host and on the device, whatever the compiler's flags: trivially copyable, trivially default constructible (a
-/// default-initialised one is indeterminate), the size of its bits, a structural type. Everything is constexpr. Members and operators are
-/// always inlined, so that code compiled for one instruction set is never linked in for another.
+/// One type on host and device, whatever the compiler's flags: trivially copyable and trivially default constructible (a
+/// default-initialised one is indeterminate), as large as its bits, structural, constexpr. Members and operators are always
+/// inlined, so that code compiled for one instruction set is never linked in for another.
 ///
-/// Conversions     explicit from float, double and every integer type of at most 64 bits, each with a single rounding to nearest, ties to
-///                 even; too large gives infinity. To float: implicit and exact. To double, long double and the integers: explicit; to
-///                 an integer it truncates, and is undefined where float's is. To another small_float: explicit, through float, single rounding.
-/// Operators       + - * / on one format give that format: float operation, then one rounding, which is the correctly rounded result
-///                 because float carries at least 2p+2 bits. With float they give float, with double double; an integer is first converted
-///                 to the small type (all as C++23 has it for std::float16_t). Two different formats do not mix: no operator exists.
+/// Conversions     explicit from float, double and every integer type of at most 64 bits: one rounding, to nearest, ties to
+///                 even; what is too large gives infinity. To float: implicit and exact. To double, long double and the
+///                 integers: explicit; to an integer it truncates, and is undefined where float's is. Between two small
+///                 formats: explicit, one rounding.
+/// Operators       + - * / on one format give that format: the operation in float, then one rounding, which is the correctly
+///                 rounded result because float has at least 2p + 2 bits. With float they give float, with double double; an
+///                 integer is converted to the small type first (as C++23 has it for std::float16_t, so 2049 becomes 2048).
+///                 Two different formats do not mix.
 /// Comparison      IEEE: -0 equals +0, NaN is unordered.
-/// Special values  infinities, NaNs, signed zeros and subnormals as in IEEE 754. A conversion makes a NaN quiet and keeps its sign and the
-///                 top bits of its payload (only bfloat16 to float keeps a signalling code); the NaN that an operation produces has
-///                 the sign and payload the processor gives it, so compare NaNs as a class.
-/// Accuracy        conversions and + - * / correctly rounded on every input, in the round-to-nearest mode and with subnormals enabled
-///                 (conversions in any mode). Tested: test/numeric/.
+/// Special values  infinities, NaNs, signed zeros and subnormals as in IEEE 754. A conversion makes a NaN quiet and keeps its
+///                 sign and the top bits of its payload (bfloat16 to float keeps a signalling one). A NaN that an operation
+///                 produces has the sign and payload that the processor gives it: compare NaNs as a class.
+/// Accuracy        conversions correctly rounded on every input, in any rounding and flushing mode; + - * / on every pair, in
+///                 round-to-nearest with subnormals enabled. Tested in test/numeric/.
 /// Backends        host, device
+/// Source          IEEE 754-2019; Figueroa 1995, When is double rounding innocuous?; P1467R9 for what mixes
 template <class Format>
 struct small_float {
   using format = Format;
@@ -62,7 +65,7 @@ struct small_float {
     return x;
   }
 
-  // A template, so that nothing but float is implicit: after a plain `operator float`, `p[x]` compiles and `live ? x : 0` is an int.
+  // A template, so that nothing but float is implicit: with a plain `operator float`, `live ? x : 0` is an int.
   template <std::same_as<float> Real>
   TESSERA_HD TESSERA_ALWAYS_INLINE constexpr operator Real() const noexcept {
     return __builtin_bit_cast(float, detail::widen<Format>(bits));
@@ -81,7 +84,7 @@ struct small_float {
     return from_bits(static_cast<bits_type>(bits ^ Format::sign_mask));
   }
 
-  /// x += y is x = small_float(x + y): with a float or double y, the sum is not rounded before it is narrowed from that type.
+  /// x += y is x = small_float(x + y): with a float or double y the sum has that type before it is rounded to this one.
   template <class Number>
   TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto operator+=(Number y) noexcept -> decltype(small_float(*this + y), *this) {
     return *this = small_float(*this + y);
@@ -111,8 +114,8 @@ struct small_float {
     } else if constexpr (sizeof(Integer) <= 4) {
       return static_cast<double>(n);
     } else {
-      // From 2^53 on double would round, and the format a second time. So the last 11 bits are folded into the one above them (rounding
-      // to odd): what is left fits in double, and lies on the same side of every midpoint of the format.
+      // From 2^53 on double would round, and the format a second time. So the last 11 bits are folded into the one above them
+      // (rounding to odd): what is left fits in double, and lies on the same side of every midpoint of the format.
       const bool negative = n < 0;
       std::uint64_t magnitude = negative ? 0 - static_cast<std::uint64_t>(n) : static_cast<std::uint64_t>(n);
       constexpr std::uint64_t tail = 0x7ff;
@@ -248,7 +251,7 @@ template <class Left, class Right, class Result = detail::mixed_t<Left, Right>>
   return detail::operand<Result>(x) >= detail::operand<Result>(y);
 }
 
-/// Host only, for defaulted comparisons and generic code: std::partial_ordering is not usable in device code. The others are on both.
+/// For defaulted comparisons and generic code. Host only: std::partial_ordering is not for device code; the others are.
 template <class Left, class Right, class Result = detail::mixed_t<Left, Right>>
 [[nodiscard]] TESSERA_ALWAYS_INLINE constexpr std::partial_ordering operator<=>(Left x, Right y) noexcept {
   return detail::operand<Result>(x) <=> detail::operand<Result>(y);
@@ -308,7 +311,7 @@ class std::numeric_limits<tessera::small_float<Format>> {
   static constexpr bool is_modulo = false;
   static constexpr int radix = 2;
   static constexpr int digits = Format::precision;
-  // 0.30103 is log10(2) to 5e-9: the integer divisions below are exact floors (of positive numbers) and ceilings (of negative ones).
+  // 0.30103 is log10(2) to 5e-9; the division gives the floor of a positive and the ceiling of a negative number.
   static constexpr int digits10 = (digits - 1) * 30103 / 100000;
   static constexpr int max_digits10 = digits * 30103 / 100000 + 2;
   static constexpr int min_exponent = Format::min_exponent + 1;

@@ -24,7 +24,8 @@ template <storage T>
 
 /// The number of steps from one value to the other through the values of T.
 ///
-/// Special values  two NaNs are 0 apart, a NaN and a number 2^64 - 1; +0 and -0 are 0 apart; infinity is one step past the largest value.
+/// Special values  two NaNs are 0 apart, a NaN and a number 2^64 - 1; +0 and -0 are 0 apart; infinity is one step past the
+///                 largest value.
 template <storage T>
 [[nodiscard]] TESSERA_HD constexpr std::uint64_t ulp_distance(T a, T b) noexcept {
   if (isnan(a) || isnan(b)) {
@@ -42,8 +43,8 @@ template <storage T>
 /// A correctly rounded result is within 0.5. In the subnormal range of T the spacing is that of the subnormals; past its
 /// largest value that of its last binade, and an infinite `got` counts as the value that would follow the largest.
 ///
-/// Special values  both NaN, or equal infinities: 0. One NaN, infinities of unlike signs, or an infinite `want` and a finite `got`: infinity.
-///                 An infinite `got` whose `want` rounds to it: 0.
+/// Special values  both NaN, or equal infinities: 0. One NaN, infinities of unlike signs, an infinite `want` and a finite `got`:
+///                 infinity. An infinite `got` whose `want` rounds to it: 0.
 /// Accuracy        the result carries a relative error of at most 2^-52.
 template <storage T>
 [[nodiscard]] TESSERA_HD constexpr double ulp_error(T got, double want) noexcept {

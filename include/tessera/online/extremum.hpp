@@ -39,7 +39,17 @@ struct extremum_reducer {
 
   template <class T>
   TESSERA_HD void absorb(state<T>& s, const score_tile<T>& tile) const {
-    if (tile.ordinary() && !lane<T>::any(beats(best_of(tile), s.score))) return;  // the usual case once a good key is known
+    if (tile.ordinary()) {
+      const T best = best_of(tile);
+      const auto wins = beats(best, s.score);
+      if (!lane<T>::any(wins)) return;  // the usual case once a good key is known
+      // From the last key to the first, so that the first of equals stays; only `where` is carried from key to key.
+      lane_index<T> where = s.where;
+      for (int j = tile.size() - 1; j >= 0; --j) where = select(tile[j] == best, tile.key(j), where);
+      s.where = select(wins, where, s.where);
+      s.score = select(wins, best, s.score);
+      return;
+    }
     for (int j = 0; j < tile.size(); ++j) {
       const T score = tile[j];
       const auto wins = beats(score, s.score) | (is_nan(score) & !is_nan(s.score));
@@ -87,15 +97,7 @@ struct extremum_reducer {
   }
   template <class T>
   TESSERA_HD static T best_of(const score_tile<T>& tile) {
-    T best(excluded<lane_value<T>>());
-    for (int j = 0; j < tile.size(); ++j) {
-      if constexpr (Smallest) {
-        best = min(best, tile[j]);
-      } else {
-        best = max(best, tile[j]);
-      }
-    }
-    return best;
+    return tile_extremum<!Smallest>(tile, T(excluded<lane_value<T>>()));
   }
 };
 

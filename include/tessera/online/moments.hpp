@@ -48,8 +48,7 @@ struct moments {
   template <class T>
   TESSERA_HD void absorb(state<T>& s, const score_tile<T>& tile) const {
     using V = lane_value<T>;
-    T top = s.max;
-    for (int j = 0; j < tile.size(); ++j) top = max(top, tile[j]);
+    const T top = tile_extremum<true>(tile, s.max);
     state<T> t{top, T(V(0)), T(V(0))};
     const T base = anchor(top);
     for (int j = 0; j < tile.size(); ++j) {

@@ -41,6 +41,10 @@ class score_tile {
   [[nodiscard]] TESSERA_HD lane_index<T> key(int j) const {
     return lane_index<T>(static_cast<lane_index<value_type>>(first_key_ + j));
   }
+  /// Keys [first, last) of the tile.
+  [[nodiscard]] TESSERA_HD score_tile part(std::int64_t first, std::int64_t last) const {
+    return {data_ + first * stride_, stride_, static_cast<int>(last - first), first_key_ + first, ordinary_};
+  }
   /// True when no score of the tile can be NaN (finite inputs without overflow); false says nothing.
   [[nodiscard]] TESSERA_HD bool ordinary() const { return ordinary_; }
 
@@ -51,6 +55,25 @@ class score_tile {
   std::int64_t first_key_;
   bool ordinary_;
 };
+
+/// The largest (smallest) score of a tile, or `none` when that beats it. Four chains: one alone would wait on its own latency.
+template <bool Largest, class T>
+TESSERA_HD T tile_extremum(const score_tile<T>& tile, T none) {
+  const auto better = [](T a, T b) {
+    if constexpr (Largest) {
+      return max(a, b);
+    } else {
+      return min(a, b);
+    }
+  };
+  T best[4] = {none, none, none, none};
+  int j = 0;
+  for (; j + 4 <= tile.size(); j += 4) {
+    for (int c = 0; c < 4; ++c) best[c] = better(best[c], tile[j + c]);
+  }
+  for (; j < tile.size(); ++j) best[0] = better(best[0], tile[j]);
+  return better(better(best[0], best[1]), better(best[2], best[3]));
+}
 
 /// Scores that must be exact: those from `limit` on to `best`, the best of the tile. See squared_distance.
 template <class T>

@@ -17,7 +17,7 @@ namespace tessera {
 /// Special values  no key or only -inf: max = -inf, mass = 0, output 0, log-sum-exp -inf. A NaN score makes mass and output NaN.
 ///                 Weights below 2^-126 of the largest are zero.
 /// Accuracy        weights within 2 ulp of exp of the rounded difference; mass is summed over a chunk of keys, then over chunks:
-///                 relative error below (96 + chunks) u. The largest weight is exactly 1, so a one-hot row returns its value's bits.
+///                 relative error below (192 + chunks) u. The largest weight is exactly 1, so a one-hot row returns its value's bits.
 /// Determinism     the order of the sums is fixed by the keys' positions alone.
 /// Source          Milakov and Gimelshein 2018, arXiv:1805.02867; Dao et al. 2022, arXiv:2205.14135
 struct softmax {
@@ -72,8 +72,7 @@ struct softmax {
   template <class T>
   [[nodiscard]] TESSERA_HD suspects<T> exact_within(const state<T>& s, const score_tile<T>& tile, T error) const {
     using V = lane_value<T>;
-    T best = T(-infinity<V>());
-    for (int j = 0; j < tile.size(); ++j) best = max(best, tile[j]);
+    const T best = tile_extremum<true>(tile, T(-infinity<V>()));
     const T limit = max(s.max, best - error) - error - T(V(sizeof(V) == 4 ? 40 : 80));
     return {best, select(error > T(V(0.015625)), limit, T(infinity<V>()))};
   }
@@ -88,8 +87,7 @@ struct softmax {
   template <bool KeepWeights, class T>
   TESSERA_HD static T fold(state<T>& s, const score_tile<T>& tile) {
     using V = lane_value<T>;
-    T top = s.max;
-    for (int j = 0; j < tile.size(); ++j) top = max(top, tile[j]);
+    const T top = tile_extremum<true>(tile, s.max);
     const T base = anchor(top);
     T mass(V(0));
     for (int j = 0; j < tile.size(); ++j) {

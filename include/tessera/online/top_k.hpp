@@ -66,14 +66,7 @@ struct top_k {
   /// The K-th best can only improve, so a score beyond it by more than the error cannot enter.
   template <class T>
   [[nodiscard]] TESSERA_HD suspects<T> exact_within(const state<T>& s, const score_tile<T>& tile, T error) const {
-    T best(excluded<lane_value<T>>());
-    for (int j = 0; j < tile.size(); ++j) {
-      if constexpr (Smallest) {
-        best = min(best, tile[j]);
-      } else {
-        best = max(best, tile[j]);
-      }
-    }
+    const T best = tile_extremum<!Smallest>(tile, T(excluded<lane_value<T>>()));
     if constexpr (Smallest) {
       return {best, s.score[K - 1] + error};
     } else {

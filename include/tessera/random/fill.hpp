@@ -21,7 +21,7 @@ namespace detail {
 // Philox runs on a group of blocks at a time, each of the four words in an array of its own: the loops over a group have constant
 // length, no branch and no call, which is what compilers turn into SIMD code. Groups start at multiples of their length, so that
 // the low word of the counter never carries inside one.
-inline constexpr int group_blocks = 64;
+inline constexpr std::size_t group_blocks = 64;
 
 /// Elements handed to a thread at a time; a multiple of every group.
 inline constexpr std::int64_t fill_chunk = 8192;
@@ -88,22 +88,22 @@ struct normal_values {
 template <class Values, class T, class Count>
 TESSERA_ALWAYS_INLINE void fill_group(T* TESSERA_RESTRICT out, std::uint64_t seed, std::uint64_t stream, std::uint64_t first,
                                       Count count) noexcept {
-  constexpr int n = values_per_block<T>;
+  constexpr std::size_t n = values_per_block<T>;
   alignas(64) std::uint32_t word[4][group_blocks];
-  for (int b = 0; b < count; ++b) {
-    const philox_block bits = philox(seed, stream, first | static_cast<std::uint32_t>(b));
+  for (std::size_t b = 0; b < count; ++b) {
+    const philox_block bits = philox(seed, stream, first | b);
     for (int i = 0; i < 4; ++i) word[i][b] = bits.word[i];
   }
   if constexpr (std::is_same_v<T, made_as<T>>) {
-    for (int b = 0; b < count; ++b) {
+    for (std::size_t b = 0; b < count; ++b) {
       Values::template put<T>(out + n * b, word[0][b], word[1][b], word[2][b], word[3][b]);
     }
   } else {
     alignas(64) made_as<T> wide[n * group_blocks];
-    for (int b = 0; b < count; ++b) {
+    for (std::size_t b = 0; b < count; ++b) {
       Values::template put<T>(wide + n * b, word[0][b], word[1][b], word[2][b], word[3][b]);
     }
-    for (int e = 0; e < n * count; ++e) out[e] = static_cast<T>(wide[e]);
+    for (std::size_t e = 0; e < n * count; ++e) out[e] = static_cast<T>(wide[e]);
   }
 }
 
@@ -113,8 +113,8 @@ template <class Values, class T, class Direct, class Emit>
 TESSERA_ALWAYS_INLINE void fill_range(std::uint64_t seed, std::uint64_t stream, std::uint64_t first, std::int64_t count,
                                       Direct direct, Emit emit) {
   constexpr std::int64_t n = values_per_block<T>;
-  constexpr std::int64_t group = n * group_blocks;
-  alignas(64) T buffer[group];
+  constexpr std::int64_t group = n * static_cast<std::int64_t>(group_blocks);
+  alignas(64) T buffer[static_cast<std::size_t>(group)];
   for (std::int64_t done = 0; done < count;) {
     const std::uint64_t index = first + static_cast<std::uint64_t>(done);
     const std::int64_t skip = static_cast<std::int64_t>(index % static_cast<std::uint64_t>(group));
@@ -122,10 +122,11 @@ TESSERA_ALWAYS_INLINE void fill_range(std::uint64_t seed, std::uint64_t stream, 
     const std::uint64_t block = (index - static_cast<std::uint64_t>(skip)) / static_cast<std::uint64_t>(n);
     if (take == group) {
       T* const target = direct(done);
-      fill_group<Values>(target != nullptr ? target : buffer, seed, stream, block, std::integral_constant<int, group_blocks>{});
+      fill_group<Values>(target != nullptr ? target : buffer, seed, stream, block,
+                         std::integral_constant<std::size_t, group_blocks>{});
       if (target == nullptr) emit(done, static_cast<const T*>(buffer), take);
     } else {
-      fill_group<Values>(buffer, seed, stream, block, static_cast<int>((skip + take + n - 1) / n));
+      fill_group<Values>(buffer, seed, stream, block, static_cast<std::size_t>((skip + take + n - 1) / n));
       emit(done, static_cast<const T*>(buffer + skip), take);
     }
     done += take;
@@ -134,7 +135,7 @@ TESSERA_ALWAYS_INLINE void fill_range(std::uint64_t seed, std::uint64_t stream, 
 
 /// True where element i of the row-major order lies i elements after the first.
 template <class T, std::size_t Rank>
-bool contiguous(const view<T, Rank>& v) noexcept {
+TESSERA_ALWAYS_INLINE bool contiguous(const view<T, Rank>& v) noexcept {
   std::int64_t step = 1;
   for (std::size_t r = Rank; r-- > 0;) {
     if (v.extent(r) != 1 && v.stride(r) != step) return false;
@@ -171,8 +172,9 @@ TESSERA_ALWAYS_INLINE void scatter(const view<T, Rank>& out, std::int64_t at, co
   }
 }
 
-/// Refuses what cannot be filled: negative extents, null data, and elements that share memory.
-template <class T, std::size_t Rank>
+/// Refuses what cannot be filled: negative extents, null data, and elements that share memory. The executor is named so that code
+/// for another instruction set has another symbol.
+template <class Executor, class T, std::size_t Rank>
 void check_fill(const view<T, Rank>& out, const char* function) {
   using tessera::detail::expects;
   using tessera::detail::shape;
@@ -180,12 +182,14 @@ void check_fill(const view<T, Rank>& out, const char* function) {
     expects(out.extent(r) >= 0, function, "out", [&] { return "shape " + shape(out); }, "needs extents of at least 0");
   }
   if (out.size() == 0) return;
-  expects(out.data_handle() != nullptr, function, "out", [&] { return "null data of shape " + shape(out); },
-          "needs a pointer to its elements");
+  expects(
+      out.data_handle() != nullptr, function, "out", [&] { return "null data of shape " + shape(out); },
+      "needs a pointer to its elements");
   for (std::size_t r = 0; r < Rank; ++r) {
-    expects(out.extent(r) == 1 || out.stride(r) != 0, function, "out",
-            [&] { return "stride 0 on axis " + std::to_string(r) + " of shape " + shape(out); },
-            "needs an element of its own for every index");
+    expects(
+        out.extent(r) == 1 || out.stride(r) != 0, function, "out",
+        [&] { return "stride 0 on axis " + std::to_string(r) + " of shape " + shape(out); },
+        "needs an element of its own for every index");
   }
 }
 
@@ -194,7 +198,7 @@ void fill(const Executor& exec, const view<T, Rank>& out, std::uint64_t seed, st
           const char* function) {
   static_assert(Rank > 0, "random: fill needs a view with an axis");
   static_assert(!std::is_const_v<T>, "random: fill needs a view of elements that can be written");
-  check_fill(out, function);
+  check_fill<Executor>(out, function);
   const std::int64_t size = out.size();
   if (size == 0) return;
   T* const flat = contiguous(out) ? out.data_handle() : nullptr;
@@ -246,7 +250,7 @@ void fill_uniform_open(const Executor& exec, const Out& out, std::uint64_t seed,
 
 /// Fills a view with standard normal numbers: out[i] = normal<T>(seed, stream, first_index + i). Otherwise fill_uniform.
 ///
-/// Accuracy       that of normal: within 2 ulp for float and double; 16-bit types are the float rounded
+/// Accuracy       that of normal; narrower types hold the float rounded
 template <class Executor, mdspan_like Out>
 void fill_normal(const Executor& exec, const Out& out, std::uint64_t seed, std::uint64_t stream, std::uint64_t first_index = 0) {
   detail::fill<detail::normal_values>(exec, view<typename Out::element_type, Out::rank()>(out), seed, stream, first_index,

@@ -37,7 +37,7 @@ struct philox_key {
 /// Backends     host, device, constant expressions
 /// Source       Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011, section 4.3
 [[nodiscard]] TESSERA_HD constexpr TESSERA_ALWAYS_INLINE philox_block philox4x32_10(philox_block counter,
-                                                                                      philox_key key) noexcept {
+                                                                                    philox_key key) noexcept {
   std::uint32_t x0 = counter.word[0];
   std::uint32_t x1 = counter.word[1];
   std::uint32_t x2 = counter.word[2];
@@ -68,7 +68,7 @@ struct philox_key {
 /// Cost         as philox4x32_10
 /// Backends     host, device, constant expressions
 [[nodiscard]] TESSERA_HD constexpr TESSERA_ALWAYS_INLINE philox_block philox(std::uint64_t seed, std::uint64_t stream,
-                                                                               std::uint64_t index) noexcept {
+                                                                             std::uint64_t index) noexcept {
   return philox4x32_10({{static_cast<std::uint32_t>(index), static_cast<std::uint32_t>(index >> 32),
                          static_cast<std::uint32_t>(stream), static_cast<std::uint32_t>(stream >> 32)}},
                        {{static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)}});

@@ -91,7 +91,7 @@ template <class T>
 /// The numbers at indices n * block … n * block + n - 1 of a stream, n = values_per_block<T>: one evaluation of Philox.
 template <class T>
 [[nodiscard]] TESSERA_HD constexpr TESSERA_ALWAYS_INLINE block_values<T> uniform_block(std::uint64_t seed, std::uint64_t stream,
-                                                                                         std::uint64_t block) noexcept {
+                                                                                       std::uint64_t block) noexcept {
   const philox_block bits = philox(seed, stream, block);
   block_values<T> result{};
   for (int i = 0; i < values_per_block<T>; ++i) result.value[i] = uniform_from<T>(detail::word_at<T>(bits, i));
@@ -101,8 +101,8 @@ template <class T>
 /// As uniform_block, in (0, 1).
 template <class T>
 [[nodiscard]] TESSERA_HD constexpr TESSERA_ALWAYS_INLINE block_values<T> uniform_open_block(std::uint64_t seed,
-                                                                                              std::uint64_t stream,
-                                                                                              std::uint64_t block) noexcept {
+                                                                                            std::uint64_t stream,
+                                                                                            std::uint64_t block) noexcept {
   const philox_block bits = philox(seed, stream, block);
   block_values<T> result{};
   for (int i = 0; i < values_per_block<T>; ++i) result.value[i] = uniform_open_from<T>(detail::word_at<T>(bits, i));
@@ -117,7 +117,7 @@ template <class T>
 /// Backends     host, device, constant expressions
 template <class T>
 [[nodiscard]] TESSERA_HD constexpr TESSERA_ALWAYS_INLINE T uniform(std::uint64_t seed, std::uint64_t stream,
-                                                                     std::uint64_t index) noexcept {
+                                                                   std::uint64_t index) noexcept {
   constexpr std::uint64_t n = values_per_block<T>;
   return uniform_from<T>(detail::word_at<T>(philox(seed, stream, index / n), static_cast<int>(index % n)));
 }
@@ -125,7 +125,7 @@ template <class T>
 /// As uniform, in (0, 1); the grid is that of uniform_open_from.
 template <class T>
 [[nodiscard]] TESSERA_HD constexpr TESSERA_ALWAYS_INLINE T uniform_open(std::uint64_t seed, std::uint64_t stream,
-                                                                          std::uint64_t index) noexcept {
+                                                                        std::uint64_t index) noexcept {
   constexpr std::uint64_t n = values_per_block<T>;
   return uniform_open_from<T>(detail::word_at<T>(philox(seed, stream, index / n), static_cast<int>(index % n)));
 }

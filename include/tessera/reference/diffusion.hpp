@@ -123,8 +123,8 @@ struct churn {
 ///
 /// denoiser(x, sigma) returns D; normal(i, e) is the noise of step i and element e.
 template <class Denoiser, class Normal>
-std::vector<double> edm_sampler(Denoiser denoiser, const std::vector<double>& sigmas, std::vector<double> x, bool heun,
-                                const churn& c, Normal normal) {
+std::vector<double> edm_sampler(const Denoiser& denoiser, const std::vector<double>& sigmas, std::vector<double> x, bool heun,
+                                const churn& c, const Normal& normal) {
   const std::size_t steps = sigmas.size() - 1;
   for (std::size_t i = 0; i < steps; ++i) {
     const double sigma = sigmas[i];

@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <numbers>
 
 namespace tessera::reference {
 
@@ -59,22 +60,50 @@ double uniform_open(std::uint64_t seed, std::uint64_t stream, std::uint64_t inde
   return std::ldexp(static_cast<double>(2 * cell + 1), -digits);
 }
 
-/// sqrt(-2 ln u) for u = n 2^-bits, n odd; from 1 - u where u is above 1/2, which an integer has exactly.
+/// sqrt(-2 ln u) for u = n 2^-bits, n odd; from 1 - u where u is above 1/2: the integers have both exactly.
 template <class Real>
 Real normal_radius(std::uint64_t n, int bits) {
   const std::uint64_t rest = bits == 64 ? 0 - n : (std::uint64_t{1} << bits) - n;
-  const Real log_u = n > rest ? std::log1p(-std::ldexp(static_cast<Real>(rest), -bits)) : std::log(std::ldexp(static_cast<Real>(n), -bits));
+  const Real log_u =
+      n > rest ? std::log1p(-std::ldexp(static_cast<Real>(rest), -bits)) : std::log(std::ldexp(static_cast<Real>(n), -bits));
   return std::sqrt(-2 * log_u);
 }
 
-/// Cosine and sine of 2 pi (n + 1/2) 2^-bits: whole quarter turns are taken off as integers.
+/// Cosine and sine of 2 pi (n + 1/2) 2^-bits. The quarter turns are taken off as integers, so that small results are right too.
 template <class Real>
 std::array<Real, 2> normal_direction(std::uint64_t n, int bits) {
-  const std::uint64_t turn = n << (64 - bits) | std::uint64_t{1} << (63 - bits + (bits == 64)) * (bits != 64);
-  const auto quarters = static_cast<int>((turn + 0x2000000000000000u) >> 62);
-  const auto rest = static_cast<std::int64_t>(turn - (static_cast<std::uint64_t>(quarters) << 62));
-  (void)rest;
-  return {};
+  const std::uint64_t quarters = (n + (std::uint64_t{1} << (bits - 3))) >> (bits - 2);
+  const auto rest = static_cast<std::int64_t>(n - (quarters << (bits - 2)));
+  const Real angle = std::ldexp(static_cast<Real>(2 * rest + 1), -bits) * std::numbers::pi_v<Real>;
+  const Real c = std::cos(angle);
+  const Real s = std::sin(angle);
+  switch (quarters % 4) {
+    case 0:
+      return {c, s};
+    case 1:
+      return {-s, c};
+    case 2:
+      return {-c, -s};
+    default:
+      return {s, -c};
+  }
+}
+
+/// The standard normal number at an address, before the rounding to T.
+template <class T, class Real = double>
+Real normal(std::uint64_t seed, std::uint64_t stream, std::uint64_t index) {
+  const std::uint64_t a = random_word<T>(seed, stream, index / 2 * 2);
+  const std::uint64_t b = random_word<T>(seed, stream, index / 2 * 2 + 1);
+  Real radius{};
+  std::array<Real, 2> direction{};
+  if (std::numeric_limits<T>::digits <= 24) {
+    radius = a >= 0x10000 ? normal_radius<Real>(a | 1, 32) : normal_radius<Real>((a * 0x10000 + b % 0x10000) | 1, 48);
+    direction = normal_direction<Real>(b, 32);
+  } else {
+    radius = normal_radius<Real>(a | 1, 64);
+    direction = normal_direction<Real>(b, 64);
+  }
+  return radius * direction[index % 2];
 }
 
 }  // namespace tessera::reference

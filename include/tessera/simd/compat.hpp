@@ -16,6 +16,11 @@
 #pragma GCC diagnostic ignored "-Wdouble-promotion"
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #endif
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC 12 finds the "undefined" operand inside its own AVX-512 intrinsics uninitialised.
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 #include <xsimd/xsimd.hpp>
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -40,6 +45,10 @@ namespace simd::compat {
 /// True for every AVX-512 flavour: 32 registers, mask registers, vscalef.
 template <class Arch>
 inline constexpr bool is_avx512 = std::is_base_of_v<xsimd::avx512f, Arch>;
+
+/// True for the instruction sets of x86, whose registers are __m128, __m256 and __m512.
+template <class Arch>
+inline constexpr bool is_x86 = is_avx512<Arch> || std::is_base_of_v<xsimd::avx, Arch> || std::is_base_of_v<xsimd::sse2, Arch>;
 
 /// True where xsimd::fma is one rounding. Elsewhere it is a multiply and an add.
 template <class Arch>
@@ -81,11 +90,15 @@ TESSERA_ALWAYS_INLINE xsimd::batch<T, Arch> fma(const xsimd::batch<T, Arch>& a, 
 /// The same bits seen as another element type of the same size.
 template <class To, class From, class Arch>
 TESSERA_ALWAYS_INLINE xsimd::batch<To, Arch> bitwise_cast(const xsimd::batch<From, Arch>& x) {
+  if constexpr (std::is_same_v<To, From>) {
+    return x;
+  } else {
 #if XSIMD_VERSION_MAJOR >= 11
-  return xsimd::bitwise_cast<To>(x);
+    return xsimd::bitwise_cast<To>(x);
 #else
-  return xsimd::bitwise_cast<xsimd::batch<To, Arch>>(x);
+    return xsimd::bitwise_cast<xsimd::batch<To, Arch>>(x);
 #endif
+  }
 }
 
 /// The mask of another element type of the same size.
@@ -100,6 +113,22 @@ TESSERA_ALWAYS_INLINE xsimd::batch_bool<To, Arch> mask_cast(const xsimd::batch_b
     return xsimd::bool_cast(m);
 #endif
   }
+}
+
+/// a != b, true where either is NaN. (xsimd 8.1 uses the ordered comparison on AVX, in which NaN != NaN is false.)
+template <class T, class Arch>
+TESSERA_ALWAYS_INLINE xsimd::batch_bool<T, Arch> not_equal(const xsimd::batch<T, Arch>& a, const xsimd::batch<T, Arch>& b) {
+#if defined(__AVX512F__)
+  if constexpr (is_avx512<Arch> && std::is_same_v<T, float>) {
+    return _mm512_cmp_ps_mask(a, b, _CMP_NEQ_UQ);
+  } else if constexpr (is_avx512<Arch> && std::is_same_v<T, double>) {
+    return _mm512_cmp_pd_mask(a, b, _CMP_NEQ_UQ);
+  } else {
+    return !(a == b);
+  }
+#else
+  return !(a == b);
+#endif
 }
 
 /// a > b ? a : b in every lane, hence b where either is NaN (x86; other machines may give NaN for a NaN in a, too).

@@ -60,9 +60,6 @@ TESSERA_ALWAYS_INLINE Vector* out(void* p) {
 
 #if defined(__SSE2__)
 
-template <class Arch>
-inline constexpr bool is_x86 = compat::is_avx512<Arch> || std::is_base_of_v<xsimd::avx, Arch> || std::is_base_of_v<xsimd::sse2, Arch>;
-
 // bfloat16. Half of an ulp is added to the bits of the float, less one where that keeps a tie even, and the upper halves are
 // taken; a NaN skips the addition and becomes quiet. The AVX512_BF16 conversions are of no use: they flush subnormals.
 
@@ -77,7 +74,7 @@ TESSERA_ALWAYS_INLINE __m128i narrowed(__m128 x) {
 }
 
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<bfloat16, float, Arch, 16> {
   using P = pack<float, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const bfloat16* p) {
@@ -91,7 +88,7 @@ struct conversion<bfloat16, float, Arch, 16> {
 };
 
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<float, double, Arch, 16> {
   using P = pack<double, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const float* p) {
@@ -101,7 +98,7 @@ struct conversion<float, double, Arch, 16> {
 };
 
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<double, float, Arch, 16> {
   using P = pack<float, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const double* p) {
@@ -116,7 +113,7 @@ struct conversion<double, float, Arch, 16> {
 
 #if defined(__F16C__)
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<float16, float, Arch, 16> {
   using P = pack<float, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const float16* p) {
@@ -128,7 +125,7 @@ struct conversion<float16, float, Arch, 16> {
 };
 
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<float16, float, Arch, 32> {
   using P = pack<float, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const float16* p) { return P(typename P::batch(_mm256_cvtph_ps(_mm_loadu_si128(in<__m128i>(p))))); }
@@ -140,7 +137,7 @@ struct conversion<float16, float, Arch, 32> {
 
 #if defined(__AVX__)
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<float, double, Arch, 32> {
   using P = pack<double, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const float* p) { return P(typename P::batch(_mm256_cvtps_pd(_mm_loadu_ps(p)))); }
@@ -148,7 +145,7 @@ struct conversion<float, double, Arch, 32> {
 };
 
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<double, float, Arch, 32> {
   using P = pack<float, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const double* p) {
@@ -165,7 +162,7 @@ struct conversion<double, float, Arch, 32> {
 
 /// Eight bfloat16 through two SSE halves, or in one step with AVX2's integers.
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<bfloat16, float, Arch, 32> {
   using P = pack<float, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const bfloat16* p) {
@@ -205,7 +202,7 @@ TESSERA_ALWAYS_INLINE __mmask16 first16(int n) { return static_cast<__mmask16>((
 TESSERA_ALWAYS_INLINE __mmask8 first8(int n) { return static_cast<__mmask8>((1U << n) - 1U); }
 
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<float, float, Arch, 64> {
   using P = pack<float, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const float* p, int n = 16) { return P(typename P::batch(_mm512_maskz_loadu_ps(first16(n), p))); }
@@ -213,7 +210,7 @@ struct conversion<float, float, Arch, 64> {
 };
 
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<double, double, Arch, 64> {
   using P = pack<double, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const double* p, int n = 8) { return P(typename P::batch(_mm512_maskz_loadu_pd(first8(n), p))); }
@@ -221,7 +218,7 @@ struct conversion<double, double, Arch, 64> {
 };
 
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<float16, float, Arch, 64> {
   using P = pack<float, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const float16* p, int n = 16) {
@@ -233,7 +230,7 @@ struct conversion<float16, float, Arch, 64> {
 };
 
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<bfloat16, float, Arch, 64> {
   using P = pack<float, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const bfloat16* p, int n = 16) {
@@ -252,7 +249,7 @@ struct conversion<bfloat16, float, Arch, 64> {
 };
 
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<float, double, Arch, 64> {
   using P = pack<double, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const float* p, int n = 8) {
@@ -264,7 +261,7 @@ struct conversion<float, double, Arch, 64> {
 };
 
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<float16, double, Arch, 64> : scalar_conversion<float16, double, Arch> {
   using P = pack<double, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const float16* p) {
@@ -273,7 +270,7 @@ struct conversion<float16, double, Arch, 64> : scalar_conversion<float16, double
 };
 
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<bfloat16, double, Arch, 64> : scalar_conversion<bfloat16, double, Arch> {
   using P = pack<double, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const bfloat16* p) {
@@ -283,7 +280,7 @@ struct conversion<bfloat16, double, Arch, 64> : scalar_conversion<bfloat16, doub
 };
 
 template <class Arch>
-  requires is_x86<Arch>
+  requires compat::is_x86<Arch>
 struct conversion<double, float, Arch, 64> {
   using P = pack<float, Arch>;
   TESSERA_ALWAYS_INLINE static P load(const double* p, int n = 16) {

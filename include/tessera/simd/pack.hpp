@@ -46,6 +46,13 @@ struct pack {
   TESSERA_ALWAYS_INLINE void store(T* p) const { v.store_aligned(p); }
   TESSERA_ALWAYS_INLINE void store_unaligned(T* p) const { v.store_unaligned(p); }
 
+  /// The number in lane 0.
+  [[nodiscard]] TESSERA_ALWAYS_INLINE T first() const {
+    T x;
+    __builtin_memcpy(&x, &v, sizeof(T));
+    return x;
+  }
+
   /// first, first + 1, first + 2 …
   TESSERA_ALWAYS_INLINE static pack iota(T first) {
     alignas(Arch::alignment()) T x[lanes];
@@ -57,7 +64,13 @@ struct pack {
   TESSERA_ALWAYS_INLINE friend pack operator-(pack a, pack b) { return pack(a.v - b.v); }
   TESSERA_ALWAYS_INLINE friend pack operator*(pack a, pack b) { return pack(a.v * b.v); }
   TESSERA_ALWAYS_INLINE friend pack operator/(pack a, pack b) { return pack(a.v / b.v); }
-  TESSERA_ALWAYS_INLINE friend pack operator-(pack a) { return pack(-a.v); }
+  TESSERA_ALWAYS_INLINE friend pack operator-(pack a) {
+    if constexpr (std::is_floating_point_v<T>) {
+      return pack(a.v ^ batch(T(-0.0)));  // xsimd subtracts from 0 on AVX-512, which gives +0 for +0
+    } else {
+      return pack(-a.v);
+    }
+  }
   TESSERA_ALWAYS_INLINE pack& operator+=(pack b) { return *this = *this + b; }
   TESSERA_ALWAYS_INLINE pack& operator-=(pack b) { return *this = *this - b; }
   TESSERA_ALWAYS_INLINE pack& operator*=(pack b) { return *this = *this * b; }
@@ -67,7 +80,7 @@ struct pack {
   TESSERA_ALWAYS_INLINE friend mask<T, Arch> operator>(pack a, pack b) { return {a.v > b.v}; }
   TESSERA_ALWAYS_INLINE friend mask<T, Arch> operator>=(pack a, pack b) { return {a.v >= b.v}; }
   TESSERA_ALWAYS_INLINE friend mask<T, Arch> operator==(pack a, pack b) { return {a.v == b.v}; }
-  TESSERA_ALWAYS_INLINE friend mask<T, Arch> operator!=(pack a, pack b) { return {a.v != b.v}; }
+  TESSERA_ALWAYS_INLINE friend mask<T, Arch> operator!=(pack a, pack b) { return {compat::not_equal(a.v, b.v)}; }
 };
 
 template <class P>
@@ -169,6 +182,23 @@ struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
     n = shifted - P(magic + bias + T(Add));
     return simd::bit_cast<T>(simd::shift_left<mantissa_bits>(simd::bit_cast<lane_index<T>>(shifted)));
   }
+  TESSERA_ALWAYS_INLINE static void split(P x, P& significand, P& exponent) {
+    if constexpr (native_exponent) {
+      significand = P(simd::detail::significand(x.v));
+      exponent = P(simd::detail::exponent(x.v)) - P(simd::detail::exponent(significand.v));
+    } else {
+      using I = lane_index<T>;
+      using U = std::make_unsigned_t<I>;
+      using Ps = simd::pack<U, Arch>;
+      const auto subnormal = x < P(smallest_normal);
+      const Ps bits = simd::bit_cast<U>(select(subnormal, x * P(T(1) / T(epsilon)), x));
+      const Ps biased = simd::shift_right<mantissa_bits>(bits + Ps(U(1) << (mantissa_bits - 1)));
+      significand = simd::bit_cast<T>(bits - simd::shift_left<mantissa_bits>(biased) + Ps(__builtin_bit_cast(U, T(1))));
+      // The integer, put into the low bits of 1.5 * 2^mantissa_bits, is a number: no conversion, which AVX2 lacks for 64 bits.
+      const P shifted = simd::bit_cast<T>(simd::bit_or(biased, Ps(__builtin_bit_cast(U, magic))));
+      exponent = shifted - select(subnormal, P(magic + bias + T(mantissa_bits)), P(magic + bias));
+    }
+  }
 
   static constexpr bool native_exponent = simd::detail::native_exponent<Arch>;
   /// x - round(x) in one instruction; 0 for an infinity.
@@ -187,6 +217,8 @@ struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
  private:
   static constexpr int mantissa_bits = sizeof(T) == 4 ? 23 : 52;
   static constexpr T bias = sizeof(T) == 4 ? 127 : 1023;
+  static constexpr T epsilon = T(1) / T(std::uint64_t(1) << mantissa_bits);
+  static constexpr T smallest_normal = sizeof(T) == 4 ? T(0x1p-126) : T(0x1p-1022);
   static constexpr T magic = T(3) * T(std::uint64_t(1) << (mantissa_bits - 1));
 };
 

@@ -62,16 +62,17 @@ void run_contraction(const Exec& exec, const view<const Q, 2>& queries, const vi
   using block_type = query_block<T, Arch, Score, Reducer, HasValues>;
   using rule_type = typename block_type::rule_type;
   constexpr int width = block_type::width;
+  constexpr std::int64_t chunk_size = block_type::layout_type::chunk;
 
   const std::int64_t n = queries.extent(0);
   const std::int64_t m = keys.extent(0);
-  const key_layout<T, Arch> layout{queries.extent(1), HasValues ? values.extent(1) : 0};
+  const typename block_type::layout_type layout{queries.extent(1), HasValues ? values.extent(1) : 0};
   const rule_type rule(score, reducer);
 
   const int workers = exec.workers();
   const std::int64_t block = block_queries<T, Arch>(n, layout.depth, layout.value_dim, workers);
   const std::int64_t blocks = (n + block - 1) / block;
-  const std::int64_t chunks = (m + key_chunk - 1) / key_chunk;
+  const std::int64_t chunks = (m + chunk_size - 1) / chunk_size;
   const bool keep = chunks * layout.total() * static_cast<std::int64_t>(sizeof(T)) <= packed_keys_limit;
   const std::int64_t stored_chunks = keep ? chunks : workers;
   const std::int64_t panels = block / width;
@@ -102,7 +103,8 @@ void run_contraction(const Exec& exec, const view<const Q, 2>& queries, const vi
   }
   const auto pack = [&](std::int64_t slot, std::int64_t chunk) -> const key_chunk_view<T>& {
     return shared.chunks[slot] =
-               pack_keys<T, Arch>(shared.packed + slot * layout.total(), layout, keys, values, center, chunk * key_chunk);
+               pack_keys(shared.packed + slot * layout.total(), layout, keys, values, center, rule.factor,
+                                  chunk * chunk_size);
   };
   if (keep) exec.for_each(chunks, [&](int, std::int64_t c) { pack(c, c); });
 
@@ -113,7 +115,7 @@ void run_contraction(const Exec& exec, const view<const Q, 2>& queries, const vi
     const std::int64_t count = std::min(block, n - first);
     work.start(queries, first, count, center);
     const key_range range = mask.keys(first, first + count, m);
-    for (std::int64_t c = range.first / key_chunk; c * key_chunk < range.last; ++c) {
+    for (std::int64_t c = range.first / chunk_size; c * chunk_size < range.last; ++c) {
       work.absorb(keep ? shared.chunks[c] : pack(worker, c), keys, mask);
     }
     if constexpr (HasValues) work.finish_values(store);

@@ -22,7 +22,7 @@ namespace tile::detail {
 /// Depth that is multiplied at once: a panel of B of that depth and a few blocks of A fit the first-level cache.
 inline constexpr std::int64_t depth_step = 192;
 /// Depth that is packed at once: bounds the scratch of very deep products.
-inline constexpr std::int64_t depth_slab = 16 * depth_step;
+inline constexpr std::int64_t depth_slab = 4 * depth_step;
 /// Rows of A of one item of work: 192 x 192 numbers stay in the second-level cache while panels of B pass by.
 inline constexpr std::int64_t item_rows = 192;
 /// Panels of B of one item of work.
@@ -120,6 +120,17 @@ class product_block {
   }
 };
 
+/// Packs `count` <= Width neighbours over `depth`, whichever of the two axes is contiguous.
+template <int Width, class P, class S>
+void pack_operand(typename P::value_type* to, const S* from, std::int64_t stride, std::int64_t depth_stride, std::int64_t count,
+                  std::int64_t depth) {
+  if (stride == 1) {
+    pack_straight<Width, P>(to, from, depth_stride, count, depth);
+  } else {
+    pack_turned<Width, P>(to, from, stride, count, depth, as_stored{});
+  }
+}
+
 /// A matrix operand may be stored by rows or by columns.
 template <class T>
 void check_matrix(const view<T, 2>& v, const char* argument) {
@@ -145,8 +156,8 @@ void check_matrix(const view<T, 2>& v, const char* argument) {
 /// Special values  k = 0 gives zeros; NaN and inf as in IEEE arithmetic.
 /// Accuracy        every element is a chain of 192 fused multiply-adds, and the chains are added in order:
 ///                 |error| <= (min(k, 192) + k / 192) u sum |a||b| (+ the last rounding).
-/// Cost            2 m n k flops; scratch of (m + n) min(k, 3072) numbers, and m n numbers where c is narrower than the compute type
-///                 and k > 3072.
+/// Cost            2 m n k flops; scratch of (m + n) min(k, 768) numbers, and m n numbers where c is narrower than the compute type
+///                 and k > 768.
 /// Determinism     the same bits for every number of threads and every m and n.
 /// Errors          argument_error before c is touched: shapes, null data, strides, c overlapping a or b.
 template <executor Exec, mdspan_like A, mdspan_like B, mdspan_like C>
@@ -211,16 +222,14 @@ void matmul(const Exec& exec, const A& a_in, const B& b_in, const C& c_in) {
       for (std::int64_t s = 0; s < depth; s += depth_step) {
         const std::int64_t step = std::min(depth_step, depth - s);
         if (i < blocks) {
-          tile::pack_block<rows>(packed.a + (s * blocks + i * step) * rows,
-                                 a.data_handle() + i * rows * a.stride(0) + (k0 + s) * a.stride(1), a.stride(0), a.stride(1),
-                                 std::min<std::int64_t>(rows, m - i * rows), step,
-                                 [](TA x, std::int64_t) { return static_cast<T>(x); });
+          pack_operand<rows, P>(packed.a + (s * blocks + i * step) * rows,
+                                a.data_handle() + i * rows * a.stride(0) + (k0 + s) * a.stride(1), a.stride(0), a.stride(1),
+                                std::min<std::int64_t>(rows, m - i * rows), step);
         } else {
           const std::int64_t p = i - blocks;
-          tile::pack_block<width>(packed.b + (s * panels + p * step) * width,
-                                  b.data_handle() + (k0 + s) * b.stride(0) + p * width * b.stride(1), b.stride(1), b.stride(0),
-                                  std::min<std::int64_t>(width, n - p * width), step,
-                                  [](TB x, std::int64_t) { return static_cast<T>(x); });
+          pack_operand<width, P>(packed.b + (s * panels + p * step) * width,
+                                 b.data_handle() + (k0 + s) * b.stride(0) + p * width * b.stride(1), b.stride(1), b.stride(0),
+                                 std::min<std::int64_t>(width, n - p * width), step);
         }
       }
     });

@@ -10,34 +10,62 @@
 
 namespace tessera::tile {
 
-/// dst[k * Width + i] = map(src(i, k), k) for i < count, and 0 for the rest of the Width neighbours.
+/// What packing does to an element on its way, as a callable on packs `map(x, k)` of depths k, k + 1 …: nothing.
+struct as_stored {
+  template <class P>
+  TESSERA_ALWAYS_INLINE P operator()(P x, std::int64_t) const {
+    return x;
+  }
+};
+
+namespace detail {
+
+/// The first n <= lanes numbers of a row, converted; the rest zero.
+template <class P, class S>
+TESSERA_ALWAYS_INLINE P load_columns(const S* row, int n) {
+  return n == P::lanes ? simd::load_as<P>(row) : simd::load_partial<P>(row, n);
+}
+
+}  // namespace detail
+
+/// dst[k * Width + i] = map(src[i * row_stride + k]) for i < count, and 0 for the rest of the Width neighbours: a turn.
 ///
-/// src(i, k) stands at src[i * outer_stride + k * depth_stride]; one of the two strides is 1 in every use. `map` turns a stored
-/// element into the compute type, scaled or centred as the product needs it.
-template <int Width, class T, class S, class Map>
-void pack_block(T* TESSERA_RESTRICT dst, const S* src, std::int64_t outer_stride, std::int64_t depth_stride, std::int64_t count,
-                std::int64_t depth, const Map& map) {
-  if (depth_stride == 1 && outer_stride != 1) {
-    // A turn by 16 columns at a time: rows are read in whole cache lines and stay in L1 while they are written crosswise.
-    constexpr int step = 16;
-    T turned[Width * step];
-    for (std::int64_t k0 = 0; k0 < depth; k0 += step) {
-      const int columns = static_cast<int>(depth - k0 < step ? depth - k0 : step);
-      for (std::int64_t i = 0; i < count; ++i) {
-        const S* const row = src + i * outer_stride + k0;
-        for (int k = 0; k < columns; ++k) turned[k * Width + i] = map(row[k], k0 + k);
+/// A few rows at a time are read in whole registers and written crosswise while they are in the first-level cache; few, because
+/// rows of a power-of-two stride share the cache's sets.
+template <int Width, class P, class S, class Map>
+void pack_turned(typename P::value_type* TESSERA_RESTRICT dst, const S* src, std::int64_t row_stride, std::int64_t count,
+                 std::int64_t depth, const Map& map) {
+  using T = typename P::value_type;
+  constexpr int group = Width % 8 == 0 ? 8 : (Width % 6 == 0 ? 6 : (Width % 4 == 0 ? 4 : 1));
+  constexpr int lanes = P::lanes;
+  alignas(P::alignment) T turned[group][lanes];
+  for (std::int64_t k = 0; k < depth; k += lanes) {
+    const int columns = static_cast<int>(depth - k < lanes ? depth - k : lanes);
+    for (int i0 = 0; i0 < Width; i0 += group) {
+      for (int i = 0; i < group; ++i) {
+        const bool stored = i0 + i < count;
+        (stored ? map(detail::load_columns<P>(src + (i0 + i) * row_stride + k, columns), k) : P(T(0))).store(turned[i]);
       }
-      for (int k = 0; k < columns; ++k) {
-        T* const to = dst + (k0 + k) * Width;
-        for (std::int64_t i = 0; i < count; ++i) to[i] = turned[k * Width + i];
-        for (std::int64_t i = count; i < Width; ++i) to[i] = T(0);
+      T* const to = dst + k * Width + i0;
+      for (int c = 0; c < columns; ++c) {
+        for (int i = 0; i < group; ++i) to[c * Width + i] = turned[i][c];
       }
     }
-  } else {
-    for (std::int64_t k = 0; k < depth; ++k) {
-      const S* const column = src + k * depth_stride;
-      T* const to = dst + k * Width;
-      for (std::int64_t i = 0; i < count; ++i) to[i] = map(column[i * outer_stride], k);
+  }
+}
+
+/// dst[k * Width + i] = src[k * depth_stride + i] for i < count, and 0 for the rest: no turn, rows of Width are copied.
+template <int Width, class P, class S>
+void pack_straight(typename P::value_type* TESSERA_RESTRICT dst, const S* src, std::int64_t depth_stride, std::int64_t count,
+                   std::int64_t depth) {
+  using T = typename P::value_type;
+  for (std::int64_t k = 0; k < depth; ++k) {
+    const S* const from = src + k * depth_stride;
+    T* const to = dst + k * Width;
+    if (Width % P::lanes == 0 && count == Width) {
+      for (int i = 0; i < Width; i += P::lanes) simd::load_as<P>(from + i).store_unaligned(to + i);
+    } else {
+      for (std::int64_t i = 0; i < count; ++i) to[i] = static_cast<T>(from[i]);
       for (std::int64_t i = count; i < Width; ++i) to[i] = T(0);
     }
   }
@@ -52,12 +80,15 @@ void store_row(S* to, const typename P::value_type* from, std::int64_t n) {
 }
 
 /// sums[i] = sum over k of block[k * Width + i]^2, one chain of multiply-adds a neighbour.
-template <int Width, class T>
-void squared_norms(T* TESSERA_RESTRICT sums, const T* TESSERA_RESTRICT block, std::int64_t depth) {
-  for (int i = 0; i < Width; ++i) sums[i] = T(0);
+template <int Width, class P>
+void squared_norms(typename P::value_type* TESSERA_RESTRICT sums, const typename P::value_type* TESSERA_RESTRICT block,
+                   std::int64_t depth) {
+  using T = typename P::value_type;
+  T total[Width] = {};
   for (std::int64_t k = 0; k < depth; ++k) {
-    for (int i = 0; i < Width; ++i) sums[i] += block[k * Width + i] * block[k * Width + i];
+    for (int i = 0; i < Width; ++i) total[i] += block[k * Width + i] * block[k * Width + i];
   }
+  for (int i = 0; i < Width; ++i) sums[i] = total[i];
 }
 
 }  // namespace tessera::tile

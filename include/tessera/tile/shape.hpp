@@ -26,9 +26,10 @@ struct block_shape {
   static constexpr int width = packs * lanes;  ///< lanes of a panel
 };
 
-/// Keys that are folded at once. A row's sums run over a chunk, then over chunks: this number is part of the result's bits on
-/// purpose, so it depends on nothing (a multiple of both register block heights, and small enough that chunk x panel of scores
-/// stays in the first-level cache).
-inline constexpr std::int64_t key_chunk = 96;
+/// Keys that are folded at once. A row's sums run over a chunk, then over chunks: these numbers are part of the result's bits on
+/// purpose, so they depend on nothing. Both are multiples of the heights of the register blocks. With a panel of queries a chunk
+/// of scores fits the first-level cache; where values are summed a longer one halves the traffic of the sums and pays for itself.
+inline constexpr int fold_chunk = 96;
+inline constexpr int value_chunk = 192;
 
 }  // namespace tessera::tile

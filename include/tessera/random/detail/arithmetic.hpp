@@ -10,8 +10,8 @@
 /// 1 where a fused multiply-add is one instruction.
 #if TESSERA_DEVICE_PASS
 #define TESSERA_FMA_INSTRUCTION 1
-#elif (defined(__GNUC__) || defined(__clang__)) &&                                                                       \
-    (defined(__FMA__) || defined(__FMA4__) || defined(__AVX512F__) || defined(__aarch64__) || defined(__ARM_FEATURE_FMA) || \
+#elif (defined(__GNUC__) || defined(__clang__)) &&                                                                      \
+    (defined(__FMA__) || defined(__FMA4__) || defined(__AVX512F__) || defined(__FP_FAST_FMA) || defined(__aarch64__) || \
      defined(__powerpc__) || defined(__s390x__) || defined(__riscv_d))
 #define TESSERA_FMA_INSTRUCTION 1
 #else
@@ -27,7 +27,7 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double round_to_odd(double s, double 
   const auto rest = __builtin_bit_cast(std::uint64_t, e);
   const std::uint64_t magnitude = rest << 1;
   const std::uint64_t inexact = (magnitude | (std::uint64_t{0} - magnitude)) >> 63;
-  const std::uint64_t step = inexact & ~bits;                 // 1 where s is even and not the whole sum
+  const std::uint64_t step = inexact & ~bits;  // 1 where s is even and not the whole sum
   const std::uint64_t toward_zero = ((rest ^ bits) >> 63) & step;
   return __builtin_bit_cast(double, bits + step - (toward_zero << 1));
 }

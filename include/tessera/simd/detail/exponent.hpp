@@ -24,11 +24,11 @@ inline constexpr int to_nearest_quietly = 0x08;
 
 template <class Arch>
 TESSERA_ALWAYS_INLINE xsimd::batch<float, Arch> remainder(const xsimd::batch<float, Arch>& x) {
-  return _mm512_reduce_ps(x, to_nearest_quietly);
+  return _mm512_maskz_reduce_ps(0xffff, x, to_nearest_quietly);
 }
 template <class Arch>
 TESSERA_ALWAYS_INLINE xsimd::batch<double, Arch> remainder(const xsimd::batch<double, Arch>& x) {
-  return _mm512_reduce_pd(x, to_nearest_quietly);
+  return _mm512_maskz_reduce_pd(0xff, x, to_nearest_quietly);
 }
 
 /// Lanes below `from` are masked, not computed: a vscalef that underflows takes a microcode assist of about 200 cycles.
@@ -43,6 +43,26 @@ TESSERA_ALWAYS_INLINE xsimd::batch<double, Arch> scale_from(const xsimd::batch<d
   return _mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, from, _CMP_NLT_UQ), a, x);
 }
 
+/// x / 2^exponent in [3/4, 3/2), with the sign of x.
+template <class Arch>
+TESSERA_ALWAYS_INLINE xsimd::batch<float, Arch> significand(const xsimd::batch<float, Arch>& x) {
+  return _mm512_maskz_getmant_ps(0xffff, x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_src);
+}
+template <class Arch>
+TESSERA_ALWAYS_INLINE xsimd::batch<double, Arch> significand(const xsimd::batch<double, Arch>& x) {
+  return _mm512_maskz_getmant_pd(0xff, x, _MM_MANT_NORM_p75_1p5, _MM_MANT_SIGN_src);
+}
+
+/// floor(log2 |x|), of subnormal numbers too.
+template <class Arch>
+TESSERA_ALWAYS_INLINE xsimd::batch<float, Arch> exponent(const xsimd::batch<float, Arch>& x) {
+  return _mm512_maskz_getexp_ps(0xffff, x);
+}
+template <class Arch>
+TESSERA_ALWAYS_INLINE xsimd::batch<double, Arch> exponent(const xsimd::batch<double, Arch>& x) {
+  return _mm512_maskz_getexp_pd(0xff, x);
+}
+
 #else
 
 template <class Arch>
@@ -53,6 +73,10 @@ template <class B>
 B remainder(const B&);
 template <class B>
 B scale_from(const B&, const B&, const B&);
+template <class B>
+B significand(const B&);
+template <class B>
+B exponent(const B&);
 
 #endif
 

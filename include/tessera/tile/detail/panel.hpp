@@ -3,6 +3,7 @@
 /// A panel: as many queries as a register block has lanes, with the fold of each, walked past one chunk of keys after another.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -78,7 +79,7 @@ struct score_rule {
   /// What a query is multiplied by while it is packed.
   [[nodiscard]] T query_factor() const {
     if constexpr (from_norms) {
-      return T(-2);
+      return T(-2) * factor;
     } else if constexpr (from_differences) {
       return T(1);
     } else {
@@ -86,11 +87,12 @@ struct score_rule {
     }
   }
 
-  /// The score of a pair from its sum of products.
+  /// The score of a pair from its sum of products; norms come multiplied by `factor`. A distance may come out below zero by its
+  /// error: where that matters it is computed again.
   template <class P, class I>
   TESSERA_ALWAYS_INLINE P operator()(P sum, P query_norm, T key_norm, I i, I j) const {
     if constexpr (from_norms) {
-      return max(P(T(0)), (sum + P(key_norm)) + query_norm) * P(factor);
+      return (sum + P(key_norm)) + query_norm;
     } else if constexpr (from_differences) {
       return sum * P(factor);
     } else if constexpr (folds_unit || tessera::detail::unit_of<Reducer> == 1.0) {
@@ -110,9 +112,12 @@ class query_block {
   using index = lane_index<T>;
   using shape = block_shape<T, Arch>;
   using rule_type = score_rule<Score, Reducer, T>;
+  using layout_type = key_layout<T, Arch, HasValues>;
   using state = typename Reducer::template state<P>;
   static constexpr int width = shape::width;
   static constexpr int rows = shape::rows;
+  /// By Cauchy-Schwarz no sum of products overflows, hence none becomes NaN, while squared norms stay below this.
+  static constexpr T far_below = sizeof(T) == 4 ? T(1e37) : T(1e300);
 
   /// What a block of up to `panels` panels works in.
   struct arrays {
@@ -120,21 +125,23 @@ class query_block {
     T* query_rows;  ///< [panels * width][depth], where distances may be computed again from the differences
     T* norms;       ///< [panels * width]
     T* sums;        ///< [panels][value_blocks * rows][width]
-    T* scores;      ///< [key_chunk][width]
+    T* scores;      ///< [chunk][width]
     T* row;         ///< [value_dim]
+    bool* ordinary; ///< [panels] whether no score of the panel's queries can be NaN beside ordinary keys
     state* states;  ///< [panels * packs]
 
-    arrays(tessera::detail::bump& memory, const key_layout<T, Arch>& layout, std::int64_t panels)
+    arrays(tessera::detail::bump& memory, const layout_type& layout, std::int64_t panels)
         : queries(memory.take<T>(panels * layout.depth * width)),
           query_rows(memory.take<T>(rule_type::from_norms ? panels * width * layout.depth : 0)),
           norms(memory.take<T>(panels * width)),
           sums(memory.take<T>(panels * layout.value_blocks() * rows * width)),
-          scores(memory.take<T>(key_chunk * width)),
+          scores(memory.take<T>(layout_type::chunk * width)),
           row(memory.take<T>(layout.value_dim)),
+          ordinary(memory.take<bool>(panels)),
           states(memory.take<state>(panels * shape::packs)) {}
   };
 
-  query_block(const rule_type& rule, const key_layout<T, Arch>& layout, const arrays& memory)
+  query_block(const rule_type& rule, const layout_type& layout, const arrays& memory)
       : rule_(rule), layout_(layout), memory_(memory) {}
 
   /// Packs queries [first, first + count) and empties their folds.
@@ -149,19 +156,23 @@ class query_block {
       const Q* const source = queries.data_handle() + (first + p * width) * queries.stride(0);
       T* const panel = memory_.queries + p * layout_.depth * width;
       if constexpr (rule_type::from_norms) {
-        pack_block<width>(panel, source, queries.stride(0), std::int64_t{1}, n, layout_.depth,
-                          [&](Q x, std::int64_t k) { return static_cast<T>(x) - center[k]; });
-        squared_norms<width>(memory_.norms + p * width, panel, layout_.depth);
+        const auto columns = [&](std::int64_t k) { return static_cast<int>(std::min<std::int64_t>(P::lanes, layout_.depth - k)); };
+        pack_turned<width, P>(panel, source, queries.stride(0), n, layout_.depth, [&](P x, std::int64_t k) {
+          return x - detail::load_columns<P>(center + k, columns(k));
+        });
+        squared_norms<width, P>(memory_.norms + p * width, panel, layout_.depth);
         for (std::int64_t i = 0; i < layout_.depth * width; ++i) panel[i] *= factor;
         for (std::int64_t i = 0; i < n; ++i) {
           T* const row = memory_.query_rows + (p * width + i) * layout_.depth;
           for (std::int64_t k = 0; k < layout_.depth; ++k) row[k] = static_cast<T>(source[i * queries.stride(0) + k]);
         }
       } else {
-        pack_block<width>(panel, source, queries.stride(0), std::int64_t{1}, n, layout_.depth,
-                          [&](Q x, std::int64_t) { return static_cast<T>(x) * factor; });
-        squared_norms<width>(memory_.norms + p * width, panel, layout_.depth);
+        pack_turned<width, P>(panel, source, queries.stride(0), n, layout_.depth,
+                              [&](P x, std::int64_t) { return x * P(factor); });
+        squared_norms<width, P>(memory_.norms + p * width, panel, layout_.depth);
       }
+      memory_.ordinary[p] = tessera::detail::is_linear<Score> || rule_type::is_distance;
+      for (int l = 0; l < width; ++l) memory_.ordinary[p] &= memory_.norms[p * width + l] < far_below;
     }
     for (std::int64_t s = 0; s < panels_ * shape::packs; ++s) memory_.states[s] = rule_.reducer.template identity<P>();
     if constexpr (HasValues) std::memset(memory_.sums, 0, sizeof(T) * static_cast<std::size_t>(panels_ * panel_sums()));
@@ -238,11 +249,7 @@ class query_block {
 
     score_chunk<Packs>(p, chunk, count, i0);
 
-    const T* const norms = memory_.norms + p * width;
-    bool ordinary = true;  // by Cauchy-Schwarz no partial sum of products overflows while norms are far below the largest number
-    constexpr T far_below = sizeof(T) == 4 ? T(1e37) : T(1e300);
-    ordinary = chunk.largest_norm < far_below && tessera::detail::is_linear<Score> | rule_type::is_distance;
-    for (int l = 0; l < Packs * P::lanes; ++l) ordinary = ordinary && norms[l] < far_below;
+    const bool ordinary = memory_.ordinary[p] && chunk.largest_norm < far_below;
 
     P factors[Packs];
     for (int v = 0; v < Packs; ++v) {
@@ -250,9 +257,10 @@ class query_block {
       state& s = memory_.states[p * shape::packs + v];
       if (seen == tile_class::some) hide(tile, mask, i0 + v * P::lanes);
       if constexpr (rule_type::from_norms) {
-        const bool any = refine(s, tile, chunk, keys, p, v, ordinary);
+        const key_range refined = refine(s, tile, chunk, keys, p, v, ordinary);
         if constexpr (requires { Reducer::only_suspects_matter; }) {
-          if (!any) continue;
+          if (refined.first < refined.last) rule_.reducer.absorb(s, tile.part(refined.first, refined.last));
+          continue;
         }
       }
       if constexpr (HasValues) {
@@ -278,7 +286,7 @@ class query_block {
     P query_norms[Packs];
     I query_index[Packs];
     for (int v = 0; v < Packs; ++v) {
-      query_norms[v] = P::load(memory_.norms + p * width + v * P::lanes);
+      query_norms[v] = P::load(memory_.norms + p * width + v * P::lanes) * P(rule_.factor);
       query_index[v] = I::iota(static_cast<index>(i0 + v * P::lanes));
     }
     for (int j = 0; j < count; j += rows) {
@@ -305,10 +313,13 @@ class query_block {
   template <int Packs>
   TESSERA_NOINLINE void add_values(std::int64_t p, const key_chunk_view<T>& chunk, int count, const P (&factors)[Packs]) {
     for (std::int64_t b = 0; b < layout_.value_blocks(); ++b) {
+      T* const to = memory_.sums + p * panel_sums() + b * rows * width;
+      for (int r = 0; r < rows; ++r) {
+        for (int v = 0; v < Packs; ++v) __builtin_prefetch(to + r * width + v * P::lanes, 1);
+      }
       P sums[rows][Packs];
       clear(sums);
-      multiply_add(count, chunk.values + b * rows * key_chunk, rows, memory_.scores, width, sums);
-      T* const to = memory_.sums + p * panel_sums() + b * rows * width;
+      multiply_add(count, chunk.values + b * rows * layout_type::chunk, rows, memory_.scores, width, sums);
       TESSERA_UNROLL
       for (int r = 0; r < rows; ++r) {
         TESSERA_UNROLL
@@ -325,7 +336,7 @@ class query_block {
   TESSERA_NOINLINE void add_visible_values(std::int64_t p, const key_chunk_view<T>& chunk, int count, const P (&factors)[Packs],
                                            const Mask& mask, std::int64_t i0) {
     for (std::int64_t c = 0; c < layout_.value_dim; ++c) {
-      const T* const values = chunk.values + c / rows * rows * key_chunk + c % rows;
+      const T* const values = chunk.values + c / rows * rows * layout_type::chunk + c % rows;
       for (int v = 0; v < Packs; ++v) {
         const I i = I::iota(static_cast<index>(i0 + v * P::lanes));
         P sum(T(0));
@@ -347,33 +358,46 @@ class query_block {
     }
   }
 
-  /// Recomputes from the differences what the reducer suspects; true when there was something.
+  /// Recomputes from the differences what the reducer suspects; the keys of the tile among which there was something.
   template <class K>
-  bool refine(const state& s, const score_tile<P>& tile, const key_chunk_view<T>& chunk, const view<const K, 2>& keys,
-              std::int64_t p, int v, bool ordinary) {
+  key_range refine(const state& s, const score_tile<P>& tile, const key_chunk_view<T>& chunk, const view<const K, 2>& keys,
+                   std::int64_t p, int v, bool ordinary) {
+    const int size = tile.size();
     if (!ordinary) {
-      for (int j = 0; j < tile.size(); ++j) {
+      for (int j = 0; j < size; ++j) {
         for (int l = 0; l < P::lanes; ++l) refine_pair(chunk, keys, p, v, j, l);
       }
-      return true;
+      return {0, size};
     }
-    const T depth = static_cast<T>(layout_.depth);
+    const T scale = rule_.factor < 0 ? -rule_.factor : rule_.factor;
+    const T rounding = (static_cast<T>(layout_.depth) + T(16)) * static_cast<T>(unit_roundoff<T>);
     const P norms = P::load(memory_.norms + p * width + v * P::lanes);
-    const P error = (norms + P(chunk.largest_norm)) * P((depth + T(16)) * static_cast<T>(unit_roundoff<T>) * (rule_.factor < 0 ? -rule_.factor : rule_.factor));
-    const suspects<P> wanted = rule_.reducer.exact_within(s, tile, error);
-    bool found = false;
-    constexpr bool smallest = Reducer::smallest_wins;
-    if (smallest ? !lane<P>::any(wanted.best <= wanted.limit) : !lane<P>::any(wanted.best >= wanted.limit)) return false;
-    alignas(64) T limit[P::lanes];
+    const suspects<P> wanted =
+        rule_.reducer.exact_within(s, tile, (norms + P(chunk.largest_norm)) * P(rounding * scale));
+    const auto suspect = [&](P score) {
+      if constexpr (Reducer::smallest_wins) {
+        return score <= wanted.limit;
+      } else {
+        return score >= wanted.limit;
+      }
+    };
+    key_range found{size, 0};
+    if (!lane<P>::any(suspect(wanted.best))) return found;
+    alignas(P::alignment) T limit[P::lanes];
     wanted.limit.store(limit);
-    for (int j = 0; j < tile.size(); ++j) {
-      const P score = tile[j];
-      if (smallest ? !lane<P>::any(score <= wanted.limit) : !lane<P>::any(score >= wanted.limit)) continue;
-      const T* const scores = memory_.scores + j * width + v * P::lanes;
-      for (int l = 0; l < P::lanes; ++l) {
-        if (smallest ? scores[l] <= limit[l] : scores[l] >= limit[l]) {
-          refine_pair(chunk, keys, p, v, j, l);
-          found = true;
+    constexpr int stride = 4;  // rows looked at together: suspects are few
+    for (int j0 = 0; j0 < size; j0 += stride) {
+      const int j1 = j0 + stride < size ? j0 + stride : size;
+      auto any = suspect(tile[j0]);
+      for (int j = j0 + 1; j < j1; ++j) any = any | suspect(tile[j]);
+      if (!lane<P>::any(any)) continue;
+      for (int j = j0; j < j1; ++j) {
+        const T* const scores = memory_.scores + j * width + v * P::lanes;
+        for (int l = 0; l < P::lanes; ++l) {
+          if (Reducer::smallest_wins ? scores[l] <= limit[l] : scores[l] >= limit[l]) {
+            refine_pair(chunk, keys, p, v, j, l);
+            found = {found.first < j ? found.first : j, j + 1};
+          }
         }
       }
     }
@@ -390,7 +414,7 @@ class query_block {
   }
 
   const rule_type& rule_;
-  key_layout<T, Arch> layout_;
+  layout_type layout_;
   arrays memory_;
   std::int64_t first_ = 0;
   std::int64_t count_ = 0;

@@ -1,0 +1,125 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// OpenBLAS, and what people build on it.
+#include "peers/peers.hpp"
+
+#if BENCH_OPENBLAS
+
+#include <cblas.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "peers/passes.hpp"
+#include "tessera/exec/exec.hpp"
+
+namespace peers {
+namespace {
+
+int size(std::int64_t n) { return static_cast<int>(n); }
+
+/// c = scale a b^T (b [n, k]) or a b (b [k, n]); m, n, k as in BLAS.
+void sgemm(CBLAS_TRANSPOSE transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, float scale, const float* a, const float* b,
+           float* c) {
+  cblas_sgemm(CblasRowMajor, CblasNoTrans, transpose_b, size(m), size(n), size(k), scale, a, size(k), b,
+              size(transpose_b == CblasTrans ? k : n), 0, c, size(n));
+}
+
+}  // namespace
+
+std::string openblas_version() { return std::string(openblas_get_config()) + ", kernels for " + openblas_get_corename(); }
+
+side openblas_matmul(int threads, view<const float, 2> a, view<const float, 2> b, view<float, 2> c) {
+  return timed([=] {
+    openblas_set_num_threads(threads);
+    sgemm(CblasNoTrans, c.extent(0), c.extent(1), a.extent(1), 1, a.data_handle(), b.data_handle(), c.data_handle());
+  });
+}
+
+side openblas_matmul(int threads, view<const double, 2> a, view<const double, 2> b, view<double, 2> c) {
+  return timed([=] {
+    openblas_set_num_threads(threads);
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(c.extent(0)), size(c.extent(1)), size(a.extent(1)), 1, a.data_handle(),
+                size(a.extent(1)), b.data_handle(), size(b.extent(1)), 0, c.data_handle(), size(c.extent(1)));
+  });
+}
+
+// Below the threads share out blocks of queries and each calls a sequential sgemm: faster here than a parallel sgemm between
+// parallel passes.
+
+side openblas_nearest(int threads, view<const float, 2> x, view<const float, 2> y, view<std::int32_t, 1> where) {
+  return timed([=, par = tessera::par.threads(threads)] {
+    constexpr std::int64_t tall = 4096;
+    constexpr std::int64_t wide = 1024;
+    const std::int64_t n = x.extent(0);
+    const std::int64_t m = y.extent(0);
+    const std::int64_t d = x.extent(1);
+    openblas_set_num_threads(1);
+    std::vector<float> half_squares(static_cast<std::size_t>(m));
+    for (std::int64_t j = 0; j < m; ++j) half_squares[static_cast<std::size_t>(j)] = sum_of_squares(&y(j, 0), d) / 2;
+    std::vector<float> tiles(static_cast<std::size_t>(threads * tall * wide));
+    std::vector<float> bests(static_cast<std::size_t>(n), std::numeric_limits<float>::infinity());
+    par.for_each((n + tall - 1) / tall, [&](int worker, std::int64_t block) {
+      float* const tile = tiles.data() + worker * tall * wide;
+      const std::int64_t i0 = block * tall;
+      const std::int64_t rows = std::min(tall, n - i0);
+      for (std::int64_t j0 = 0; j0 < m; j0 += wide) {
+        const std::int64_t columns = std::min(wide, m - j0);
+        sgemm(CblasTrans, rows, columns, d, 1, &x(i0, 0), &y(j0, 0), tile);
+        for (std::int64_t i = 0; i < rows; ++i) {
+          keep_smallest(half_squares.data() + j0, tile + i * columns, columns, static_cast<std::int32_t>(j0),
+                        bests[static_cast<std::size_t>(i0 + i)], where(i0 + i));
+        }
+      }
+    });
+  });
+}
+
+side openblas_attention(int threads, const attention<float>& job) {
+  return timed([=, par = tessera::par.threads(threads)] {
+    constexpr std::int64_t tall = 256;
+    const std::int64_t len_q = job.q.extent(2);
+    const std::int64_t len_k = job.k.extent(2);
+    const std::int64_t d = job.q.extent(3);
+    const std::int64_t blocks = (len_q + tall - 1) / tall;
+    const float scale = 1 / std::sqrt(static_cast<float>(d));
+    openblas_set_num_threads(1);
+    std::vector<float> tiles(static_cast<std::size_t>(threads * tall * len_k));
+    par.for_each(job.q.extent(0) * job.q.extent(1) * blocks, [&](int worker, std::int64_t item) {
+      float* const tile = tiles.data() + worker * tall * len_k;
+      const std::int64_t head = item / blocks;
+      const std::int64_t i0 = (blocks - 1 - item % blocks) * tall;  // the longest of a causal mask first
+      const std::int64_t rows = std::min(tall, len_q - i0);
+      const std::int64_t seen = job.causal ? i0 + rows : len_k;
+      float* const out = job.out.data_handle() + (head * len_q + i0) * d;
+      sgemm(CblasTrans, rows, seen, d, scale, job.q.data_handle() + (head * len_q + i0) * d, job.k.data_handle() + head * len_k * d, tile);
+      float normalizer[tall];
+      for (std::int64_t i = 0; i < rows; ++i) {
+        const std::int64_t visible = job.causal ? i0 + i + 1 : len_k;
+        normalizer[i] = exponentials(tile + i * seen, visible);
+        std::fill(tile + i * seen + visible, tile + (i + 1) * seen, 0.0F);
+      }
+      sgemm(CblasNoTrans, rows, d, seen, 1, tile, job.v.data_handle() + head * len_k * d, out);
+      for (std::int64_t i = 0; i < rows; ++i) {
+        for (std::int64_t e = 0; e < d; ++e) out[i * d + e] *= normalizer[i];
+      }
+    });
+  });
+}
+
+}  // namespace peers
+
+#else
+
+namespace peers {
+
+std::string openblas_version() { return "OpenBLAS: missing"; }
+side openblas_matmul(int, view<const float, 2>, view<const float, 2>, view<float, 2>) { return {}; }
+side openblas_matmul(int, view<const double, 2>, view<const double, 2>, view<double, 2>) { return {}; }
+side openblas_nearest(int, view<const float, 2>, view<const float, 2>, view<std::int32_t, 1>) { return {}; }
+side openblas_attention(int, const attention<float>&) { return {}; }
+
+}  // namespace peers
+
+#endif

@@ -1,0 +1,19 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// The passes between two matrix products, compiled with all that fast-math allows (exponentials of libmvec, reordered sums), so that
+/// no peer is slow for want of a compiler flag. Tessera does not compile under these flags: nothing of it is included here.
+#pragma once
+
+#include <cstdint>
+
+namespace peers {
+
+/// The smallest half_squares[j] - dots[j] and its j, kept if smaller than `best`. |x - y_j|^2 = |x|^2 + 2 (|y_j|^2 / 2 - x.y_j).
+void keep_smallest(const float* half_squares, const float* dots, std::int64_t count, std::int32_t first, float& best, std::int32_t& where);
+
+/// scores[j] = exp(scores[j] - max); returns 1 / their sum.
+float exponentials(float* scores, std::int64_t count);
+
+float sum_of_squares(const float* x, std::int64_t count);
+
+}  // namespace peers

@@ -1,0 +1,80 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// What users pick today, behind one face. All arrays are row-major and contiguous.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "tessera/numeric/bfloat16.hpp"
+#include "tessera/numeric/float16.hpp"
+#include "tessera/tile/view.hpp"
+
+namespace peers {
+
+using tessera::bfloat16;
+using tessera::float16;
+using tessera::view;
+
+/// Somebody who can do the job: seconds(n) does it n times and says how long once took. Empty when nobody is there.
+struct side {
+  std::function<double(int calls)> seconds{};
+  std::string absence = "missing";  ///< in place of the time when `seconds` is empty
+};
+
+/// The side that does its job by calling f.
+template <class F>
+side timed(const F& f) {
+  return {[f](int calls) {
+    const auto start = std::chrono::steady_clock::now();
+    for (int i = 0; i < calls; ++i) f();
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / calls;
+  }};
+}
+
+/// The side that needs something done before and after.
+template <class Before, class After>
+side between(const Before& before, const side& what, const After& after) {
+  if (!what.seconds) return what;
+  return timed([before, what, after] {
+    before();
+    what.seconds(1);
+    after();
+  });
+}
+
+/// Name, version and settings, or "NAME: missing".
+std::string openblas_version();
+std::string onednn_version();
+std::vector<std::string> python_versions();
+
+/// c [m, n] = a [m, k] b [k, n]
+side openblas_matmul(int threads, view<const float, 2> a, view<const float, 2> b, view<float, 2> c);
+side openblas_matmul(int threads, view<const double, 2> a, view<const double, 2> b, view<double, 2> c);
+side onednn_matmul(int threads, view<const float, 2> a, view<const float, 2> b, view<float, 2> c);
+side onednn_matmul(int threads, view<const bfloat16, 2> a, view<const bfloat16, 2> b, view<bfloat16, 2> c);
+side onednn_matmul(int threads, view<const float16, 2> a, view<const float16, 2> b, view<float16, 2> c);
+
+/// where[i] = argmin_j |x_i - y_j|^2; x [n, d], y [m, d]. On OpenBLAS the way of FAISS: tiles of 4096 x 1024 products from sgemm, then
+/// a pass that adds the norms and looks for the smallest.
+side openblas_nearest(int threads, view<const float, 2> x, view<const float, 2> y, view<std::int32_t, 1> where);
+side faiss_nearest(int threads, view<const float, 2> x, view<const float, 2> y, view<std::int32_t, 1> where);
+
+/// out = softmax(q k^T / sqrt(d)) v; q, out [batch, heads, len_q, d], k, v [batch, heads, len_k, d]; causal: key j is seen by the queries
+/// i >= j. On OpenBLAS: sgemm, softmax, sgemm on blocks of queries, the keys that no query of the block sees left out.
+template <class T>
+struct attention {
+  view<const T, 4> q, k, v;
+  view<T, 4> out;
+  bool causal = false;
+};
+side openblas_attention(int threads, const attention<float>& job);
+side torch_attention(int threads, const attention<float>& job);
+side torch_attention(int threads, const attention<bfloat16>& job);
+side torch_attention(int threads, const attention<float16>& job);
+side onnxruntime_attention(int threads, const attention<float>& job);
+
+}  // namespace peers

@@ -1,0 +1,163 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// Peers that are Python packages: each in a process of its own that stays for the whole bench and is asked to run when its turn
+/// comes. It measures its own time, so that neither the pipe nor the interpreter's start counts.
+#include "peers/peers.hpp"
+
+#if BENCH_PYTHON_PEERS
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <memory>
+#include <stdexcept>
+
+namespace peers {
+namespace {
+
+/// A python_peers.py and the folder through which arrays go to it.
+class process {
+ public:
+  explicit process(const std::string& name) : folder_(std::filesystem::temp_directory_path() / ("tessera-bench-" + std::to_string(getpid()) + "-" + name)) {
+    std::filesystem::create_directories(folder_);
+    std::array<int, 2> in{};
+    std::array<int, 2> out{};
+    if (pipe(in.data()) != 0 || pipe(out.data()) != 0) throw std::runtime_error("no pipe to Python");
+    child_ = fork();
+    if (child_ == 0) {
+      dup2(in[0], STDIN_FILENO);
+      dup2(out[1], STDOUT_FILENO);
+      for (const int end : {in[0], in[1], out[0], out[1]}) close(end);
+      execl(BENCH_PYTHON, BENCH_PYTHON, BENCH_PYTHON_SCRIPT, nullptr);
+      _exit(127);
+    }
+    close(in[0]);
+    close(out[1]);
+    to_ = fdopen(in[1], "w");
+    from_ = fdopen(out[0], "r");
+  }
+  process(const process&) = delete;
+  process& operator=(const process&) = delete;
+  ~process() {
+    std::fclose(to_);  // the end of its input ends it
+    std::fclose(from_);
+    waitpid(child_, nullptr, 0);
+    std::filesystem::remove_all(folder_);
+  }
+
+  std::string ask(const std::string& line) {
+    std::fprintf(to_, "%s\n", line.c_str());
+    std::fflush(to_);
+    std::string answer;
+    int c = 0;
+    while ((c = std::fgetc(from_)) != EOF && c != '\n') answer.push_back(static_cast<char>(c));
+    return answer.empty() ? "missing" : answer;
+  }
+
+  template <class View>
+  void write(const char* name, const View& x) const {
+    std::ofstream(folder_ / name, std::ios::binary)
+        .write(reinterpret_cast<const char*>(x.data_handle()), x.size() * static_cast<std::streamsize>(sizeof(*x.data_handle())));
+  }
+  template <class View>
+  void read_result(const View& x) const {
+    std::ifstream(folder_ / "out", std::ios::binary)
+        .read(reinterpret_cast<char*>(x.data_handle()), x.size() * static_cast<std::streamsize>(sizeof(*x.data_handle())));
+  }
+  [[nodiscard]] std::string folder() const { return folder_.string(); }
+
+ private:
+  std::filesystem::path folder_;
+  pid_t child_ = 0;
+  std::FILE* to_ = nullptr;
+  std::FILE* from_ = nullptr;
+};
+
+process& process_of(const std::string& name) {
+  static std::map<std::string, std::unique_ptr<process>> all;
+  std::unique_ptr<process>& mine = all[name];
+  if (!mine) mine = std::make_unique<process>(name);
+  return *mine;
+}
+
+/// Peer `name` on arrays that have been written; its first result is read back to `out`.
+template <class Out>
+side prepared(const std::string& name, int threads, const std::string& arguments, const Out& out) {
+  process& python = process_of(name);
+  const std::string answer = python.ask(name + " " + std::to_string(threads) + " " + python.folder() + arguments);
+  if (answer != "ok") return {.absence = answer};
+  return {[&python, out, read = false](int calls) mutable {
+    const double seconds = std::strtod(python.ask("run " + std::to_string(calls)).c_str(), nullptr);
+    if (!read) {
+      read = python.ask("save") == "ok";
+      python.read_result(out);
+    }
+    if (!(seconds > 0)) throw std::runtime_error("the peer in Python has failed");
+    return seconds;
+  }};
+}
+
+std::string argument(const char* key, std::int64_t value) { return std::string(" ") + key + "=" + std::to_string(value); }
+
+template <class T>
+side attention_of(const std::string& name, const char* type, int threads, const attention<T>& job) {
+  const process& python = process_of(name);
+  python.write("q", job.q);
+  python.write("k", job.k);
+  python.write("v", job.v);
+  return prepared(name, threads,
+                  std::string(" type=") + type + argument("batch", job.q.extent(0)) + argument("heads", job.q.extent(1)) +
+                      argument("len_q", job.q.extent(2)) + argument("len_k", job.k.extent(2)) + argument("d", job.q.extent(3)) +
+                      argument("causal", job.causal ? 1 : 0),
+                  job.out);
+}
+
+}  // namespace
+
+std::vector<std::string> python_versions() {
+  std::vector<std::string> lines;
+  std::FILE* const answer = popen(BENCH_PYTHON " " BENCH_PYTHON_SCRIPT " versions", "r");
+  std::array<char, 100> line{};
+  while (answer != nullptr && std::fgets(line.data(), line.size(), answer) != nullptr) {
+    lines.emplace_back(line.data());
+    lines.back().pop_back();  // the end of the line
+  }
+  if (answer != nullptr) pclose(answer);
+  return lines;
+}
+
+side faiss_nearest(int threads, view<const float, 2> x, view<const float, 2> y, view<std::int32_t, 1> where) {
+  const process& python = process_of("faiss");
+  python.write("x", x);
+  python.write("y", y);
+  return prepared("faiss", threads, argument("n", x.extent(0)) + argument("m", y.extent(0)) + argument("d", x.extent(1)), where);
+}
+
+side torch_attention(int threads, const attention<float>& job) { return attention_of("torch", "float32", threads, job); }
+side torch_attention(int threads, const attention<bfloat16>& job) { return attention_of("torch", "bfloat16", threads, job); }
+side torch_attention(int threads, const attention<float16>& job) { return attention_of("torch", "float16", threads, job); }
+side onnxruntime_attention(int threads, const attention<float>& job) { return attention_of("onnxruntime", "float32", threads, job); }
+
+}  // namespace peers
+
+#else
+
+namespace peers {
+
+std::vector<std::string> python_versions() { return {"faiss, torch, onnxruntime: missing (TESSERA_BENCH_PYTHON_PEERS is off)"}; }
+side faiss_nearest(int, view<const float, 2>, view<const float, 2>, view<std::int32_t, 1>) { return {}; }
+side torch_attention(int, const attention<float>&) { return {}; }
+side torch_attention(int, const attention<bfloat16>&) { return {}; }
+side torch_attention(int, const attention<float16>&) { return {}; }
+side onnxruntime_attention(int, const attention<float>&) { return {}; }
+
+}  // namespace peers
+
+#endif

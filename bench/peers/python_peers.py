@@ -1,0 +1,116 @@
+# Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+"""The peers that are Python packages. One process of this serves one package, for as long as the bench runs.
+
+Each line on stdin gets a line on stdout:
+  NAME THREADS FOLDER KEY=VALUE...   prepares peer NAME on the arrays in FOLDER: "ok", or why not
+  run CALLS                          does the job: seconds a call
+  save                               writes the result to FOLDER/out: "ok"
+"""
+import importlib.metadata
+import sys
+import time
+
+
+def load(folder, name, dtype, shape):
+    import numpy
+
+    return numpy.fromfile(f"{folder}/{name}", dtype).reshape(shape)
+
+
+def faiss(threads, folder, n, m, d):
+    """x [n, d], y [m, d] -> the index of the nearest y"""
+    import faiss
+
+    faiss.omp_set_num_threads(threads)
+    x, y = load(folder, "x", "float32", (n, d)), load(folder, "y", "float32", (m, d))
+    return lambda: faiss.knn(x, y, 1)[1], lambda indices: indices.astype("int32")
+
+
+def torch(threads, folder, type, batch, heads, len_q, len_k, d, causal):
+    """q, out [batch, heads, len_q, d], k, v [batch, heads, len_k, d]"""
+    import torch
+
+    torch.set_num_threads(threads)
+    bits, dtype = ("float32", torch.float32) if type == "float32" else ("int16", getattr(torch, type))
+    tensor = lambda name, length: torch.from_numpy(load(folder, name, bits, (batch, heads, length, d))).view(dtype)
+    q, k, v = tensor("q", len_q), tensor("k", len_k), tensor("v", len_k)
+
+    @torch.inference_mode()
+    def run():
+        return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=bool(causal))
+
+    return run, lambda out: out.contiguous().view(getattr(torch, bits)).numpy()
+
+
+def onnxruntime(threads, folder, type, batch, heads, len_q, len_k, d, causal):
+    """The same in one MultiHeadAttention node, whose arrays are [batch, length, heads d]."""
+    import numpy
+    import onnx
+    import onnxruntime
+
+    def packed(name, length):
+        return numpy.ascontiguousarray(load(folder, name, type, (batch, heads, length, d)).swapaxes(1, 2).reshape(batch, length, heads * d))
+
+    arrays = {"q": packed("q", len_q), "k": packed("k", len_k), "v": packed("v", len_k)}
+    describe = lambda name, shape: onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+    node = onnx.helper.make_node("MultiHeadAttention", list(arrays), ["out"], domain="com.microsoft", num_heads=heads, unidirectional=causal)
+    graph = onnx.helper.make_graph([node], "attention", [describe(name, array.shape) for name, array in arrays.items()],
+                                   [describe("out", arrays["q"].shape)])
+    versions = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("com.microsoft", 1)]
+    model = onnx.helper.make_model(graph, opset_imports=versions, ir_version=8)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    binding = session.io_binding()
+    for name, array in arrays.items():
+        binding.bind_cpu_input(name, array)
+    out = numpy.empty_like(arrays["q"])
+    binding.bind_output("out", "cpu", 0, numpy.float32, out.shape, out.ctypes.data)
+
+    def run():
+        session.run_with_iobinding(binding)
+        return out
+
+    return run, lambda out: out.reshape(batch, len_q, heads, d).swapaxes(1, 2)
+
+
+def number(text):
+    return int(text) if text.lstrip("-").isdigit() else text
+
+
+def main():
+    folder, run, to_numpy, result = None, None, None, None
+    for line in sys.stdin:
+        word, *rest = line.split()
+        try:
+            if word == "run":
+                calls = int(rest[0])
+                start = time.perf_counter()
+                for _ in range(calls):
+                    result = run()
+                answer = repr((time.perf_counter() - start) / calls)
+            elif word == "save":
+                to_numpy(result).tofile(f"{folder}/out")
+                answer = "ok"
+            else:
+                run = to_numpy = result = None  # the memory of the case before
+                folder = rest[1]
+                keywords = dict(pair.split("=") for pair in rest[2:])
+                run, to_numpy = globals()[word](int(rest[0]), folder, **{key: number(value) for key, value in keywords.items()})
+                answer = "ok"
+        except ModuleNotFoundError:
+            answer = "missing"
+        except Exception as error:
+            print(f"{word}: {error}", file=sys.stderr)
+            answer = "failed"
+        print(answer, flush=True)
+
+
+if sys.argv[1:] == ["versions"]:
+    for name in ["faiss-cpu", "torch", "onnxruntime"]:
+        try:
+            print(name, importlib.metadata.version(name))
+        except importlib.metadata.PackageNotFoundError:
+            print(f"{name}: missing")
+else:
+    main()

@@ -1,0 +1,110 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// tile/: the matrix product, and the contraction with its two commonest folds.
+#include <cmath>
+#include <cstdint>
+#include <type_traits>
+
+#include "peers/peers.hpp"
+#include "support/convert.hpp"
+#include "support/harness.hpp"
+#include "support/oracle.hpp"
+#include "tessera/online/extremum.hpp"
+#include "tessera/online/softmax.hpp"
+#include "tessera/tile/contraction.hpp"
+#include "tessera/tile/matmul.hpp"
+
+namespace {
+
+using bench::array;
+using bench::contest;
+using bench::view;
+
+/// c [m, n] = a [m, k] b [k, n], all stored as T.
+template <class T>
+void add_matmul(bench::family& tile, const std::string& type, std::int64_t m, std::int64_t n, std::int64_t k) {
+  const std::string size = std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k);
+  const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
+  tile.add({"matmul " + type + " " + size, flops, std::is_same_v<T, double>}, [=](contest& c) {
+    const auto a = bench::normal<T>(1, m, k);
+    const auto b = bench::normal<T>(2, k, n);
+    array<T, 2> out(m, n);
+    c.result(out, [&] { return bench::product_error<T, T>(a, b, out); });
+    c.tessera([&] { tessera::matmul(c.par, a, b, out); });
+    if constexpr (sizeof(T) > 2) {
+      c.peer("OpenBLAS", peers::openblas_matmul(c.threads, a, b, out));
+      if constexpr (sizeof(T) == 4) c.peer("oneDNN", peers::onednn_matmul(c.threads, a, b, out));
+      c.run();
+    } else {
+      array<float, 2> wide_a(m, k);
+      array<float, 2> wide_b(k, n);
+      array<float, 2> wide_out(m, n);
+      const auto widen = [&] { convert(c.par, a, wide_a), convert(c.par, b, wide_b); };
+      const auto narrow = [&] { convert(c.par, wide_out, out); };
+      c.peer("widen + OpenBLAS sgemm", peers::between(widen, peers::openblas_matmul(c.threads, wide_a, wide_b, wide_out), narrow));
+      c.peer("oneDNN", peers::onednn_matmul(c.threads, a, b, out));
+      c.run();
+    }
+  });
+}
+
+std::string size_name(std::int64_t n, std::int64_t m, std::int64_t d) {
+  return std::to_string(n) + " x " + std::to_string(m) + " d" + std::to_string(d);
+}
+
+/// The nearest of m keys for each of n queries: a vector quantizer, a step of k-means.
+void add_argmin(bench::family& tile, std::int64_t n, std::int64_t m, std::int64_t d) {
+  const double flops = 2.0 * static_cast<double>(n) * static_cast<double>(m) * static_cast<double>(d);
+  tile.add({"contract argmin float32 " + size_name(n, m, d), flops}, [=](contest& c) {
+    const auto queries = bench::normal<float>(1, n, d);
+    const auto keys = bench::normal<float>(2, m, d);
+    array<std::int32_t, 1> where(n);
+    c.result(where, [&] { return bench::nearest_error(queries, keys, where); });
+    c.tessera([&] {
+      tessera::contract(c.par, queries, keys, tessera::squared_distance{}, tessera::argmin{},
+                        [&](std::int64_t i, const auto& nearest) { where(i) = nearest.where; });
+    });
+    c.peer("OpenBLAS sgemm + argmin", peers::openblas_nearest(c.threads, queries, keys, where));
+    c.peer("faiss", peers::faiss_nearest(c.threads, queries, keys, where));
+    c.run();
+  });
+}
+
+/// The mean of m values under the softmax of n queries' scaled dot products with m keys.
+void add_softmax(bench::family& tile, std::int64_t n, std::int64_t m, std::int64_t d) {
+  const double flops = 4.0 * static_cast<double>(n) * static_cast<double>(m) * static_cast<double>(d);
+  tile.add({"contract softmax float32 " + size_name(n, m, d), flops}, [=](contest& c) {
+    const double scale = 1 / std::sqrt(static_cast<double>(d));
+    const auto queries = bench::normal<float>(1, n, d);
+    const auto keys = bench::normal<float>(2, m, d);
+    const auto values = bench::normal<float>(3, m, d);
+    array<float, 2> out(n, d);
+    c.result(out, [&] { return bench::attention_error<float>(queries, keys, values, scale, false, out); });
+    c.tessera([&] { tessera::contract(c.par, queries, keys, values, tessera::scaled_dot{scale}, tessera::softmax{}, out); });
+    const auto one_head = [](const auto& x) {
+      return view(x.data_handle(), 1, 1, x.extent(0), x.extent(1));
+    };
+    c.peer("OpenBLAS sgemm, softmax, sgemm",
+           peers::openblas_attention(c.threads, {one_head(queries), one_head(keys), one_head(values), one_head(out)}));
+    c.run();
+  });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) try {
+  bench::family tile("tile");
+  for (const std::int64_t size : {256, 512, 2048}) add_matmul<float>(tile, "float32", size, size, size);
+  add_matmul<float>(tile, "float32", 1000, 37, 2000);   // nothing divides anything
+  add_matmul<float>(tile, "float32", 65536, 64, 64);    // tall and skinny
+  add_matmul<float>(tile, "float32", 64, 64, 65536);    // long sums
+  add_matmul<double>(tile, "float64", 2048, 2048, 2048);
+  add_matmul<tessera::bfloat16>(tile, "bfloat16", 2048, 2048, 2048);
+  add_matmul<tessera::float16>(tile, "float16", 2048, 2048, 2048);
+  for (const std::int64_t d : {64, 192}) add_argmin(tile, 65536, 8192, d);
+  for (const std::int64_t d : {64, 192}) add_softmax(tile, 65536, 8192, d);
+  return tile.run(argc, argv);
+} catch (const std::exception& error) {
+  std::fprintf(stderr, "bench_tile: %s\n", error.what());
+  return 1;
+}

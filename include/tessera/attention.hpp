@@ -1,0 +1,7 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// Attention.
+#pragma once
+
+#include "tessera/attention/forward.hpp"
+#include "tessera/attention/options.hpp"

@@ -1,0 +1,10 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// The specification: plain float64 loops.
+#pragma once
+
+#include "tessera/reference/attention.hpp"
+#include "tessera/reference/contraction.hpp"
+#include "tessera/reference/diffusion.hpp"
+#include "tessera/reference/matmul.hpp"
+#include "tessera/reference/random.hpp"
