@@ -10,5 +10,8 @@ execute_process(COMMAND ${CMAKE_CXX_COMPILER} ${arch_flags} -dM -E -x c++ /dev/n
 if(arch_macros MATCHES "__AVX512F__")
   add_compile_options(-mprefer-vector-width=512)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "Clang" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 19)
+  add_compile_options(-Wno-invalid-feature-combination)  # what it says about its own -march=native where there is AVX10
+endif()
 
 find_package(OpenMP)

@@ -1,14 +1,13 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// A reducer of one's own: how many rows of a data set lie within a distance of a query. Run on 1797 handwritten digits, it tells
-/// the most ordinary digits from the odd ones, in one contraction and without a matrix of distances.
+/// A reducer of one's own: how many rows of a data set lie within a distance of a query. On 1797 handwritten digits it tells the
+/// most ordinary from the oddest, in one contraction and without a matrix of distances.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
-#include <numeric>
 #include <vector>
 
+#include "support/digits.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/online/reducer.hpp"
 #include "tessera/tile/contraction.hpp"
@@ -41,29 +40,22 @@ struct count_within {
 };
 
 int main() {
-  std::vector<float> pixels;
-  std::vector<int> labels;
-  std::ifstream file(EXAMPLES_DIR "/data/digits.csv");
-  for (int column = 0, value = 0; file >> value; file.ignore(1), column = (column + 1) % 65) {
-    column < 64 ? pixels.push_back(static_cast<float>(value)) : labels.push_back(value);
-  }
-  const auto count = static_cast<std::int64_t>(labels.size());
-  const tessera::view digits(pixels.data(), count, 64);
+  const example::digits digits = example::read_digits();
+  const float radius = 24;  // in 64 grey values of 0 … 16
 
-  const float radius = 24;  // grey values of 0 … 16 in 64 pixels
-  std::vector<int> neighbours(labels.size());
-  tessera::contract(tessera::par, digits, digits, tessera::squared_distance{}, count_within{radius * radius},
-                    [&](std::int64_t i, float n) { neighbours[static_cast<std::size_t>(i)] = static_cast<int>(n) - 1; });
+  std::vector<int> neighbours(digits.labels.size());
+  tessera::contract(tessera::par, digits.pixels.view(), digits.pixels.view(), tessera::squared_distance{},
+                    count_within{radius * radius}, [&](std::int64_t i, float count) {
+                      neighbours[static_cast<std::size_t>(i)] = static_cast<int>(count) - 1;  // without itself
+                    });
 
-  std::vector<std::size_t> order(labels.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return neighbours[a] > neighbours[b]; });
-  const auto show = [&](const char* name, std::size_t i) {
-    std::printf("%s: digit %zu, a %d, with %d others within %.0f\n", name, i, labels[i], neighbours[i], static_cast<double>(radius));
-    for (std::size_t p = 64 * i; p < 64 * i + 64; ++p) {
-      std::printf("%c%s", " .:-=+*#%@"[static_cast<int>(pixels[p]) * 9 / 16], p % 8 == 7 ? "\n" : " ");
+  const auto show = [&](const char* name, std::int64_t i) {
+    std::printf("%s: a %d with %d others within %.0f\n", name, digits.label(i), neighbours[static_cast<std::size_t>(i)],
+                static_cast<double>(radius));
+    for (std::int64_t p = 0; p < 64; ++p) {
+      std::printf("%c%s", " .:-=+*#@"[static_cast<int>(digits.pixels(i, p) / 2)], p % 8 == 7 ? "\n" : " ");
     }
   };
-  show("most ordinary", order.front());
-  show("oddest", order.back());
+  show("most ordinary", std::max_element(neighbours.begin(), neighbours.end()) - neighbours.begin());
+  show("oddest", std::min_element(neighbours.begin(), neighbours.end()) - neighbours.begin());
 }

@@ -74,16 +74,6 @@ image crop(const image& picture, std::int64_t top, std::int64_t left, std::int64
   return part;
 }
 
-image enlarge(const image& picture, std::int64_t factor) {
-  image big{.height = factor * picture.height, .width = factor * picture.width, .channels = picture.channels};
-  for (std::int64_t y = 0; y < big.height; ++y) {
-    for (std::int64_t x = 0; x < big.width; ++x) {
-      for (std::int64_t c = 0; c < big.channels; ++c) big.view()(y, x, c) = picture.view()(y / factor, x / factor, c);
-    }
-  }
-  return big;
-}
-
 void paste(image& canvas, const image& part, std::int64_t top, std::int64_t left) {
   for (std::int64_t y = 0; y < part.height; ++y) {
     for (std::int64_t x = 0; x < part.width; ++x) {

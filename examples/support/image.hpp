@@ -35,9 +35,6 @@ image as_8_bit(image picture);
 /// The `height` x `width` part whose upper left corner is (top, left).
 image crop(const image& picture, std::int64_t top, std::int64_t left, std::int64_t height, std::int64_t width);
 
-/// Every pixel as a square of `factor` x `factor`.
-image enlarge(const image& picture, std::int64_t factor);
-
 /// Copies `part` (of 1 or 3 channels) into `canvas` (of 3) with its upper left corner at (top, left).
 void paste(image& canvas, const image& part, std::int64_t top, std::int64_t left);
 

@@ -38,13 +38,12 @@ std::string without_tags(const std::string& html) {
   return text;
 }
 
-/// A mark of a plot around (x, y): a dot, a diamond, a ring, an upright stroke.
+/// A mark of a plot around (x, y).
 std::string shape(int kind, double x, double y) {
   switch (kind) {
     case 0: return format("<circle class=kind0 cx='%.1f' cy='%.1f' r='5'/>", x, y);
     case 1: return format("<path class=kind1 d='M%.1f %.1fm-6 0l6-6l6 6l-6 6z'/>", x, y);
-    case 2: return format("<circle class=kind2 cx='%.1f' cy='%.1f' r='5'/>", x, y);
-    default: return format("<path class=kind3 d='M%.1f %.1fm0-9v18'/>", x, y);
+    default: return format("<path class=kind2 d='M%.1f %.1fm0-9v18'/>", x, y);
   }
 }
 
@@ -72,16 +71,13 @@ void section::numbers(const std::vector<std::pair<std::string, std::string>>& va
 }
 
 void section::figures(const std::vector<figure>& pictures, int columns) {
-  html_ += format("<div class=figures style='--columns:%d'>\n", columns);
+  html_ += format("<div class=figures style='--wide:%d;--narrow:%d'>\n", columns, columns > 2 ? columns : 1);
   for (const figure& f : pictures) {
-    html_ += "<figure>";
-    if (f.picture != nullptr) {
-      html_ += format("<img width=%d height=%d%s style='%s' alt=\"", static_cast<int>(f.picture->width),
-                      static_cast<int>(f.picture->height), f.sharp ? " class=sharp" : "",
-                      (f.width > 0 ? format("max-width:%dpx", f.width) : std::string()).c_str());
-      html_ += without_tags(f.caption) + "\" src=\"data:image/png;base64," + base64(png_bytes(*f.picture)) + "\">";
-    }
-    html_ += "<figcaption>" + f.caption + "</figcaption></figure>\n";
+    html_ += format("<figure><img width=%d height=%d%s alt=\"", static_cast<int>(f.picture.width), static_cast<int>(f.picture.height),
+                    f.sharp ? " class=sharp" : "");
+    html_ += without_tags(f.caption) + "\" src=\"data:image/png;base64," + base64(png_bytes(f.picture)) + "\">";
+    if (!f.caption.empty()) html_ += "<figcaption>" + f.caption + "</figcaption>";
+    html_ += "</figure>\n";
   }
   html_ += "</div>\n";
 }
@@ -100,18 +96,18 @@ void section::table(const std::vector<std::string>& header, const std::vector<st
 
 void section::bars(const std::string& caption, const std::vector<std::string>& labels, const std::vector<double>& values,
                    double expected, const std::string& expected_label) {
-  const double top = 1.15 * std::max(expected, *std::max_element(values.begin(), values.end()));
-  const double step = 720.0 / static_cast<double>(values.size());
-  const auto y = [&](double value) { return 190 - 170 * value / top; };
-  html_ += "<figure><svg viewBox='0 0 880 220' role=img aria-label=\"" + without_tags(caption) + "\">\n";
+  const double top = 1.05 * std::max(expected, *std::max_element(values.begin(), values.end()));
+  const double step = 760.0 / static_cast<double>(values.size());
+  const auto y = [&](double value) { return 190 - 180 * value / top; };
+  html_ += "<figure><svg viewBox='0 0 880 215' role=img aria-label=\"" + without_tags(caption) + "\">\n";
   for (std::size_t i = 0; i < values.size(); ++i) {
-    const double x = 10 + step * static_cast<double>(i);
-    html_ += format("<rect class=bar x='%.1f' y='%.1f' width='%.1f' height='%.1f'/>", x + 4, y(values[i]), step - 8, 190 - y(values[i]));
-    html_ += format("<text x='%.1f' y='%.1f' class=middle>%.4g</text>", x + step / 2, y(values[i]) - 5, values[i]);
+    const double x = step * static_cast<double>(i);
+    html_ += format("<rect class=bar x='%.1f' y='%.1f' width='%.1f' height='%.1f'/>", x + 3, y(values[i]), step - 6, 190 - y(values[i]));
+    html_ += format("<text x='%.1f' y='180' class='middle inside'>%.4g</text>", x + step / 2, values[i]);
     html_ += format("<text x='%.1f' y='208' class=middle>%s</text>\n", x + step / 2, labels[i].c_str());
   }
-  html_ += format("<line class=expected x1='10' x2='730' y1='%.1f' y2='%.1f'/>", y(expected), y(expected));
-  html_ += format("<text x='738' y='%.1f'>%s</text></svg>\n", y(expected) + 4, expected_label.c_str());
+  html_ += format("<line class=expected x1='0' x2='762' y1='%.1f' y2='%.1f'/>", y(expected), y(expected));
+  html_ += format("<text x='770' y='%.1f'>%s</text></svg>\n", y(expected) + 4, expected_label.c_str());
   html_ += "<figcaption>" + caption + "</figcaption></figure>\n";
 }
 

@@ -11,19 +11,18 @@
 
 namespace example {
 
-/// A picture with a line of text (HTML) below it, `width` CSS pixels wide at most (0: as wide as its column).
+/// A picture with a line of text (HTML) below it.
 struct figure {
-  const image* picture = nullptr;
+  image picture;
   std::string caption;
-  int width = 0;
   bool sharp = false;  ///< pixels stay squares when the browser enlarges them
 };
 
-/// One point of a plot: a row of it, a mark's place on the value axis, and which kind of mark (0 … 3).
+/// One point of a plot: a row of it, its place on the value axis, and which kind it is of.
 struct mark {
   std::string row;
   double value = 0;
-  int kind = 0;
+  int kind = 0;  ///< 0 a dot, 1 a diamond, 2 an upright stroke
 };
 
 /// One section of the page. Text is HTML; every call adds a block below the others.
@@ -35,14 +34,14 @@ class section {
   void heading(const std::string& html);
   /// Large figures with a word about each: {{"29.7 dB", "after"}, …}.
   void numbers(const std::vector<std::pair<std::string, std::string>>& value_and_label);
-  /// Pictures side by side, `columns` in a row where the window is wide enough.
+  /// Pictures side by side, `columns` in a row; large ones below each other where the window is narrow.
   void figures(const std::vector<figure>& pictures, int columns);
   /// The first column is text, the others are aligned as numbers.
   void table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
   /// Upright bars with a line at `expected`.
   void bars(const std::string& caption, const std::vector<std::string>& labels, const std::vector<double>& values, double expected,
             const std::string& expected_label);
-  /// Marks on one logarithmic axis, a row for each distinct mark.row in order of appearance.
+  /// Marks on one logarithmic axis, a line for each distinct mark.row in order of appearance; `kinds` names them.
   void marks(const std::string& caption, const std::vector<mark>& points, const std::vector<std::string>& kinds);
 
   /// Writes OUT/parts/NAME.html, which `index_page` puts together.

@@ -35,7 +35,6 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
   const std::int64_t len_k = k.extent(2);
   const std::int64_t kv_heads = k.extent(0) * k.extent(1);
   const std::int64_t group = k.extent(1) > 0 ? q.extent(1) / k.extent(1) : 0;  // query heads that share a key head
-  if (q.size() == 0 && v.extent(3) == 0) return;
 
   const scaled_dot score{scale};
   const softmax reducer;

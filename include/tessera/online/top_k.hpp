@@ -84,11 +84,12 @@ struct top_k {
     }
   }
 
-  /// One pass of a sorting network: the newcomer sinks to its place, what it passes moves down by one.
+  /// One pass of a sorting network: the newcomer sinks to its place, all from there on move down by one (equals, too).
   template <class T>
   TESSERA_HD static void insert(state<T>& s, T score, lane_index<T> where) {
+    auto wins = beats(score, s.score[0]);
     for (int k = 0; k < K; ++k) {
-      const auto wins = beats(score, s.score[k]);
+      wins = wins | beats(score, s.score[k]);
       const T score_out = select(wins, s.score[k], score);
       const lane_index<T> where_out = select(wins, s.where[k], where);
       s.score[k] = select(wins, score, s.score[k]);

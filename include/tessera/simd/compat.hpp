@@ -1,7 +1,7 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// The only header that includes xsimd and the only one that reads its version. From 8.1 to 14.3 names were moved and the
-/// NaN side of min and max was flipped; whatever differs between versions is given one spelling here.
+/// The only header that includes xsimd and the only one that reads its version. From 8.1 to 14.3 names were moved the
+/// NaN side of min and max was flipped, and some functions miss IEEE's corners; one spelling with one meaning is given here.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
 #include <xsimd/xsimd.hpp>
-#if defined(__AVX512F__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 #if defined(__GNUC__)
@@ -87,32 +87,17 @@ TESSERA_ALWAYS_INLINE xsimd::batch<T, Arch> fma(const xsimd::batch<T, Arch>& a, 
 #endif
 }
 
-/// The same bits seen as another element type of the same size.
+/// The same bits seen as another element type of the same size. (xsimd::bitwise_cast changed its template argument in version 11.)
 template <class To, class From, class Arch>
 TESSERA_ALWAYS_INLINE xsimd::batch<To, Arch> bitwise_cast(const xsimd::batch<From, Arch>& x) {
-  if constexpr (std::is_same_v<To, From>) {
-    return x;
-  } else {
-#if XSIMD_VERSION_MAJOR >= 11
-    return xsimd::bitwise_cast<To>(x);
-#else
-    return xsimd::bitwise_cast<xsimd::batch<To, Arch>>(x);
-#endif
-  }
+  return __builtin_bit_cast(xsimd::batch<To, Arch>, x);
 }
 
-/// The mask of another element type of the same size.
+/// The mask of another element type of the same size. (xsimd's function changed its name in version 9.)
 template <class To, class From, class Arch>
 TESSERA_ALWAYS_INLINE xsimd::batch_bool<To, Arch> mask_cast(const xsimd::batch_bool<From, Arch>& m) {
-  if constexpr (std::is_same_v<To, From>) {
-    return m;
-  } else {
-#if XSIMD_VERSION_MAJOR >= 9
-    return xsimd::batch_bool_cast<To>(m);
-#else
-    return xsimd::bool_cast(m);
-#endif
-  }
+  static_assert(sizeof(To) == sizeof(From));
+  return __builtin_bit_cast(xsimd::batch_bool<To, Arch>, m);
 }
 
 /// a != b, true where either is NaN. (xsimd 8.1 uses the ordered comparison on AVX, in which NaN != NaN is false.)
@@ -131,23 +116,62 @@ TESSERA_ALWAYS_INLINE xsimd::batch_bool<T, Arch> not_equal(const xsimd::batch<T,
 #endif
 }
 
-/// a > b ? a : b in every lane, hence b where either is NaN (x86; other machines may give NaN for a NaN in a, too).
+#if defined(__SSE2__)
+namespace detail {
+
+// The instructions give the second operand where either is NaN; xsimd's own functions pass the operands on in one order up to version 13
+// and in the other from 14 on.
+TESSERA_ALWAYS_INLINE __m128 max(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
+TESSERA_ALWAYS_INLINE __m128d max(__m128d a, __m128d b) { return _mm_max_pd(a, b); }
+TESSERA_ALWAYS_INLINE __m128 min(__m128 a, __m128 b) { return _mm_min_ps(a, b); }
+TESSERA_ALWAYS_INLINE __m128d min(__m128d a, __m128d b) { return _mm_min_pd(a, b); }
+#if defined(__AVX__)
+TESSERA_ALWAYS_INLINE __m256 max(__m256 a, __m256 b) { return _mm256_max_ps(a, b); }
+TESSERA_ALWAYS_INLINE __m256d max(__m256d a, __m256d b) { return _mm256_max_pd(a, b); }
+TESSERA_ALWAYS_INLINE __m256 min(__m256 a, __m256 b) { return _mm256_min_ps(a, b); }
+TESSERA_ALWAYS_INLINE __m256d min(__m256d a, __m256d b) { return _mm256_min_pd(a, b); }
+#endif
+#if defined(__AVX512F__)
+// With a full mask, because GCC 12 warns of an uninitialised operand inside the forms without.
+TESSERA_ALWAYS_INLINE __m512 max(__m512 a, __m512 b) { return _mm512_maskz_max_ps(0xffff, a, b); }
+TESSERA_ALWAYS_INLINE __m512d max(__m512d a, __m512d b) { return _mm512_maskz_max_pd(0xff, a, b); }
+TESSERA_ALWAYS_INLINE __m512 min(__m512 a, __m512 b) { return _mm512_maskz_min_ps(0xffff, a, b); }
+TESSERA_ALWAYS_INLINE __m512d min(__m512d a, __m512d b) { return _mm512_maskz_min_pd(0xff, a, b); }
+#endif
+
+template <class T, class Arch>
+using register_of = typename xsimd::batch<T, Arch>::register_type;
+
+}  // namespace detail
+#endif
+
+/// a > b ? a : b in every lane, hence b where either is NaN or both are zeros.
 template <class T, class Arch>
 TESSERA_ALWAYS_INLINE xsimd::batch<T, Arch> max(const xsimd::batch<T, Arch>& a, const xsimd::batch<T, Arch>& b) {
-#if XSIMD_VERSION_MAJOR >= 14
-  return xsimd::max(b, a);
+#if defined(__SSE2__)
+  if constexpr (is_x86<Arch> && std::is_floating_point_v<T>) {
+    using R = detail::register_of<T, Arch>;
+    return detail::max(static_cast<R>(a), static_cast<R>(b));
+  } else {
+    return xsimd::select(a > b, a, b);
+  }
 #else
-  return xsimd::max(a, b);
+  return xsimd::select(a > b, a, b);
 #endif
 }
 
-/// a < b ? a : b in every lane, hence b where either is NaN.
+/// a < b ? a : b in every lane, hence b where either is NaN or both are zeros.
 template <class T, class Arch>
 TESSERA_ALWAYS_INLINE xsimd::batch<T, Arch> min(const xsimd::batch<T, Arch>& a, const xsimd::batch<T, Arch>& b) {
-#if XSIMD_VERSION_MAJOR >= 14
-  return xsimd::min(b, a);
+#if defined(__SSE2__)
+  if constexpr (is_x86<Arch> && std::is_floating_point_v<T>) {
+    using R = detail::register_of<T, Arch>;
+    return detail::min(static_cast<R>(a), static_cast<R>(b));
+  } else {
+    return xsimd::select(a < b, a, b);
+  }
 #else
-  return xsimd::min(a, b);
+  return xsimd::select(a < b, a, b);
 #endif
 }
 

@@ -116,6 +116,16 @@ TESSERA_ALWAYS_INLINE pack<T, Arch> bit_or(pack<T, Arch> a, pack<T, Arch> b) {
   return pack<T, Arch>(a.v | b.v);
 }
 
+/// Asks for the cache line of p. Any address is allowed.
+template <class T>
+TESSERA_ALWAYS_INLINE void prefetch(const T* p) {
+#if defined(__GNUC__) || defined(__clang__)
+  __builtin_prefetch(p);
+#else
+  (void)p;
+#endif
+}
+
 /// |a|, NaN stays.
 template <class T, class Arch>
 TESSERA_ALWAYS_INLINE pack<T, Arch> abs(pack<T, Arch> a) {

@@ -59,7 +59,7 @@ class product_block {
           const std::int64_t wide = n - j;
           const bool add = accumulate || k > 0;
           T* const to = c + i * stride + j;
-          for (std::int64_t l = 0; l < slice; l += 64 / static_cast<std::int64_t>(sizeof(T))) __builtin_prefetch(next + l, 0, 2);
+          for (std::int64_t l = 0; l < slice; l += 64 / static_cast<std::int64_t>(sizeof(T))) simd::prefetch(next + l);
           next += slice;
           if (wide >= width) {
             tile<shape::packs>(step, block, panel, to, stride, tall, width, add);
@@ -85,7 +85,7 @@ class product_block {
       TESSERA_UNROLL
       for (int r = 0; r < rows; ++r) {
         TESSERA_UNROLL
-        for (int v = 0; v < Packs; ++v) __builtin_prefetch(c + r * stride + v * P::lanes);
+        for (int v = 0; v < Packs; ++v) simd::prefetch(c + r * stride + v * P::lanes);
       }
     }
     P sums[rows][Packs];

@@ -27,6 +27,10 @@
 
 namespace tessera::tile {
 
+/// Steps of depth that the operands are fetched ahead of their use: the second-level cache answers in about that time.
+inline constexpr int a_ahead = 16;
+inline constexpr int b_ahead = 8;
+
 /// sums[r][p] += sum over k of a[k * a_step + r] * b[k * b_step + p * lanes + lane].
 ///
 /// Every sum is one chain of fused multiply-adds in rising k, whatever Rows and Packs are: an element of a product has the
@@ -37,9 +41,13 @@ TESSERA_ALWAYS_INLINE void multiply_add(std::int64_t depth, const typename P::va
                                         P (&sums)[Rows][Packs]) {
   TESSERA_UNROLL_BY_4  // a short loop ends in a mispredicted branch each time, a quarter as long one hardly does
   for (std::int64_t k = 0; k < depth; ++k) {
+    simd::prefetch(a + a_ahead * Rows);
     P b_pack[Packs];
     TESSERA_UNROLL
-    for (int p = 0; p < Packs; ++p) b_pack[p] = P::load(b + p * P::lanes);
+    for (int p = 0; p < Packs; ++p) {
+      b_pack[p] = P::load(b + p * P::lanes);
+      simd::prefetch(b + b_ahead * Packs * P::lanes + p * P::lanes);
+    }
     TESSERA_UNROLL
     for (int r = 0; r < Rows; ++r) {
       const P a_all(a[r]);

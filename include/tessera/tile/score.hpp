@@ -67,7 +67,7 @@ struct scaled_dot_bias {
 /// |q - k|^2, never negative, and with a relative error of about (depth + 2) roundings even where |q|^2 and |k|^2 cancel.
 ///
 /// The fast form |q'|^2 + |k'|^2 - 2 q'.k' (rows centred on the keys' mean) has an absolute error below
-/// (depth + 16) u (|q'|^2 + |k'|^2). A reducer says which scores could change its result by that much
+/// (2 depth + 16) u (|q'|^2 + |k'|^2). A reducer says which scores could change its result by that much
 /// (`suspects`); these are computed again from the differences. A reducer that does not say gets every score from the differences.
 struct squared_distance {
   [[nodiscard]] TESSERA_HD double distance_factor() const { return 1; }

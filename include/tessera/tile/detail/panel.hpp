@@ -240,7 +240,8 @@ class query_block {
     const std::int64_t i1 = i0 + (left < width ? left : width);
     int count = chunk.count;
     tile_class seen = tile_class::all;
-    if constexpr (!std::is_same_v<Mask, no_mask>) {
+    constexpr bool masked = !std::is_same_v<Mask, no_mask>;
+    if constexpr (masked) {
       seen = mask.classify(i0, i1, chunk.first, chunk.first + chunk.count);
       if (seen == tile_class::none) return;
       const std::int64_t last = mask.keys(i0, i1, chunk.first + chunk.count).last;
@@ -255,9 +256,15 @@ class query_block {
     for (int v = 0; v < Packs; ++v) {
       const score_tile<P> tile(memory_.scores + v * P::lanes, width, count, chunk.first, ordinary && seen == tile_class::all);
       state& s = memory_.states[p * shape::packs + v];
-      if (seen == tile_class::some) hide(tile, mask, i0 + v * P::lanes);
+      if constexpr (masked) {
+        if (seen == tile_class::some) hide(tile, mask, i0 + v * P::lanes);
+      }
       if constexpr (rule_type::from_norms) {
         const key_range refined = refine(s, tile, chunk, keys, p, v, ordinary);
+        if constexpr (masked) {
+          // Where a row has seen nothing yet its limit is `excluded` itself, and hidden pairs were computed, too.
+          if (seen == tile_class::some) hide(tile, mask, i0 + v * P::lanes);
+        }
         if constexpr (requires { Reducer::only_suspects_matter; }) {
           if (refined.first < refined.last) rule_.reducer.absorb(s, tile.part(refined.first, refined.last));
           continue;
@@ -269,13 +276,13 @@ class query_block {
         rule_.reducer.absorb(s, tile);
       }
     }
-    if constexpr (HasValues) {
+    if constexpr (HasValues && masked) {
       if (seen == tile_class::some && !chunk.finite_values) {
         add_visible_values<Packs>(p, chunk, count, factors, mask, i0);
-      } else {
-        add_values<Packs>(p, chunk, count, factors);
+        return;
       }
     }
+    if constexpr (HasValues) add_values<Packs>(p, chunk, count, factors);
   }
 
   /// scores[j][lane] for the first `count` keys (and the padding up to a whole block).
@@ -315,7 +322,7 @@ class query_block {
     for (std::int64_t b = 0; b < layout_.value_blocks(); ++b) {
       T* const to = memory_.sums + p * panel_sums() + b * rows * width;
       for (int r = 0; r < rows; ++r) {
-        for (int v = 0; v < Packs; ++v) __builtin_prefetch(to + r * width + v * P::lanes, 1);
+        for (int v = 0; v < Packs; ++v) simd::prefetch(to + r * width + v * P::lanes);
       }
       P sums[rows][Packs];
       clear(sums);
@@ -363,14 +370,19 @@ class query_block {
   key_range refine(const state& s, const score_tile<P>& tile, const key_chunk_view<T>& chunk, const view<const K, 2>& keys,
                    std::int64_t p, int v, bool ordinary) {
     const int size = tile.size();
+    key_range found{size, 0};
     if (!ordinary) {
-      for (int j = 0; j < size; ++j) {
-        for (int l = 0; l < P::lanes; ++l) refine_pair(chunk, keys, p, v, j, l);
+      // Only rows that could overflow: the bits of a row must not depend on its neighbours.
+      const T* const squares = memory_.norms + p * width + v * P::lanes;
+      for (int l = 0; l < P::lanes; ++l) {
+        if (squares[l] < far_below && chunk.largest_norm < far_below) continue;
+        for (int j = 0; j < size; ++j) refine_pair(chunk, keys, p, v, j, l);
+        found = {0, size};
       }
-      return {0, size};
+      if (!(chunk.largest_norm < far_below)) return found;
     }
     const T scale = rule_.factor < 0 ? -rule_.factor : rule_.factor;
-    const T rounding = (static_cast<T>(layout_.depth) + T(16)) * static_cast<T>(unit_roundoff<T>);
+    const T rounding = (T(2) * static_cast<T>(layout_.depth) + T(16)) * static_cast<T>(unit_roundoff<T>);
     const P norms = P::load(memory_.norms + p * width + v * P::lanes);
     const suspects<P> wanted =
         rule_.reducer.exact_within(s, tile, (norms + P(chunk.largest_norm)) * P(rounding * scale));
@@ -381,7 +393,6 @@ class query_block {
         return score >= wanted.limit;
       }
     };
-    key_range found{size, 0};
     if (!lane<P>::any(suspect(wanted.best))) return found;
     alignas(P::alignment) T limit[P::lanes];
     wanted.limit.store(limit);
@@ -396,7 +407,7 @@ class query_block {
         for (int l = 0; l < P::lanes; ++l) {
           if (Reducer::smallest_wins ? scores[l] <= limit[l] : scores[l] >= limit[l]) {
             refine_pair(chunk, keys, p, v, j, l);
-            found = {found.first < j ? found.first : j, j + 1};
+            found = {found.first < j ? found.first : j, found.last > j ? found.last : j + 1};
           }
         }
       }
