@@ -16,6 +16,7 @@
 #include <concepts>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <ctime>
 #include <exception>
 #include <filesystem>
@@ -42,7 +43,8 @@ class array : public tessera::view<T, Rank> {
  public:
   template <std::convertible_to<std::int64_t>... Extents>
   explicit array(Extents... extents)
-      : tessera::view<T, Rank>(new T[static_cast<std::size_t>((std::int64_t{extents} * ...))], extents...), owner_(this->data_handle()) {}
+      : tessera::view<T, Rank>(new T[static_cast<std::size_t>((std::int64_t{extents} * ...))], extents...),
+        owner_(this->data_handle()) {}
 
  private:
   std::unique_ptr<T[]> owner_;
@@ -88,7 +90,7 @@ class report : public benchmark::BenchmarkReporter {
     std::fprintf(csv_.get(), "%s,%d,%.4f,%s,%s,%s,%s,%.3f,%.2e\n", r.name.c_str(), r.threads, r.tessera_ms, r.peer.c_str(),
                  peer_ms.c_str(), ratio.c_str(), limit.c_str(), r.limit_fraction, r.max_error);
     std::fflush(csv_.get());
-    std::printf("%-41s %7d %11.3f  %-24s %11s %6s %15s %8.3f %9.1e\n", r.name.c_str(), r.threads, r.tessera_ms, r.peer.c_str(),
+    std::printf("%-41s %7d %11.3f  %-30s %11s %6s %15s %8.3f %9.1e\n", r.name.c_str(), r.threads, r.tessera_ms, r.peer.c_str(),
                 peer_ms.c_str(), ratio.c_str(), limit.c_str(), r.limit_fraction, r.max_error);
     std::fflush(stdout);
   }
@@ -101,15 +103,18 @@ class report : public benchmark::BenchmarkReporter {
     const std::time_t now = std::time(nullptr);
     char date[32];
     std::strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
-    std::printf("%s\n%s, %u threads; Tessera uses %s\n%s %s\n", date, machine::cpu_name().c_str(), std::thread::hardware_concurrency(),
-                machine::instruction_set().c_str(), machine::compiler().c_str(), BENCH_FLAGS);
+    std::printf("%s\n%s, %u threads; Tessera uses %s\n%s %s\n", date, machine::cpu_name().c_str(),
+                std::thread::hardware_concurrency(), machine::instruction_set().c_str(), machine::compiler().c_str(),
+                BENCH_FLAGS);
+    double load = 0;
+    if (getloadavg(&load, 1) == 1) std::printf("load average before the start: %.1f%s\n", load, load > 0.5 ? ", others use this machine" : "");
     std::printf("%s\n%s\n", peers::openblas_version().c_str(), peers::onednn_version().c_str());
     for (const std::string& version : peers::python_versions()) std::printf("%s\n", version.c_str());
     std::printf("memory copy: %.1f GB/s on 1 thread, %.1f GB/s on all\n", machine::copy_bandwidth(tessera::par.threads(1)) / 1e9,
                 machine::copy_bandwidth(tessera::par) / 1e9);
     std::printf("ratio: time of the peer / time of Tessera. limit: multiply-adds in registers, measured beside each case.\n\n");
-    std::printf("%-41s %7s %11s  %-24s %11s %6s %15s %8s %9s\n", "case", "threads", "tessera_ms", "peer", "peer_ms", "ratio", "limit",
-                "fraction", "max_error");
+    std::printf("%-41s %7s %11s  %-30s %11s %6s %15s %8s %9s\n", "case", "threads", "tessera_ms", "peer", "peer_ms", "ratio",
+                "limit", "fraction", "max_error");
     return true;
   }
 
@@ -251,14 +256,17 @@ class family {
   void add(const work& what, const Body& body) {
     for (const int threads : {1, 2}) {
       const std::string name = what.name + "/threads:" + std::to_string(threads);
-      benchmark::RegisterBenchmark(name.c_str(), [this, what, threads, body](benchmark::State& state) {
-        try {
-          contest c(state, what, threads, report_);
-          body(c);
-        } catch (const std::exception& error) {
-          state.SkipWithError(error.what());
-        }
-      })->UseManualTime()->Iterations(what.flops > 2e10 ? 9 : 15);  // rounds: what is quick is also more easily disturbed
+      benchmark::RegisterBenchmark(name.c_str(),
+                                   [this, what, threads, body](benchmark::State& state) {
+                                     try {
+                                       contest c(state, what, threads, report_);
+                                       body(c);
+                                     } catch (const std::exception& error) {
+                                       state.SkipWithError(error.what());
+                                     }
+                                   })
+          ->UseManualTime()
+          ->Iterations(what.flops > 2e10 ? 9 : 15);  // rounds: what is quick is also more easily disturbed
     }
   }
 

@@ -60,9 +60,7 @@ double fma_peak(const Exec& exec) {
   double best = 0;
   for (int repeat = 0; repeat < 30; ++repeat) {
     const auto start = steady::now();
-    exec.for_each(pieces, [](int, std::int64_t) {
-      detail::multiply_add<P>(multiply_adds, std::make_index_sequence<chains>{});
-    });
+    exec.for_each(pieces, [&](int, std::int64_t) { detail::multiply_add<P>(multiply_adds, std::make_index_sequence<chains>{}); });
     best = std::max(best, flops / seconds_since(start));
   }
   return best;
@@ -106,7 +104,8 @@ inline std::string cpu_name() {
 
 /// The instruction set that `seq` and `par` use, such as "avx512bw, 16 lanes of float".
 inline std::string instruction_set() {
-  return std::string(tessera::default_arch::name()) + ", " + std::to_string(tessera::simd::pack<float>::lanes) + " lanes of float";
+  return std::string(tessera::default_arch::name()) + ", " + std::to_string(tessera::simd::pack<float>::lanes) +
+         " lanes of float";
 }
 
 /// Name and version of the compiler.

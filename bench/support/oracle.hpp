@@ -71,8 +71,8 @@ inline double nearest_error(view<const float, 2> x, view<const float, 2> y, view
 
 /// max |out - p v| / (p |v|), p = softmax(scale q k^T); causal: key j is seen by query i >= j.
 template <class T>
-double attention_error(view<const T, 2> q, view<const T, 2> k, view<const T, 2> v, double scale, bool causal, view<const T, 2> out,
-                       std::int64_t rows = 32) {
+double attention_error(view<const T, 2> q, view<const T, 2> k, view<const T, 2> v, double scale, bool causal,
+                       view<const T, 2> out, std::int64_t rows = 32) {
   double error = 0;
   sample(q.extent(0), rows, [&](std::int64_t i) {
     const std::int64_t seen = causal ? i + 1 : k.extent(0);

@@ -69,8 +69,8 @@ exact_result exact(const head<double>& h) {
   par.for_each((length + block - 1) / block, [&](int, std::int64_t b) {
     const std::int64_t first = b * block;
     const tessera::view queries(h.q.row(first), std::min(block, length - first), head_dim);
-    tessera::reference::attention(one_head(queries), one_head(h.k.view()), one_head(std::as_const(values).view()), {.scale = scale},
-                                  [&](std::int64_t, std::int64_t, std::int64_t i, const auto& row, double) {
+    tessera::reference::attention(one_head(queries), one_head(h.k.view()), one_head(std::as_const(values).view()),
+                                  {.scale = scale}, [&](std::int64_t, std::int64_t, std::int64_t i, const auto& row, double) {
                                     std::copy_n(row.begin(), head_dim, result.out.row(first + i));
                                     std::copy_n(row.begin() + head_dim, head_dim, result.magnitude.row(first + i));
                                   });
@@ -169,7 +169,8 @@ int main() try {
   std::vector<example::mark> marks;
   const auto report = [&](const char* name, const char* type, const errors& e) {
     const std::string row = std::string(name) + ", " + type;
-    rows.push_back({row, scientific(e.arithmetic), scientific(e.bound), example::format("%.0f %%", 100 * e.share), scientific(e.total)});
+    rows.push_back(
+        {row, scientific(e.arithmetic), scientific(e.bound), example::format("%.0f %%", 100 * e.share), scientific(e.total)});
     marks.insert(marks.end(), {{row, e.bound, 2}, {row, e.total, 1}, {row, e.arithmetic, 0}});
     std::printf("  %-16s  arithmetic %.1e (bound %.1e), with rounded inputs %.1e\n", row.c_str(), e.arithmetic, e.bound, e.total);
   };
@@ -198,23 +199,27 @@ int main() try {
 
   example::section page("attention_precision", "Attention, and what 16 bits cost");
   page.text(
-      "softmax(q kᵀ/8) v with q, k, v and the result stored in float32, bfloat16 or float16. Products and sums are float32 in all "
+      "softmax(q kᵀ/8) v with q, k, v and the result stored in float32, bfloat16 or float16. Products and sums are float32 in "
+      "all "
       "three, and the matrix of weights is never stored. Shown is the largest error of any element against plain float64 loops, "
       "relative to Σ p|v|.");
   page.marks(
       "<b>Arithmetic</b>: against float64 on the numbers as stored; the <b>bound</b> is what <code>attention/forward.hpp</code> "
-      "proves for it. <b>With rounded inputs</b>: against float64 on the numbers before they were stored, which adds what q, k and "
+      "proves for it. <b>With rounded inputs</b>: against float64 on the numbers before they were stored, which adds what q, k "
+      "and "
       "v lose before any kernel sees them.",
       marks, {"arithmetic", "with rounded inputs", "bound"});
   page.text(
       "<b>digits</b>: 1797 handwritten digits of 64 pixels attend to each other. <b>normal</b>: q, k, v ~ N(0, 1), 1024 tokens. "
-      "<b>sharp</b>: the same with q eight times larger, so that a few weights dominate. <b>offset</b>: 30 added to every key, which "
+      "<b>sharp</b>: the same with q eight times larger, so that a few weights dominate. <b>offset</b>: 30 added to every key, "
+      "which "
       "changes nothing in exact arithmetic, but makes large scores cancel and costs 16-bit keys most of their digits.");
   page.table({"", "arithmetic", "its bound", "an element’s largest<br>share of its bound", "with rounded inputs"}, rows);
   page.heading("Time of 8 heads, 2048 tokens, head_dim 64");
   page.table({"", "q, k, v and result", "median of 9", "GFLOP/s", "of the FMA peak"}, speeds);
-  page.text(example::format("The FMA peak of this run was %.0f GFLOP/s, %d threads. The float32 matrix of weights would take %.0f MB.",
-                            peak / 1e9, par.workers(), 4e-6 * heads * length * length));
+  page.text(
+      example::format("The FMA peak of this run was %.0f GFLOP/s, %d threads. The float32 matrix of weights would take %.0f MB.",
+                      peak / 1e9, par.workers(), 4e-6 * heads * length * length));
   page.save();
 } catch (const std::exception& error) {
   std::fprintf(stderr, "attention_precision: %s\n", error.what());

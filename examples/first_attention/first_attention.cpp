@@ -16,7 +16,7 @@ int main() {
   const tessera::view k(data + q.size(), batch, heads, length, head_dim);
   const tessera::view v(data + 2 * q.size(), batch, heads, length, head_dim);
   const tessera::view out(data + 3 * q.size(), batch, heads, length, head_dim);
-  for (int stream = 0; const auto& x : {q, k, v}) tessera::random::fill_normal(tessera::par, x, 1, stream++);
+  for (unsigned stream = 0; const auto& x : {q, k, v}) tessera::random::fill_normal(tessera::par, x, 1, stream++);
 
   tessera::attention::forward(tessera::par, q, k, v, out, {.mask = tessera::attention::mask::causal});
 

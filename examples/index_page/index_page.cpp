@@ -50,7 +50,8 @@ int main() try {
                           machine::cpu_name().c_str(), tessera::par.workers(), machine::instruction_set().c_str(),
                           machine::compiler().c_str(), TESSERA_VERSION_MAJOR, TESSERA_VERSION_MINOR, TESSERA_VERSION_PATCH)
        << sections
-       << "<section><p class=fine>Data: portrait of Eileen Collins, NASA, public domain. Chelsea the cat, Stéfan van der Walt, CC0. "
+       << "<section><p class=fine>Data: portrait of Eileen Collins, NASA, public domain. Chelsea the cat, Stéfan van der Walt, "
+          "CC0. "
           "Digits: E. Alpaydin and C. Kaynak, <i>Optical Recognition of Handwritten Digits</i>, UCI Machine Learning Repository, "
           "1998, <a href='https://doi.org/10.24432/C50P49'>doi.org/10.24432/C50P49</a>, "
           "<a href='https://creativecommons.org/licenses/by/4.0/'>CC BY 4.0</a>.</p></section>\n</html>\n";

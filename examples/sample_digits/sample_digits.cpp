@@ -134,7 +134,8 @@ int main() try {
     agreeing += wide.nearest[i] == narrow.nearest[i] ? 1 : 0;
   }
   double chi_squared = 0;
-  for (const double draws : draws_of_image) chi_squared += (draws - samples / count) * (draws - samples / count) / (samples / count);
+  for (const double draws : draws_of_image)
+    chi_squared += (draws - samples / count) * (draws - samples / count) / (samples / count);
   chi_squared /= count - 1;
   const auto reached = static_cast<double>(set.count() - std::count(draws_of_image.begin(), draws_of_image.end(), 0.0));
   const double reached_by_chance = count * (1 - std::pow(1 - 1 / count, samples));
@@ -145,28 +146,33 @@ int main() try {
               static_cast<int>(samples), wide.calls, wide.seconds, narrow.seconds);
   std::printf("  farthest from the data set: %.4f and %.4f of 16 grey values; %.2f %% end at the same image in both\n", farthest,
               farthest_narrow, 100 * agreeing / samples);
-  std::printf("  %.0f of %.0f images reached, a uniform draw reaches %.0f; chi squared per degree of freedom %.2f\n", reached, count,
-              reached_by_chance, chi_squared);
+  std::printf("  %.0f of %.0f images reached, a uniform draw reaches %.0f; chi squared per degree of freedom %.2f\n", reached,
+              count, reached_by_chance, chi_squared);
 
   example::section page("sample_digits", "Digits, drawn from pure noise");
-  page.text(example::format(
-      "EDM’s sampler (Heun, 18 steps from σ = 80 to 0, %d denoiser calls) over the exact denoiser of 1797 handwritten digits; each "
-      "call is one contraction of the noisy images with the data set. There is no network, so the end is known: the ideal denoiser "
-      "of a finite data set leads back to its images, to each as often as to any other. A sampler that ends elsewhere, or prefers "
-      "some of them, has an error that a network would have hidden.",
-      wide.calls));
-  page.numbers({{example::format("%.2f s", wide.seconds), example::format("%d samples, data in float32", static_cast<int>(samples))},
-                {example::format("%.2f s", narrow.seconds), "the same with the data in bfloat16"},
-                {example::format("%.1g", farthest), "farthest sample from an image, float32: RMS of its pixels in the grey values 0 … 16"},
-                {example::format("%.1g", farthest_narrow), "the same for data in bfloat16"},
-                {example::format("%.1f %%", 100 * agreeing / samples), "of the samples end at the same image in both"},
-                {example::format("%.0f of %.0f", reached, count),
-                 example::format("images reached (float32); a uniform draw reaches %.0f", reached_by_chance)},
-                {example::format("%.2f", chi_squared), "χ² per degree of freedom of how often each was; 1 for a uniform draw"}});
+  page.text(
+      example::format("EDM’s sampler (Heun, 18 steps from σ = 80 to 0, %d denoiser calls) over the exact denoiser of 1797 "
+                      "handwritten digits; each "
+                      "call is one contraction of the noisy images with the data set. There is no network, so the end is known: "
+                      "the ideal denoiser "
+                      "of a finite data set leads back to its images, to each as often as to any other. A sampler that ends "
+                      "elsewhere, or prefers "
+                      "some of them, has an error that a network would have hidden.",
+                      wide.calls));
+  page.numbers(
+      {{example::format("%.2f s", wide.seconds), example::format("%d samples, data in float32", static_cast<int>(samples))},
+       {example::format("%.2f s", narrow.seconds), "the same with the data in bfloat16"},
+       {example::format("%.1g", farthest), "farthest sample from an image, float32: RMS of its pixels in the grey values 0 … 16"},
+       {example::format("%.1g", farthest_narrow), "the same for data in bfloat16"},
+       {example::format("%.1f %%", 100 * agreeing / samples), "of the samples end at the same image in both"},
+       {example::format("%.0f of %.0f", reached, count),
+        example::format("images reached (float32); a uniform draw reaches %.0f", reached_by_chance)},
+       {example::format("%.2f", chi_squared), "χ² per degree of freedom of how often each was; 1 for a uniform draw"}});
 
   page.heading("On the way");
   page.text(
-      "Three samples as the noise falls. Above what the sampler holds, below what the denoiser sees in it: at first the mean of all "
+      "Three samples as the noise falls. Above what the sampler holds, below what the denoiser sees in it: at first the mean of "
+      "all "
       "digits, then of fewer and fewer, then one.");
   for (std::size_t s = 0; s < film[0].state.size(); ++s) {
     std::vector<example::figure> states;
@@ -181,7 +187,8 @@ int main() try {
 
   page.heading("Samples, data in float32");
   page.text(
-      "Left the sample, right the nearest image of the data set, found by a contraction with <code>argmin</code>. Below, the label "
+      "Left the sample, right the nearest image of the data set, found by a contraction with <code>argmin</code>. Below, the "
+      "label "
       "of that image and its distance: the RMS of a pixel in the grey values 0 … 16.");
   show_pairs(page, set, wide);
   page.heading("Samples from the same noise, data in bfloat16");

@@ -41,9 +41,12 @@ std::string without_tags(const std::string& html) {
 /// A mark of a plot around (x, y).
 std::string shape(int kind, double x, double y) {
   switch (kind) {
-    case 0: return format("<circle class=kind0 cx='%.1f' cy='%.1f' r='5'/>", x, y);
-    case 1: return format("<path class=kind1 d='M%.1f %.1fm-6 0l6-6l6 6l-6 6z'/>", x, y);
-    default: return format("<path class=kind2 d='M%.1f %.1fm0-9v18'/>", x, y);
+    case 0:
+      return format("<circle class=kind0 cx='%.1f' cy='%.1f' r='5'/>", x, y);
+    case 1:
+      return format("<path class=kind1 d='M%.1f %.1fm-6 0l6-6l6 6l-6 6z'/>", x, y);
+    default:
+      return format("<path class=kind2 d='M%.1f %.1fm0-9v18'/>", x, y);
   }
 }
 
@@ -52,8 +55,11 @@ std::string shape(int kind, double x, double y) {
 std::string format(const char* pattern, ...) {
   std::va_list arguments;
   va_start(arguments, pattern);
-  char text[1024];
-  std::vsnprintf(text, sizeof text, pattern, arguments);
+  std::va_list again;
+  va_copy(again, arguments);
+  std::string text(static_cast<std::size_t>(std::vsnprintf(nullptr, 0, pattern, arguments)), ' ');
+  std::vsnprintf(text.data(), text.size() + 1, pattern, again);
+  va_end(again);
   va_end(arguments);
   return text;
 }
@@ -73,8 +79,8 @@ void section::numbers(const std::vector<std::pair<std::string, std::string>>& va
 void section::figures(const std::vector<figure>& pictures, int columns) {
   html_ += format("<div class=figures style='--wide:%d;--narrow:%d'>\n", columns, columns > 2 ? columns : 1);
   for (const figure& f : pictures) {
-    html_ += format("<figure><img width=%d height=%d%s alt=\"", static_cast<int>(f.picture.width), static_cast<int>(f.picture.height),
-                    f.sharp ? " class=sharp" : "");
+    html_ += format("<figure><img width=%d height=%d%s alt=\"", static_cast<int>(f.picture.width),
+                    static_cast<int>(f.picture.height), f.sharp ? " class=sharp" : "");
     html_ += without_tags(f.caption) + "\" src=\"data:image/png;base64," + base64(png_bytes(f.picture)) + "\">";
     if (!f.caption.empty()) html_ += "<figcaption>" + f.caption + "</figcaption>";
     html_ += "</figure>\n";
@@ -102,7 +108,8 @@ void section::bars(const std::string& caption, const std::vector<std::string>& l
   html_ += "<figure><svg viewBox='0 0 880 215' role=img aria-label=\"" + without_tags(caption) + "\">\n";
   for (std::size_t i = 0; i < values.size(); ++i) {
     const double x = step * static_cast<double>(i);
-    html_ += format("<rect class=bar x='%.1f' y='%.1f' width='%.1f' height='%.1f'/>", x + 3, y(values[i]), step - 6, 190 - y(values[i]));
+    html_ += format("<rect class=bar x='%.1f' y='%.1f' width='%.1f' height='%.1f'/>", x + 3, y(values[i]), step - 6,
+                    190 - y(values[i]));
     html_ += format("<text x='%.1f' y='180' class='middle inside'>%.4g</text>", x + step / 2, values[i]);
     html_ += format("<text x='%.1f' y='208' class=middle>%s</text>\n", x + step / 2, labels[i].c_str());
   }

@@ -39,8 +39,8 @@ class section {
   /// The first column is text, the others are aligned as numbers.
   void table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
   /// Upright bars with a line at `expected`.
-  void bars(const std::string& caption, const std::vector<std::string>& labels, const std::vector<double>& values, double expected,
-            const std::string& expected_label);
+  void bars(const std::string& caption, const std::vector<std::string>& labels, const std::vector<double>& values,
+            double expected, const std::string& expected_label);
   /// Marks on one logarithmic axis, a line for each distinct mark.row in order of appearance; `kinds` names them.
   void marks(const std::string& caption, const std::vector<mark>& points, const std::vector<std::string>& kinds);
 

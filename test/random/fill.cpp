@@ -138,7 +138,8 @@ BOOST_AUTO_TEST_SUITE(random_fill)
 template <class Numbers, class T>
 void check_bulk_is_single() {
   // Sizes and starts around the group (256 or 128 elements) and the chunk (8192), and a start from which the index wraps.
-  for (const std::size_t n : {1, 2, 3, 5, 127, 128, 129, 255, 256, 257, 600, 8191, 8192, 8193, 17000}) {
+  constexpr std::size_t sizes[] = {1, 2, 3, 5, 127, 128, 129, 255, 256, 257, 600, 8191, 8192, 8193, 17000};
+  for (const std::size_t n : sizes) {
     for (const std::uint64_t first : {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{255}, std::uint64_t{8190},
                                       (std::uint64_t{1} << 34) - 70, ~std::uint64_t{0} - 100}) {
       const std::vector<T> x = filled<Numbers, T>(n, 11, 22, first);
@@ -172,7 +173,8 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(any_number_of_threads, T, types) {
 BOOST_AUTO_TEST_CASE_TEMPLATE(any_split, T, types) {
   constexpr std::size_t n = 3000;
   const std::vector<T> whole = filled<normal, T>(n, 9, 8, 100);
-  for (const std::size_t piece : {1, 3, 64, 257, 1999}) {
+  constexpr std::size_t pieces[] = {1, 3, 64, 257, 1999};
+  for (const std::size_t piece : pieces) {
     std::vector<T> x(n);
     for (std::size_t begin = (n - 1) / piece * piece;; begin -= piece) {
       const std::size_t length = std::min(piece, n - begin);

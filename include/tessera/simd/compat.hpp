@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// The only header that includes xsimd and the only one that reads its version. From 8.1 to 14.3 names were moved the
+/// The only header that includes xsimd and the only one that reads its version. From 8.1 to 14.3 names were moved, the
 /// NaN side of min and max was flipped, and some functions miss IEEE's corners; one spelling with one meaning is given here.
 #pragma once
 

@@ -12,7 +12,7 @@
 #include "tessera/numeric/traits.hpp"
 #include "tessera/online/reducer.hpp"
 #include "tessera/tile/detail/key_store.hpp"
-#include "tessera/tile/detail/panel.hpp"
+#include "tessera/tile/detail/query_block.hpp"
 #include "tessera/tile/mask.hpp"
 #include "tessera/tile/score.hpp"
 #include "tessera/tile/view.hpp"
