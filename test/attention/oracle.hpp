@@ -51,6 +51,7 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
              const tessera::attention::options& options) {
   using T = std::common_type_t<tessera::compute_t<Q>, tessera::compute_t<K>, tessera::compute_t<V>>;
   using O = tessera::value_type_of<std::remove_cvref_t<decltype(out.view())>>;
+  using L = tessera::value_type_of<std::remove_cvref_t<decltype(lse.view())>>;
   using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
   const double u = tessera::unit_roundoff<T>;
 
@@ -91,15 +92,16 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
 
   r = 0;
   const double products = static_cast<double>(head_dim);
-  const double sums = 96 + static_cast<double>(len_k) / 96;
+  const double keys = static_cast<double>(len_k);
+  const double sums = 200 + keys / 192;
   tessera::reference::attention<Real>(
       in.q.view(), in.k.view(), in.v.view(), options, [&](auto b, auto h, auto i, const std::vector<Real>& want, Real want_lse) {
         const double score_error = (products + 4) * u * sizes[r].scores;
         for (std::size_t c = 0; c < want.size(); ++c) {
-          const double bound = (2 * score_error + (sums + 8) * u) * sizes[r].values[c] + support::rounding<O>(want[c]);
+          const double bound = 2 * (score_error + sums * u) * sizes[r].values[c] + support::rounding<O>(want[c]) + keys * support::rounding<T>(0);
           out_errors(static_cast<double>(out(b, h, i, static_cast<std::int64_t>(c))), want[c], bound, "row", b, h, i, "column", c);
         }
-        lse_errors(static_cast<double>(lse(b, h, i)), want_lse, score_error + 8 * u, "row", b, h, i);
+        lse_errors(static_cast<double>(lse(b, h, i)), want_lse, score_error + (sizes[r].scores + sums + 6 * std::log(keys + 1)) * u + support::rounding<L>(want_lse), "row", b, h, i);
         ++r;
       });
 }

@@ -85,7 +85,7 @@ void sweep_float(std::uint64_t from, std::uint64_t step) {
   BOOST_TEST(direction > 1);
 }
 
-BOOST_AUTO_TEST_CASE(float_radius_and_direction) { sweep_float(17, 2039); }
+BOOST_AUTO_TEST_CASE(float_radius_and_direction) { sweep_float(17, 6151); }
 
 BOOST_AUTO_TEST_CASE(float_radius_and_direction_whole, *boost::unit_test::disabled() * boost::unit_test::label("full")) {
   sweep_float(0, 1);

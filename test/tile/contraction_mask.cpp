@@ -22,7 +22,7 @@ using tessera::tile_class;
 namespace reference = tessera::reference;
 
 constexpr float inf = std::numeric_limits<float>::infinity();
-constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
 /// A user's mask: query i sees the keys of (i - width, i], but none that is a multiple of 7.
 struct window_mask {
@@ -124,7 +124,7 @@ BOOST_AUTO_TEST_CASE(a_mask_of_ones_own) {
 // The rows that do not see a NaN or inf have the bits that they have without it.
 BOOST_AUTO_TEST_CASE(hidden_nan_and_inf_change_no_bit) {
   const std::int64_t n = 240;
-  for (const float bad : {nan, inf, -inf}) {
+  for (const float bad : {not_a_number, inf, -inf}) {
     for (const std::int64_t at : {0, 95, 96, 150, 191, 192, 239}) {
       for (const bool in_values : {false, true}) {
         const causal_mask mask{0};

@@ -28,7 +28,7 @@ struct arguments {
 };
 
 const auto never = [](std::int64_t, const auto&) { BOOST_ERROR("emitted"); };
-constexpr double nan = std::numeric_limits<double>::quiet_NaN();
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 constexpr double inf = std::numeric_limits<double>::infinity();
 
 }  // namespace
@@ -83,7 +83,7 @@ BOOST_AUTO_TEST_CASE(parameters_of_scores) {
   arguments x;
   const auto q = x.queries.view();
   const auto k = x.keys.view();
-  for (const double bad : {nan, inf, -inf}) {
+  for (const double bad : {not_a_number, inf, -inf}) {
     CHECK_REFUSED("contract: score.scale: ", contract(seq, q, k, tessera::scaled_dot{bad}, argmin{}, never));
     CHECK_REFUSED("contract: score.sigma: ", contract(seq, q, k, tessera::gaussian{bad}, argmin{}, never));
   }
@@ -94,12 +94,13 @@ BOOST_AUTO_TEST_CASE(parameters_of_scores) {
 
   matrix<tessera::bfloat16> bias({4, 6});
   bias.fill([](std::uint64_t) { return 0; });
-  const auto run = [&](const view<const tessera::bfloat16, 2>& b) {
+  using bias_of = view<const tessera::bfloat16, 2>;
+  const auto run = [&](const bias_of& b) {
     contract(seq, q, k, tessera::scaled_dot_bias<tessera::bfloat16>{1, b}, argmin{}, never);
   };
-  CHECK_REFUSED("contract: score.bias: ", run({&bias(0, 0), 4, 5}));
-  CHECK_REFUSED("contract: score.bias: ", run({&bias(0, 0), 3, 6}));
-  CHECK_REFUSED("contract: score.bias: ", run({nullptr, 4, 6}));
+  CHECK_REFUSED("contract: score.bias: ", run(bias_of(&bias(0, 0), 4, 5)));
+  CHECK_REFUSED("contract: score.bias: ", run(bias_of(&bias(0, 0), 3, 6)));
+  CHECK_REFUSED("contract: score.bias: ", run(bias_of(nullptr, 4, 6)));
   BOOST_TEST(x.untouched());
 }
 

@@ -60,7 +60,7 @@ BOOST_AUTO_TEST_CASE(lanes_are_shown_like_numbers) {
   for (std::int32_t j = 0; j < 40; ++j) {
     const auto shown = mask.visible(I::iota(5), I(j));
     alignas(64) std::int32_t lanes[I::lanes];
-    select(shown, I(1), I(0)).store(lanes);
+    tessera::select(shown, I(1), I(0)).store(lanes);
     for (std::int32_t l = 0; l < I::lanes; ++l) BOOST_TEST((lanes[l] == 1) == (j <= 5 + l - 3));
   }
 }

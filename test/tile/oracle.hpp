@@ -107,7 +107,7 @@ void check_lse(support::worst& errors, const expected<Real>& want, std::int64_t 
   const Real lse = reference::logsumexp{}(want.rows[at]);
   const double top = std::fabs(static_cast<double>(reference::largest(want.rows[at])));
   const double size = std::isfinite(top) ? top + std::log(static_cast<double>(want.keys) + 1) : 0;
-  const double sums = 96 + static_cast<double>(want.keys) / 96;
+  const double sums = 192 + static_cast<double>(want.keys) / 192;
   errors(static_cast<double>(got), lse, want.largest_error(at) + (sums + 8 + 6 * size) * u, "row", i);
 }
 
@@ -127,7 +127,7 @@ void check_mean(support::worst& errors, const expected<Real>& want, const std::v
     if (weights[e] > 0) range = std::fmax(range, static_cast<double>(reference::largest(row) - row[e].score));
   }
   const double weight_error = want.largest_error(at) + extra + u * (range + 4);
-  const double sums = 2 * (96 + static_cast<double>(want.keys) / 96) + 1;
+  const double sums = 2 * (192 + static_cast<double>(want.keys) / 192) + 1;
   for (std::size_t c = 0; c < value_dim; ++c) {
     Real size = 0;
     for (std::size_t e = 0; e < row.size(); ++e) size += weights[e] * std::fabs(values[static_cast<std::size_t>(row[e].key)][c]);

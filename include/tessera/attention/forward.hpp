@@ -41,8 +41,8 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
   const typename block_type::rule_type rule(score, reducer);
   const typename block_type::layout_type layout{q.extent(3), v.extent(3)};
   const int workers = exec.workers();
-  const std::int64_t block = tile::detail::block_queries<T, Arch>(len_q * q.extent(0) * q.extent(1), layout.depth, layout.value_dim,
-                                                                  workers);
+  const std::int64_t block =
+      tile::detail::block_queries<T, Arch>(len_q * q.extent(0) * q.extent(1), layout.depth, layout.value_dim, workers);
   const std::int64_t blocks = (len_q + block - 1) / block;
   const std::int64_t chunks = (len_k + tile::value_chunk - 1) / tile::value_chunk;
   const std::int64_t head_size = chunks * layout.total();
@@ -72,7 +72,7 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
       const std::int64_t b = head / k.extent(1);
       const std::int64_t h = head % k.extent(1);
       shared.chunks[i] = tile::detail::pack_keys(shared.packed + i * layout.total(), layout, k[b][h], v[b][h],
-                                                          static_cast<const T*>(nullptr), T(1), i % chunks * tile::value_chunk);
+                                                 static_cast<const T*>(nullptr), T(1), i % chunks * tile::value_chunk);
     });
     exec.for_each(heads * group * blocks, [&](int worker, std::int64_t i) {
       const std::int64_t head = i / (group * blocks);
@@ -103,38 +103,45 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
   using P = simd::pack<T, typename Exec::arch>;
   using tessera::detail::check_disjoint;
   using tessera::detail::check_operand;
+  using tessera::detail::check_output;
   using tessera::detail::expects;
   using tessera::detail::shape;
   const char* const function = "attention::forward";
   check_operand(q, function, "q");
   check_operand(k, function, "k");
   check_operand(v, function, "v");
-  check_operand(out, function, "out");
-  expects(k.extent(0) == q.extent(0) && k.extent(3) == q.extent(3), function, "k", [&] { return "shape " + shape(k); },
-          "needs [batch, kv_heads, len_k, head_dim] with q's batch and head_dim");
-  expects(v.extent(0) == k.extent(0) && v.extent(1) == k.extent(1) && v.extent(2) == k.extent(2), function, "v",
-          [&] { return "shape " + shape(v); }, "needs [batch, kv_heads, len_k, value_dim] with k's batch, kv_heads and len_k");
-  expects(k.extent(1) > 0 ? q.extent(1) % k.extent(1) == 0 : q.extent(1) == 0, function, "k",
-          [&] { return std::to_string(k.extent(1)) + " kv_heads beside " + std::to_string(q.extent(1)) + " heads"; },
-          "needs kv_heads that divide heads");
-  expects(out.extent(0) == q.extent(0) && out.extent(1) == q.extent(1) && out.extent(2) == q.extent(2) &&
-              out.extent(3) == v.extent(3),
-          function, "out", [&] { return "shape " + shape(out); }, "needs [batch, heads, len_q, value_dim]");
+  check_output(out, function, "out");
+  expects(
+      k.extent(0) == q.extent(0) && k.extent(3) == q.extent(3), function, "k", [&] { return "shape " + shape(k); },
+      "needs [batch, kv_heads, len_k, head_dim] with q's batch and head_dim");
+  expects(
+      v.extent(0) == k.extent(0) && v.extent(1) == k.extent(1) && v.extent(2) == k.extent(2), function, "v",
+      [&] { return "shape " + shape(v); }, "needs [batch, kv_heads, len_k, value_dim] with k's batch, kv_heads and len_k");
+  expects(
+      k.extent(1) > 0 ? q.extent(1) % k.extent(1) == 0 : q.extent(1) == 0, function, "k",
+      [&] { return std::to_string(k.extent(1)) + " kv_heads beside " + std::to_string(q.extent(1)) + " heads"; },
+      "needs kv_heads that divide heads");
+  expects(
+      out.extent(0) == q.extent(0) && out.extent(1) == q.extent(1) && out.extent(2) == q.extent(2) &&
+          out.extent(3) == v.extent(3),
+      function, "out", [&] { return "shape " + shape(out); }, "needs [batch, heads, len_q, value_dim]");
   check_disjoint(out, q, function, "out", "q");
   check_disjoint(out, k, function, "out", "k");
   check_disjoint(out, v, function, "out", "v");
   if (lse != nullptr) {
-    check_operand(*lse, function, "lse");
-    expects(lse->extent(0) == q.extent(0) && lse->extent(1) == q.extent(1) && lse->extent(2) == q.extent(2), function, "lse",
-            [&] { return "shape " + shape(*lse); }, "needs [batch, heads, len_q]");
+    check_output(*lse, function, "lse");
+    expects(
+        lse->extent(0) == q.extent(0) && lse->extent(1) == q.extent(1) && lse->extent(2) == q.extent(2), function, "lse",
+        [&] { return "shape " + shape(*lse); }, "needs [batch, heads, len_q]");
     check_disjoint(*lse, q, function, "lse", "q");
     check_disjoint(*lse, k, function, "lse", "k");
     check_disjoint(*lse, v, function, "lse", "v");
     check_disjoint(*lse, out, function, "lse", "out");
   }
-  const double scale =
-      options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.extent(3), 1))));
-  expects(std::isfinite(scale), function, "options.scale", [&] { return std::to_string(scale); }, "needs a finite factor");
+  const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.extent(3), 1))));
+  expects(
+      std::isfinite(static_cast<T>(scale * softmax::unit)), function, "options.scale",
+      [&] { return tessera::detail::number(scale); }, "needs a factor that is finite in the compute type");
 
   const auto store = [&](std::int64_t b, std::int64_t h, std::int64_t i, const T* row) {
     tile::store_row<P>(out.data_handle() + b * out.stride(0) + h * out.stride(1) + i * out.stride(2), row, out.extent(3));
@@ -162,8 +169,9 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 input is float64. Weights stay in the compute type.
 /// Special values  a row that sees no key: out 0, lse -inf. Logits of -inf add nothing, of +inf give NaN. A NaN that a row sees
 ///                 reaches it; a NaN in a hidden key or value does not. v = 1 gives exactly 1; a one-hot row its value's bits.
-/// Accuracy        |out - exact| <= (2 (head_dim + 4) u S + 2^-21 + (192 + len_k / 192) u) A + u_out |out| with S the largest
-///                 sum |scale q||k| of the row and A = sum p|v|; tested in test/attention/forward.cpp. lse: (head_dim + 4) u S + 2^-21.
+/// Accuracy        |out - exact| <= 2 ((head_dim + 4) S + 200 + len_k / 192) u A + u_out |out|, S the largest sum |scale q||k| of the
+///                 row and A = sum p|v| (where products p v are subnormal: + len_k / 2 of the smallest subnormal).
+///                 lse: ((head_dim + 5) S + 200 + len_k / 192 + 6 log len_k) u. Tested in test/attention/forward.cpp.
 /// Cost            4 batch heads len_q len_k head_dim flops (half of it causal) and one exp2 a score. Scratch: keys and values of
 ///                 some heads in the compute type (32 MiB or one head a worker), and up to 16 panels of queries a worker.
 /// Determinism     the same bits for every number of threads, every batch, and for a row alone or inside a block.
@@ -172,8 +180,8 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4)
 void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const options& options = {}) {
-  detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, float>(exec, q, k, v, out, nullptr,
-                                                                                                         options);
+  detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, float>(exec, q, k, v, out,
+                                                                                                         nullptr, options);
 }
 
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse>
@@ -181,8 +189,8 @@ template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_lik
 void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse, const options& options = {}) {
   using L = value_type_of<Lse>;
   const view<L, 3> lse_view(lse);
-  detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, L>(exec, q, k, v, out, &lse_view,
-                                                                                                     options);
+  detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, L>(exec, q, k, v, out,
+                                                                                                     &lse_view, options);
 }
 
 }  // namespace tessera::attention

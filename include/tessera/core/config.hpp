@@ -66,5 +66,6 @@
 #endif
 
 #if defined(__FAST_MATH__)
-#error "tessera: -ffast-math (or -Ofast) removes the infinities and the rounding that the library's results rest on; compile without it"
+#error \
+    "tessera: -ffast-math (or -Ofast) removes the infinities and the rounding that the library's results rest on; compile without it"
 #endif

@@ -3,13 +3,13 @@
 /// The one exception type of host calls, and the one place it is thrown from.
 #pragma once
 
+#include <cstdio>
 #include <stdexcept>
 #include <string>
 
 #include "tessera/core/config.hpp"
 
 #if !TESSERA_EXCEPTIONS && !defined(TESSERA_ERROR_HANDLER)
-#include <cstdio>
 #include <cstdlib>
 /// Called with the error's text where exceptions are off; must not return. Define it before the first include to replace it.
 #define TESSERA_ERROR_HANDLER(text) (std::fprintf(stderr, "%s\n", (text)), std::abort())
@@ -43,6 +43,13 @@ inline void expects(bool holds, const char* function, const char* argument, Got 
   if (!holds) [[unlikely]] {
     fail(function, argument, got(), needs);
   }
+}
+
+/// A number as the text of an error shows it; std::to_string would print 1e-9 as 0.000000.
+inline std::string number(double x) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.9g", x);
+  return text;
 }
 
 }  // namespace detail

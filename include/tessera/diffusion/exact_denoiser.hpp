@@ -15,7 +15,7 @@ namespace tessera::diffusion {
 template <executor Exec, mdspan_like Queries, mdspan_like Keys, mdspan_like Values, mdspan_like Out>
 void exact_denoiser(const Exec& exec, const Queries& queries, const Keys& keys, const Values& values, double sigma, const Out& out) {
   tessera::detail::expects(std::isfinite(sigma) && sigma > 0, "diffusion::exact_denoiser", "sigma",
-                           [&] { return std::to_string(sigma); }, "needs a positive, finite noise level");
+                           [&] { return tessera::detail::number(sigma); }, "needs a positive, finite noise level");
   contract(exec, queries, keys, values, gaussian{sigma}, softmax{}, out);
 }
 

@@ -4,8 +4,8 @@
 #pragma once
 
 #include "tessera/numeric/exp.hpp"
-#include "tessera/numeric/traits.hpp"
 #include "tessera/numeric/log.hpp"
+#include "tessera/numeric/traits.hpp"
 #include "tessera/online/reducer.hpp"
 
 namespace tessera {

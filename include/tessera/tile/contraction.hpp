@@ -91,8 +91,7 @@ void run_contraction(const Exec& exec, const view<const Q, 2>& queries, const vi
   lay_out(shared_size);
   tessera::detail::bump worker_size;
   typename block_type::arrays(worker_size, layout, panels);
-  tessera::detail::scratch memory(exec.memory(),
-                                  shared_size.bytes() + static_cast<std::size_t>(workers) * worker_size.bytes());
+  tessera::detail::scratch memory(exec.memory(), shared_size.bytes() + static_cast<std::size_t>(workers) * worker_size.bytes());
   tessera::detail::bump shared_memory(memory.data());
   const auto shared = lay_out(shared_memory);
 
@@ -103,8 +102,7 @@ void run_contraction(const Exec& exec, const view<const Q, 2>& queries, const vi
   }
   const auto pack = [&](std::int64_t slot, std::int64_t chunk) -> const key_chunk_view<T>& {
     return shared.chunks[slot] =
-               pack_keys(shared.packed + slot * layout.total(), layout, keys, values, center, rule.factor,
-                                  chunk * chunk_size);
+               pack_keys(shared.packed + slot * layout.total(), layout, keys, values, center, rule.factor, chunk * chunk_size);
   };
   if (keep) exec.for_each(chunks, [&](int, std::int64_t c) { pack(c, c); });
 
@@ -129,13 +127,42 @@ void check_contraction(const char* function, const view<const Q, 2>& queries, co
   using tessera::detail::expects;
   tessera::detail::check_operand(queries, function, "queries");
   tessera::detail::check_operand(keys, function, "keys");
-  expects(queries.extent(1) == keys.extent(1), function, "keys",
-          [&] { return "depth " + std::to_string(keys.extent(1)) + " beside queries of depth " + std::to_string(queries.extent(1)); },
-          "needs [keys, depth] with the queries' depth");
+  expects(
+      queries.extent(1) == keys.extent(1), function, "keys",
+      [&] { return "depth " + std::to_string(keys.extent(1)) + " beside queries of depth " + std::to_string(queries.extent(1)); },
+      "needs [keys, depth] with the queries' depth");
   constexpr std::int64_t most = (std::int64_t{1} << 31) - 1024;
   if constexpr (sizeof(T) == 4) {
-    expects(queries.extent(0) < most && keys.extent(0) < most, function, "queries, keys",
-            [&] { return tessera::detail::shape(queries) + ", " + tessera::detail::shape(keys); }, "needs fewer than 2^31 rows each");
+    expects(
+        queries.extent(0) < most && keys.extent(0) < most, function, "queries, keys",
+        [&] { return tessera::detail::shape(queries) + ", " + tessera::detail::shape(keys); }, "needs fewer than 2^31 rows each");
+  }
+}
+
+/// Arguments that a score brings along, in the compute type and with the reducer's unit.
+template <class T, class Score, class Reducer>
+void check_score(const char* function, const Score& score, const Reducer&, std::int64_t n, std::int64_t m) {
+  using tessera::detail::expects;
+  const auto finite = [](T x) { return x - x == T(0); };
+  if constexpr (requires { score.query_scale(); }) {
+    expects(
+        finite(static_cast<T>(score.query_scale() * tessera::detail::unit_of<Reducer>)), function, "score.scale",
+        [&] { return tessera::detail::number(score.query_scale()); }, "needs a factor that is finite in the compute type");
+  }
+  if constexpr (requires { score.sigma; }) {
+    const T factor = static_cast<T>(score.distance_factor() * tessera::detail::unit_of<Reducer>);
+    expects(
+        score.sigma > 0 && score.sigma - score.sigma == 0 && finite(factor), function, "score.sigma",
+        [&] { return tessera::detail::number(score.sigma); },
+        "needs a positive, finite width whose -1 / (2 sigma^2) is finite in the compute type");
+  }
+  if constexpr (requires { score.bias.extent(0); }) {
+    expects(
+        score.bias.extent(0) == n && score.bias.extent(1) == m, function, "score.bias",
+        [&] { return "shape " + tessera::detail::shape(score.bias); }, "needs [queries, keys]");
+    expects(
+        score.bias.size() == 0 || score.bias.data_handle() != nullptr, function, "score.bias",
+        [&] { return "null data of shape " + tessera::detail::shape(score.bias); }, "needs a pointer to its elements");
   }
 }
 
@@ -161,7 +188,8 @@ struct no_emit {
 /// Cost            2 n m depth flops. Scratch: the keys once in the compute type (while that is under 256 MiB), and per worker
 ///                 up to 16 panels of queries.
 /// Determinism     the same bits for every number of threads, and for a row alone or among others.
-/// Errors          argument_error before anything is emitted: shapes, null data, rows that are not contiguous.
+/// Errors          argument_error before anything is emitted: shapes, null data, rows that are not contiguous, a scale or sigma that
+///                 is not finite in the compute type, a bias of another shape.
 template <executor Exec, mdspan_like Queries, mdspan_like Keys, class Score, class Reducer, class Emit, class Mask = no_mask>
   requires(Queries::rank() == 2 && Keys::rank() == 2 && !mdspan_like<Score>)
 void contract(const Exec& exec, const Queries& queries, const Keys& keys, const Score& score, const Reducer& reducer,
@@ -172,6 +200,7 @@ void contract(const Exec& exec, const Queries& queries, const Keys& keys, const 
   const view<const Q, 2> q(queries);
   const view<const K, 2> k(keys);
   tile::detail::check_contraction<T>("contract", q, k);
+  tile::detail::check_score<T>("contract", score, reducer, q.extent(0), k.extent(0));
   tile::detail::run_contraction<false>(exec, q, k, k, score, reducer, mask, [](std::int64_t, const T*) {}, emit);
 }
 
@@ -199,13 +228,16 @@ void contract(const Exec& exec, const Queries& queries, const Keys& keys, const 
   const view<const V, 2> v(values);
   const view<O, 2> o(out);
   tile::detail::check_contraction<T>(function, q, k);
+  tile::detail::check_score<T>(function, score, reducer, q.extent(0), k.extent(0));
   tessera::detail::check_operand(v, function, "values");
-  tessera::detail::check_operand(o, function, "out");
-  expects(v.extent(0) == k.extent(0), function, "values",
-          [&] { return std::to_string(v.extent(0)) + " rows beside " + std::to_string(k.extent(0)) + " keys"; },
-          "needs one value a key");
-  expects(o.extent(0) == q.extent(0) && o.extent(1) == v.extent(1), function, "out",
-          [&] { return "shape " + tessera::detail::shape(o); }, "needs [queries, value_dim]");
+  tessera::detail::check_output(o, function, "out");
+  expects(
+      v.extent(0) == k.extent(0), function, "values",
+      [&] { return std::to_string(v.extent(0)) + " rows beside " + std::to_string(k.extent(0)) + " keys"; },
+      "needs one value a key");
+  expects(
+      o.extent(0) == q.extent(0) && o.extent(1) == v.extent(1), function, "out",
+      [&] { return "shape " + tessera::detail::shape(o); }, "needs [queries, value_dim]");
   tessera::detail::check_disjoint(o, q, function, "out", "queries");
   tessera::detail::check_disjoint(o, k, function, "out", "keys");
   tessera::detail::check_disjoint(o, v, function, "out", "values");

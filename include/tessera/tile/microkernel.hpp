@@ -40,7 +40,7 @@ TESSERA_ALWAYS_INLINE void multiply_add(std::int64_t depth, const typename P::va
                                         const typename P::value_type* TESSERA_RESTRICT b, std::int64_t b_step,
                                         P (&sums)[Rows][Packs]) {
   TESSERA_UNROLL_BY_4  // a short loop ends in a mispredicted branch each time, a quarter as long one hardly does
-  for (std::int64_t k = 0; k < depth; ++k) {
+      for (std::int64_t k = 0; k < depth; ++k) {
     simd::prefetch(a + a_ahead * Rows);
     P b_pack[Packs];
     TESSERA_UNROLL

@@ -46,7 +46,8 @@ struct scaled_dot_bias {
   TESSERA_HD T operator()(T product, lane_index<T> i, lane_index<T> j) const {
     using V = lane_value<T>;
     if constexpr (lane<T>::width == 1) {
-      return product + static_cast<V>(bias(i < bias.extent(0) ? i : bias.extent(0) - 1, j < bias.extent(1) ? j : bias.extent(1) - 1));
+      return product +
+             static_cast<V>(bias(i < bias.extent(0) ? i : bias.extent(0) - 1, j < bias.extent(1) ? j : bias.extent(1) - 1));
     } else {
       alignas(64) lane_index<V> rows[lane<T>::width];
       alignas(64) lane_index<V> columns[lane<T>::width];

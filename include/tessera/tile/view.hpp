@@ -38,8 +38,7 @@ class view {
   /// Row-major and contiguous: `view<float, 2> m(data, rows, cols)`.
   template <std::convertible_to<std::int64_t>... Extents>
     requires(sizeof...(Extents) == Rank)
-  TESSERA_HD constexpr explicit view(T* data, Extents... extents)
-      : data_(data), extent_{static_cast<std::int64_t>(extents)...} {
+  TESSERA_HD constexpr explicit view(T* data, Extents... extents) : data_(data), extent_{static_cast<std::int64_t>(extents)...} {
     std::int64_t step = 1;
     for (std::size_t r = Rank; r-- > 0;) {
       stride_[r] = step;
@@ -121,16 +120,43 @@ std::string shape(const view<T, Rank>& v) {
   return text + "]";
 }
 
+/// How far a stride goes, forwards or backwards.
+inline constexpr std::int64_t distance(std::int64_t stride) { return stride < 0 ? -stride : stride; }
+
 /// Refuses null data where there is something to read, negative extents, and an innermost axis that is not contiguous.
 template <class T, std::size_t Rank>
 void check_operand(const view<T, Rank>& v, const char* function, const char* argument) {
   for (std::size_t r = 0; r < Rank; ++r) {
     expects(v.extent(r) >= 0, function, argument, [&] { return "shape " + shape(v); }, "needs extents of at least 0");
   }
-  expects(v.size() == 0 || v.data_handle() != nullptr, function, argument, [&] { return "null data of shape " + shape(v); },
-          "needs a pointer to its elements");
-  expects(v.extent(Rank - 1) <= 1 || v.stride(Rank - 1) == 1, function, argument,
-          [&] { return "innermost stride " + std::to_string(v.stride(Rank - 1)); }, "needs contiguous rows (innermost stride 1)");
+  expects(
+      v.size() == 0 || v.data_handle() != nullptr, function, argument, [&] { return "null data of shape " + shape(v); },
+      "needs a pointer to its elements");
+  expects(
+      v.extent(Rank - 1) <= 1 || v.stride(Rank - 1) == 1, function, argument,
+      [&] { return "innermost stride " + std::to_string(v.stride(Rank - 1)); }, "needs contiguous rows (innermost stride 1)");
+}
+
+/// What check_operand refuses, and elements that lie on one another: each would be written by several threads.
+template <class T, std::size_t Rank>
+void check_output(const view<T, Rank>& v, const char* function, const char* argument) {
+  check_operand(v, function, argument);
+  if (v.size() == 0) return;
+  std::size_t order[Rank];  // axes by rising stride: each must step over all that the ones before it reach
+  for (std::size_t r = 0; r < Rank; ++r) {
+    std::size_t at = r;
+    for (; at > 0 && distance(v.stride(order[at - 1])) > distance(v.stride(r)); --at) order[at] = order[at - 1];
+    order[at] = r;
+  }
+  std::int64_t reach = 0;
+  for (const std::size_t r : order) {
+    if (v.extent(r) == 1) continue;
+    expects(
+        distance(v.stride(r)) > reach, function, argument,
+        [&] { return "stride " + std::to_string(v.stride(r)) + " in shape " + shape(v); },
+        "needs elements that do not lie on one another");
+    reach += (v.extent(r) - 1) * distance(v.stride(r));
+  }
 }
 
 /// First and one-past-last byte that the view can touch.
@@ -165,8 +191,7 @@ bool overlap(const view<A, RankA>& a, const view<B, RankB>& b) {
 template <class Out, std::size_t RankOut, class In, std::size_t RankIn>
 void check_disjoint(const view<Out, RankOut>& out, const view<In, RankIn>& in, const char* function, const char* argument,
                     const char* other) {
-  expects(!overlap(out, in), function, argument, [&] { return std::string("overlaps ") + other; },
-          "needs memory of its own");
+  expects(!overlap(out, in), function, argument, [&] { return std::string("overlaps ") + other; }, "needs memory of its own");
 }
 
 }  // namespace detail

@@ -16,13 +16,13 @@ namespace tessera::tile::detail {
 /// One chunk of keys, packed.
 template <class T>
 struct key_chunk_view {
-  const T* keys;         ///< [chunk / rows][depth][rows]
-  const T* values;       ///< [value_blocks][chunk][rows]
-  const T* norms;        ///< [chunk] squared norms of the (centred) keys, times what the score multiplies distances by
-  std::int64_t first;    ///< index of the first key
-  int count;             ///< keys of the chunk
-  T largest_norm;        ///< of the squared norms; NaN or inf when a key is not finite
-  bool finite_values;    ///< no NaN or inf among the values
+  const T* keys;       ///< [chunk / rows][depth][rows]
+  const T* values;     ///< [value_blocks][chunk][rows]
+  const T* norms;      ///< [chunk] squared norms of the (centred) keys, times what the score multiplies distances by
+  std::int64_t first;  ///< index of the first key
+  int count;           ///< keys of the chunk
+  T largest_norm;      ///< of the squared norms; NaN or inf when a key is not finite
+  bool finite_values;  ///< no NaN or inf among the values
 };
 
 /// Lengths of the arrays of a chunk, in elements.
@@ -43,8 +43,8 @@ struct key_layout {
 
 /// Packs keys [first, first + count) of [n, depth] and their values into `to`.
 template <class T, class Arch, bool HasValues, class K, class V>
-key_chunk_view<T> pack_keys(T* to, const key_layout<T, Arch, HasValues>& layout, const view<const K, 2>& keys, const view<const V, 2>& values,
-                            const T* center, T norm_factor, std::int64_t first) {
+key_chunk_view<T> pack_keys(T* to, const key_layout<T, Arch, HasValues>& layout, const view<const K, 2>& keys,
+                            const view<const V, 2>& values, const T* center, T norm_factor, std::int64_t first) {
   using P = simd::pack<T, Arch>;
   constexpr int rows = block_shape<T, Arch>::rows;
   constexpr int chunk = key_layout<T, Arch, HasValues>::chunk;

@@ -50,19 +50,17 @@ class query_block {
   using state = typename Reducer::template state<P>;
   static constexpr int width = shape::width;
   static constexpr int rows = shape::rows;
-  /// By Cauchy-Schwarz no sum of products overflows, hence none becomes NaN, while squared norms stay below this.
-  static constexpr T far_below = sizeof(T) == 4 ? T(1e37) : T(1e300);
 
   /// What a block of up to `panels` panels works in.
   struct arrays {
-    T* queries;     ///< [panels][depth][width]
-    T* query_rows;  ///< [panels * width][depth], where distances may be computed again from the differences
-    T* norms;       ///< [panels * width]
-    T* sums;        ///< [panels][value_blocks * rows][width]
-    T* scores;      ///< [chunk][width]
-    T* row;         ///< [value_dim]
-    bool* ordinary; ///< [panels] whether no score of the panel's queries can be NaN beside ordinary keys
-    state* states;  ///< [panels * packs]
+    T* queries;      ///< [panels][depth][width]
+    T* query_rows;   ///< [panels * width][depth], where distances may be computed again from the differences
+    T* norms;        ///< [panels * width]
+    T* sums;         ///< [panels][value_blocks * rows][width]
+    T* scores;       ///< [chunk][width]
+    T* row;          ///< [value_dim]
+    bool* ordinary;  ///< [panels] whether no score of the panel's queries can be NaN beside ordinary keys
+    state* states;   ///< [panels * packs]
 
     arrays(tessera::detail::bump& memory, const layout_type& layout, std::int64_t panels)
         : queries(memory.take<T>(panels * layout.depth * width)),
@@ -76,7 +74,7 @@ class query_block {
   };
 
   query_block(const rule_type& rule, const layout_type& layout, const arrays& memory)
-      : rule_(rule), layout_(layout), memory_(memory) {}
+      : rule_(rule), far_below_(far_below(rule.factor)), layout_(layout), memory_(memory) {}
 
   /// Packs queries [first, first + count) and empties their folds.
   template <class Q>
@@ -90,10 +88,11 @@ class query_block {
       const Q* const source = queries.data_handle() + (first + p * width) * queries.stride(0);
       T* const panel = memory_.queries + p * layout_.depth * width;
       if constexpr (rule_type::from_norms) {
-        const auto columns = [&](std::int64_t k) { return static_cast<int>(std::min<std::int64_t>(P::lanes, layout_.depth - k)); };
-        pack_turned<width, P>(panel, source, queries.stride(0), n, layout_.depth, [&](P x, std::int64_t k) {
-          return x - detail::load_columns<P>(center + k, columns(k));
-        });
+        const auto columns = [&](std::int64_t k) {
+          return static_cast<int>(std::min<std::int64_t>(P::lanes, layout_.depth - k));
+        };
+        pack_turned<width, P>(panel, source, queries.stride(0), n, layout_.depth,
+                              [&](P x, std::int64_t k) { return x - detail::load_columns<P>(center + k, columns(k)); });
         squared_norms<width, P>(memory_.norms + p * width, panel, layout_.depth);
         for (std::int64_t i = 0; i < layout_.depth * width; ++i) panel[i] *= factor;
         for (std::int64_t i = 0; i < n; ++i) {
@@ -106,7 +105,7 @@ class query_block {
         squared_norms<width, P>(memory_.norms + p * width, panel, layout_.depth);
       }
       memory_.ordinary[p] = tessera::detail::is_linear<Score> || rule_type::is_distance;
-      for (int l = 0; l < width; ++l) memory_.ordinary[p] &= memory_.norms[p * width + l] < far_below;
+      for (int l = 0; l < width; ++l) memory_.ordinary[p] &= memory_.norms[p * width + l] < far_below_;
     }
     for (std::int64_t s = 0; s < panels_ * shape::packs; ++s) memory_.states[s] = rule_.reducer.template identity<P>();
     if constexpr (HasValues) std::memset(memory_.sums, 0, sizeof(T) * static_cast<std::size_t>(panels_ * panel_sums()));
@@ -184,7 +183,7 @@ class query_block {
 
     score_chunk<Packs>(p, chunk, count, i0);
 
-    const bool ordinary = memory_.ordinary[p] && chunk.largest_norm < far_below;
+    const bool ordinary = memory_.ordinary[p] && chunk.largest_norm < far_below_;
 
     P factors[Packs];
     for (int v = 0; v < Packs; ++v) {
@@ -309,17 +308,16 @@ class query_block {
       // Only rows that could overflow: the bits of a row must not depend on its neighbours.
       const T* const squares = memory_.norms + p * width + v * P::lanes;
       for (int l = 0; l < P::lanes; ++l) {
-        if (squares[l] < far_below && chunk.largest_norm < far_below) continue;
+        if (squares[l] < far_below_ && chunk.largest_norm < far_below_) continue;
         for (int j = 0; j < size; ++j) refine_pair(chunk, keys, p, v, j, l);
         found = {0, size};
       }
-      if (!(chunk.largest_norm < far_below)) return found;
+      if (!(chunk.largest_norm < far_below_)) return found;
     }
     const T scale = rule_.factor < 0 ? -rule_.factor : rule_.factor;
     const T rounding = (T(2) * static_cast<T>(layout_.depth) + T(16)) * static_cast<T>(unit_roundoff<T>);
     const P norms = P::load(memory_.norms + p * width + v * P::lanes);
-    const suspects<P> wanted =
-        rule_.reducer.exact_within(s, tile, (norms + P(chunk.largest_norm)) * P(rounding * scale));
+    const suspects<P> wanted = rule_.reducer.exact_within(s, tile, (norms + P(chunk.largest_norm)) * P(rounding * scale));
     const auto suspect = [&](P score) {
       if constexpr (Reducer::smallest_wins) {
         return score <= wanted.limit;
@@ -358,7 +356,15 @@ class query_block {
     memory_.scores[j * width + v * P::lanes + l] = squared_difference<P>(query, key, layout_.depth) * rule_.factor;
   }
 
+  /// By Cauchy-Schwarz no sum of products overflows, hence none becomes NaN, while squared norms stay below this. Distances are
+  /// multiplied by a factor before norms and products are added up.
+  static T far_below(T factor) {
+    const T size = factor < 0 ? -factor : factor;
+    return (sizeof(T) == 4 ? T(1e37) : T(1e300)) / (size > 1 ? size : T(1));
+  }
+
   const rule_type& rule_;
+  const T far_below_;
   layout_type layout_;
   arrays memory_;
   std::int64_t first_ = 0;

@@ -1,0 +1,111 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// The vocabulary on plain numbers. Packs are held against it in test/simd/pack.cpp.
+#include "tessera/numeric/lane.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+namespace {
+
+template <class T>
+void check_selection() {
+  constexpr T nan = std::numeric_limits<T>::quiet_NaN();
+  BOOST_TEST(tessera::select(true, T(1), T(2)) == T(1));
+  BOOST_TEST(tessera::select(false, T(1), T(2)) == T(2));
+  BOOST_TEST(tessera::max(T(1), T(2)) == T(2));
+  BOOST_TEST(tessera::min(T(1), T(2)) == T(1));
+  // NaN comes out of the second place, not of the first.
+  BOOST_TEST(std::isnan(tessera::max(T(1), nan)));
+  BOOST_TEST(std::isnan(tessera::min(T(1), nan)));
+  BOOST_TEST(tessera::max(nan, T(1)) == T(1));
+  BOOST_TEST(tessera::min(nan, T(1)) == T(1));
+  // Of two zeros the second.
+  BOOST_TEST(!std::signbit(tessera::max(T(-0.0), T(0))));
+  BOOST_TEST(std::signbit(tessera::max(T(0), T(-0.0))));
+  BOOST_TEST(!std::signbit(tessera::min(T(-0.0), T(0))));
+}
+
+template <class T>
+void check_arithmetic() {
+  const T e = std::numeric_limits<T>::epsilon();
+  BOOST_TEST(tessera::fma(1 + e, 1 + e, -(1 + 2 * e)) == e * e);
+  BOOST_TEST(tessera::sqrt(T(2)) == std::sqrt(T(2)));
+  BOOST_TEST(std::isnan(tessera::sqrt(T(-1))));
+}
+
+template <class T>
+void check_integers() {
+  using lane = tessera::lane<T>;
+  for (int i = -1000; i <= 1000; ++i) {
+    const T x = static_cast<T>(i) / 8;
+    BOOST_TEST(lane::round(x) == std::nearbyint(x));
+    BOOST_TEST(lane::floor(x) == std::floor(x));
+  }
+  const T largest = sizeof(T) == 4 ? T(0x1p21) : T(0x1p50);
+  for (const T x : {largest - T(0.5), T(0.5) - largest, largest - T(0.25), T(0.25) - largest}) {
+    BOOST_TEST(lane::round(x) == std::nearbyint(x));
+    BOOST_TEST(lane::floor(x) == std::floor(x));
+  }
+  constexpr int bias = sizeof(T) == 4 ? 127 : 1023;
+  for (int n = 1 - bias; n <= bias; ++n) {
+    BOOST_TEST(lane::power_of_two(static_cast<T>(n)) == std::ldexp(T(1), n));
+    T rounded = 0;
+    BOOST_TEST(lane::template round_and_power<1>(static_cast<T>(n - 1) + T(0.25), rounded) == std::ldexp(T(1), n));
+    BOOST_TEST(rounded == static_cast<T>(n - 1));
+  }
+  BOOST_TEST(lane::power_of_two(static_cast<T>(-bias)) == T(0));
+  static_assert(lane::power_of_two(T(3)) == T(8) && lane::round(T(2.5)) == T(2) && lane::floor(T(-0.5)) == T(-1));
+}
+
+template <class T>
+void check_split() {
+  constexpr int bias = sizeof(T) == 4 ? 127 : 1023;
+  const int smallest = sizeof(T) == 4 ? -149 : -1074;
+  for (int n = smallest; n <= bias; ++n) {
+    for (const T m : {T(1), T(1.25), T(1.5) - std::numeric_limits<T>::epsilon(), T(1.5), T(2) - std::numeric_limits<T>::epsilon()}) {
+      const T x = std::ldexp(m, n);
+      if (std::isinf(x)) continue;
+      T s = 0, e = 0;
+      tessera::lane<T>::split(x, s, e);
+      BOOST_TEST((s >= T(0.75) && s < T(1.5)));
+      BOOST_TEST(std::ldexp(s, static_cast<int>(e)) == x);
+    }
+  }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(numeric_lane)
+
+BOOST_AUTO_TEST_CASE(selection_and_the_place_of_nan) {
+  check_selection<float>();
+  check_selection<double>();
+  BOOST_TEST(tessera::select(true, std::int32_t(1), std::int32_t(2)) == 1);
+  BOOST_TEST(tessera::select(false, std::int64_t(1), std::int64_t(2)) == 2);
+}
+
+BOOST_AUTO_TEST_CASE(arithmetic_rounds_once) {
+  check_arithmetic<float>();
+  check_arithmetic<double>();
+}
+
+BOOST_AUTO_TEST_CASE(nearest_integers_and_powers_of_two) {
+  check_integers<float>();
+  check_integers<double>();
+}
+
+BOOST_AUTO_TEST_CASE(significand_and_exponent) {
+  check_split<float>();
+  check_split<double>();
+}
+
+BOOST_AUTO_TEST_CASE(types_beside_a_number) {
+  static_assert(std::is_same_v<tessera::lane_value<float>, float> && std::is_same_v<tessera::lane_index<float>, std::int32_t>);
+  static_assert(std::is_same_v<tessera::lane_value<double>, double> && std::is_same_v<tessera::lane_index<double>, std::int64_t>);
+  BOOST_TEST(tessera::lane<float>::width == 1);
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,157 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// Elementary functions of packs: the bits of the scalar functions where fma rounds once, and the error bounds everywhere.
+#include "tessera/simd/math.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+
+#include "tessera/numeric/ulp.hpp"
+
+namespace {
+
+namespace simd = tessera::simd;
+constexpr bool fused = simd::compat::has_fma<tessera::default_arch>;
+
+template <class T>
+using bits_of = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+
+template <class T>
+bool same(T a, T b) {
+  return __builtin_bit_cast(bits_of<T>, a) == __builtin_bit_cast(bits_of<T>, b) || (std::isnan(a) && std::isnan(b));
+}
+
+struct outcome {
+  double error = 0;
+  double at = 0;
+  std::int64_t unlike_scalar = 0;
+};
+
+/// f over x(i), i < n, as packs: against `exact` in ulp, and against f of the number in bits.
+template <class T, class X, class F, class Exact>
+outcome sweep(std::int64_t n, X x, F f, Exact exact) {
+  using P = simd::pack<T>;
+  outcome o;
+  T in[P::lanes], out[P::lanes];
+  for (std::int64_t i = 0; i < n; i += P::lanes) {
+    for (int j = 0; j < P::lanes; ++j) in[j] = x(i + j);
+    f(P::load_unaligned(in)).store_unaligned(out);
+    for (int j = 0; j < P::lanes; ++j) {
+      // For doubles the truth itself is rounded to double: what is measured may be half an ulp too much or too little.
+      using wide = std::conditional_t<sizeof(T) == 4, double, long double>;
+      const double error = tessera::ulp_error(out[j], static_cast<double>(exact(static_cast<wide>(in[j]))));
+      if (!(error <= o.error)) {
+        o.error = error;
+        o.at = static_cast<double>(in[j]);
+      }
+      if constexpr (fused) o.unlike_scalar += !same(out[j], f(in[j]));
+    }
+  }
+  return o;
+}
+
+void check(const char* name, const outcome& o, double bound) {
+  BOOST_TEST(o.error <= bound, name << ": " << o.error << " ulp at " << o.at << ", bound " << bound);
+  BOOST_TEST(o.unlike_scalar == 0, name);
+  BOOST_TEST_MESSAGE(name << ": " << o.error << " ulp at " << o.at);
+}
+
+/// Bounds with a fused fma, and without.
+void check(const char* name, const outcome& o, double with_fma, double without) { check(name, o, fused ? with_fma : without); }
+
+const auto exp2_ = [](auto x) { return tessera::exp2(x); };
+const auto exp_ = [](auto x) { return tessera::exp(x); };
+const auto log_ = [](auto x) { return tessera::log(x); };
+const auto log2_ = [](auto x) { return tessera::log2(x); };
+const auto exp2_nonpositive_ = [](auto x) { return tessera::exp2_nonpositive(tessera::min(decltype(x)(0), x)); };
+const auto exact_exp2 = [](auto x) { return std::exp2(x); };
+const auto exact_exp = [](auto x) { return std::exp(x); };
+const auto exact_log = [](auto x) { return std::log(x); };
+const auto exact_log2 = [](auto x) { return std::log2(x); };
+
+/// Every stride-th float.
+void check_floats(std::int64_t stride) {
+  const auto x = [=](std::int64_t i) { return __builtin_bit_cast(float, static_cast<std::uint32_t>(i * stride)); };
+  const std::int64_t n = (std::int64_t(1) << 32) / stride;
+  check("exp2", sweep<float>(n, x, exp2_, exact_exp2), 0.83, 1.06);
+  check("exp", sweep<float>(n, x, exp_, exact_exp), 0.88, 1.16);
+  check("log", sweep<float>(n, x, log_, exact_log), 0.86, 1.0);
+  check("log2", sweep<float>(n, x, log2_, exact_log2), 1.35, 2.4);
+  check("exp2_nonpositive",
+        sweep<float>(n, x, exp2_nonpositive_, [](double y) { return y <= -125.5 ? 0.0 : y > 0 ? 1.0 : std::exp2(y); }), 0.78, 1.06);
+}
+
+template <class T>
+void check_special_values() {
+  using P = simd::pack<T>;
+  using limits = std::numeric_limits<T>;
+  const T least = sizeof(T) == 4 ? -126 : -1022;
+  const T values[] = {T(0), T(-0.0), T(1), T(-1), T(0.5), T(-0.5), limits::infinity(), -limits::infinity(), limits::max(), limits::lowest(),
+                      limits::min(), -limits::min(), limits::denorm_min(), -limits::denorm_min(), limits::quiet_NaN(), -limits::quiet_NaN(),
+                      least, least + T(0.5), least + T(0.5625), least - T(0.5), least - T(23), least - T(24), least - T(52), least - T(53),
+                      -least, -least + T(2), T(1.5), T(0.75), T(2.5), T(-2.5)};
+  // Each value alone among ordinary ones, in every lane: no lane may touch another, and each has the bits of the scalar function.
+  for (const T special : values) {
+    for (int at = 0; at < P::lanes; ++at) {
+      T in[P::lanes], out[P::lanes];
+      for (int i = 0; i < P::lanes; ++i) in[i] = i == at ? special : T(-1);
+      const auto check_function = [&](const char* name, auto f) {
+        f(P::load_unaligned(in)).store_unaligned(out);
+        for (int i = 0; i < P::lanes; ++i) {
+          const T want = f(in[i]);
+          const bool close = std::abs(out[i] - want) <= 4 * limits::epsilon() * std::abs(want) + 2 * limits::denorm_min();
+          BOOST_TEST((same(out[i], want) || (!fused && close)), name << '(' << in[i] << ") = " << out[i] << ", scalar " << want);
+        }
+      };
+      check_function("exp2", exp2_);
+      check_function("exp", exp_);
+      check_function("log", log_);
+      check_function("log2", log2_);
+      if (!(special > 0)) check_function("exp2_nonpositive", [](auto x) { return tessera::exp2_nonpositive(x); });
+    }
+  }
+  const auto alone = [](auto f, T x) { return f(P(x)).first(); };
+  BOOST_TEST(alone(exp2_, -limits::infinity()) == T(0));
+  BOOST_TEST(alone(exp2_nonpositive_, -limits::infinity()) == T(0));
+  BOOST_TEST(alone(exp2_nonpositive_, T(0)) == T(1));
+  BOOST_TEST(alone(exp2_, least - (sizeof(T) == 4 ? T(23) : T(52))) == limits::denorm_min());
+  BOOST_TEST(alone(exp2_, limits::max()) == limits::infinity());
+  BOOST_TEST(alone(log_, T(0)) == -limits::infinity());
+  BOOST_TEST(std::isnan(alone(log_, T(-1))));
+  BOOST_TEST(std::isnan(alone(exp2_nonpositive_, limits::quiet_NaN())));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(simd_math)
+
+BOOST_AUTO_TEST_CASE(special_values_in_every_lane) {
+  check_special_values<float>();
+  check_special_values<double>();
+}
+
+BOOST_AUTO_TEST_CASE(a_shard_of_all_floats) { check_floats(67); }
+
+BOOST_AUTO_TEST_CASE(all_floats, *boost::unit_test::disabled() * boost::unit_test::label("full")) { check_floats(1); }
+
+BOOST_AUTO_TEST_CASE(doubles) {
+  const auto hash = [](std::int64_t i) { return static_cast<std::uint64_t>(i + 1) * 0x9e3779b97f4a7c15U; };
+  const auto unit = [=](std::int64_t i) { return static_cast<double>(hash(i) >> 11) * 0x1p-53; };
+  const auto any = [=](std::int64_t i) { return __builtin_bit_cast(double, hash(i)); };
+  constexpr std::int64_t n = 200000;
+  const auto on = [=](double low, double high) { return [=](std::int64_t i) { return low + (high - low) * unit(i); }; };
+  check("exp2", sweep<double>(n, on(-1080, 1030), exp2_, exact_exp2), 1.6, 2);
+  check("exp2 near 0", sweep<double>(n, on(-1, 1), exp2_, exact_exp2), 1.6, 2);
+  check("exp2 of any bits", sweep<double>(n, any, exp2_, exact_exp2), 1.6, 2);
+  check("exp", sweep<double>(n, on(-750, 715), exp_, exact_exp), 1.5, 2);
+  check("exp of any bits", sweep<double>(n, any, exp_, exact_exp), 1.5, 2);
+  check("log", sweep<double>(n, any, log_, exact_log), 1.5, 2);
+  check("log near 1", sweep<double>(n, on(0.5, 2), log_, exact_log), 1.5, 2);
+  check("log2", sweep<double>(n, any, log2_, exact_log2), 1.9, 3);
+  check("log2 near 1", sweep<double>(n, on(0.5, 2), log2_, exact_log2), 1.9, 3);
+  check("exp2_nonpositive", sweep<double>(n, on(-1021, 0), exp2_nonpositive_, exact_exp2), 1.6, 2);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
