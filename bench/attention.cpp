@@ -8,7 +8,7 @@
 #include <type_traits>
 
 #include "peers/peers.hpp"
-#include "support/convert.hpp"
+#include "support/array.hpp"
 #include "support/harness.hpp"
 #include "support/oracle.hpp"
 #include "tessera/attention/forward.hpp"
@@ -41,7 +41,7 @@ void add_forward(bench::family& attention, const std::string& type, std::int64_t
     const auto mask = causal ? tessera::attention::mask::causal : tessera::attention::mask::none;
     c.tessera([&] { tessera::attention::forward(c.par, q, k, v, out, {.mask = mask}); });
     if constexpr (std::is_same_v<T, float>) {
-      c.peer("OpenBLAS sgemm, softmax, sgemm", peers::openblas_attention(c.threads, {q, k, v, out, causal}));
+      c.peer("OpenBLAS sgemm + softmax", peers::openblas_attention(c.threads, {q, k, v, out, causal}));
       c.peer("torch", peers::torch_attention(c.threads, {q, k, v, out, causal}));
       c.peer("onnxruntime", peers::onnxruntime_attention(c.threads, {q, k, v, out, causal}));
       c.run();

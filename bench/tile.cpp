@@ -6,7 +6,7 @@
 #include <type_traits>
 
 #include "peers/peers.hpp"
-#include "support/convert.hpp"
+#include "support/array.hpp"
 #include "support/harness.hpp"
 #include "support/oracle.hpp"
 #include "tessera/online/extremum.hpp"
@@ -41,7 +41,8 @@ void add_matmul(bench::family& tile, const std::string& type, std::int64_t m, st
       array<float, 2> wide_out(m, n);
       const auto widen = [&] { convert(c.par, a, wide_a), convert(c.par, b, wide_b); };
       const auto narrow = [&] { convert(c.par, wide_out, out); };
-      c.peer("widen + OpenBLAS sgemm", peers::between(widen, peers::openblas_matmul(c.threads, wide_a, wide_b, wide_out), narrow));
+      c.peer("widen + OpenBLAS sgemm",
+             peers::between(widen, peers::openblas_matmul(c.threads, wide_a, wide_b, wide_out), narrow));
       c.peer("oneDNN", peers::onednn_matmul(c.threads, a, b, out));
       c.run();
     }
@@ -81,10 +82,8 @@ void add_softmax(bench::family& tile, std::int64_t n, std::int64_t m, std::int64
     array<float, 2> out(n, d);
     c.result(out, [&] { return bench::attention_error<float>(queries, keys, values, scale, false, out); });
     c.tessera([&] { tessera::contract(c.par, queries, keys, values, tessera::scaled_dot{scale}, tessera::softmax{}, out); });
-    const auto one_head = [](const auto& x) {
-      return view(x.data_handle(), 1, 1, x.extent(0), x.extent(1));
-    };
-    c.peer("OpenBLAS sgemm, softmax, sgemm",
+    const auto one_head = [](const auto& x) { return view(x.data_handle(), 1, 1, x.extent(0), x.extent(1)); };
+    c.peer("OpenBLAS sgemm + softmax",
            peers::openblas_attention(c.threads, {one_head(queries), one_head(keys), one_head(values), one_head(out)}));
     c.run();
   });
@@ -95,9 +94,9 @@ void add_softmax(bench::family& tile, std::int64_t n, std::int64_t m, std::int64
 int main(int argc, char** argv) try {
   bench::family tile("tile");
   for (const std::int64_t size : {256, 512, 2048}) add_matmul<float>(tile, "float32", size, size, size);
-  add_matmul<float>(tile, "float32", 1000, 37, 2000);   // nothing divides anything
-  add_matmul<float>(tile, "float32", 65536, 64, 64);    // tall and skinny
-  add_matmul<float>(tile, "float32", 64, 64, 65536);    // long sums
+  add_matmul<float>(tile, "float32", 1000, 37, 2000);  // nothing divides anything
+  add_matmul<float>(tile, "float32", 65536, 64, 64);   // tall and skinny
+  add_matmul<float>(tile, "float32", 64, 64, 65536);   // long sums
   add_matmul<double>(tile, "float64", 2048, 2048, 2048);
   add_matmul<tessera::bfloat16>(tile, "bfloat16", 2048, 2048, 2048);
   add_matmul<tessera::float16>(tile, "float16", 2048, 2048, 2048);

@@ -23,8 +23,9 @@ side primitive(int threads, dnnl::memory::data_type type, view<const T, 2> a, vi
     return dnnl::memory(describe(x), engine, const_cast<T*>(x.data_handle()));  // oneDNN has no constant memory
   };
   const dnnl::matmul product({dnnl::matmul::desc(describe(a), describe(b), describe(c)), engine});
-  return timed([=, stream = dnnl::stream(engine), arguments = std::unordered_map<int, dnnl::memory>{
-                                                      {DNNL_ARG_SRC, memory(a)}, {DNNL_ARG_WEIGHTS, memory(b)}, {DNNL_ARG_DST, memory(c)}}] {
+  return timed([=, stream = dnnl::stream(engine),
+                arguments = std::unordered_map<int, dnnl::memory>{
+                    {DNNL_ARG_SRC, memory(a)}, {DNNL_ARG_WEIGHTS, memory(b)}, {DNNL_ARG_DST, memory(c)}}] {
     omp_set_num_threads(threads);
     auto queue = stream;
     product.execute(queue, arguments);

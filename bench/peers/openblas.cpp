@@ -20,8 +20,8 @@ namespace {
 int size(std::int64_t n) { return static_cast<int>(n); }
 
 /// c = scale a b^T (b [n, k]) or a b (b [k, n]); m, n, k as in BLAS.
-void sgemm(CBLAS_TRANSPOSE transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, float scale, const float* a, const float* b,
-           float* c) {
+void sgemm(CBLAS_TRANSPOSE transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, float scale, const float* a,
+           const float* b, float* c) {
   cblas_sgemm(CblasRowMajor, CblasNoTrans, transpose_b, size(m), size(n), size(k), scale, a, size(k), b,
               size(transpose_b == CblasTrans ? k : n), 0, c, size(n));
 }
@@ -40,8 +40,8 @@ side openblas_matmul(int threads, view<const float, 2> a, view<const float, 2> b
 side openblas_matmul(int threads, view<const double, 2> a, view<const double, 2> b, view<double, 2> c) {
   return timed([=] {
     openblas_set_num_threads(threads);
-    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(c.extent(0)), size(c.extent(1)), size(a.extent(1)), 1, a.data_handle(),
-                size(a.extent(1)), b.data_handle(), size(b.extent(1)), 0, c.data_handle(), size(c.extent(1)));
+    cblas_dgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, size(c.extent(0)), size(c.extent(1)), size(a.extent(1)), 1,
+                a.data_handle(), size(a.extent(1)), b.data_handle(), size(b.extent(1)), 0, c.data_handle(), size(c.extent(1)));
   });
 }
 
@@ -93,7 +93,8 @@ side openblas_attention(int threads, const attention<float>& job) {
       const std::int64_t rows = std::min(tall, len_q - i0);
       const std::int64_t seen = job.causal ? i0 + rows : len_k;
       float* const out = job.out.data_handle() + (head * len_q + i0) * d;
-      sgemm(CblasTrans, rows, seen, d, scale, job.q.data_handle() + (head * len_q + i0) * d, job.k.data_handle() + head * len_k * d, tile);
+      sgemm(CblasTrans, rows, seen, d, scale, job.q.data_handle() + (head * len_q + i0) * d,
+            job.k.data_handle() + head * len_k * d, tile);
       float normalizer[tall];
       for (std::int64_t i = 0; i < rows; ++i) {
         const std::int64_t visible = job.causal ? i0 + i + 1 : len_k;

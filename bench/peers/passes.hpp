@@ -9,7 +9,8 @@
 namespace peers {
 
 /// The smallest half_squares[j] - dots[j] and its j, kept if smaller than `best`. |x - y_j|^2 = |x|^2 + 2 (|y_j|^2 / 2 - x.y_j).
-void keep_smallest(const float* half_squares, const float* dots, std::int64_t count, std::int32_t first, float& best, std::int32_t& where);
+void keep_smallest(const float* half_squares, const float* dots, std::int64_t count, std::int32_t first, float& best,
+                   std::int32_t& where);
 
 /// scores[j] = exp(scores[j] - max); returns 1 / their sum.
 float exponentials(float* scores, std::int64_t count);

@@ -6,11 +6,11 @@
 
 #if BENCH_PYTHON_PEERS
 
+#include <fcntl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -25,16 +25,18 @@ namespace {
 /// A python_peers.py and the folder through which arrays go to it.
 class process {
  public:
-  explicit process(const std::string& name) : folder_(std::filesystem::temp_directory_path() / ("tessera-bench-" + std::to_string(getpid()) + "-" + name)) {
+  explicit process(const std::string& name)
+      : folder_(std::filesystem::temp_directory_path() / ("tessera-bench-" + std::to_string(getpid()) + "-" + name)) {
     std::filesystem::create_directories(folder_);
     std::array<int, 2> in{};
     std::array<int, 2> out{};
     if (pipe(in.data()) != 0 || pipe(out.data()) != 0) throw std::runtime_error("no pipe to Python");
+    // A child that held an end of another's pipe would keep that one from seeing the end of its input.
+    for (const int end : {in[0], in[1], out[0], out[1]}) fcntl(end, F_SETFD, FD_CLOEXEC);
     child_ = fork();
     if (child_ == 0) {
       dup2(in[0], STDIN_FILENO);
       dup2(out[1], STDOUT_FILENO);
-      for (const int end : {in[0], in[1], out[0], out[1]}) close(end);
       execl(BENCH_PYTHON, BENCH_PYTHON, BENCH_PYTHON_SCRIPT, nullptr);
       _exit(127);
     }
@@ -143,7 +145,9 @@ side faiss_nearest(int threads, view<const float, 2> x, view<const float, 2> y, 
 side torch_attention(int threads, const attention<float>& job) { return attention_of("torch", "float32", threads, job); }
 side torch_attention(int threads, const attention<bfloat16>& job) { return attention_of("torch", "bfloat16", threads, job); }
 side torch_attention(int threads, const attention<float16>& job) { return attention_of("torch", "float16", threads, job); }
-side onnxruntime_attention(int threads, const attention<float>& job) { return attention_of("onnxruntime", "float32", threads, job); }
+side onnxruntime_attention(int threads, const attention<float>& job) {
+  return attention_of("onnxruntime", "float32", threads, job);
+}
 
 }  // namespace peers
 

@@ -58,6 +58,7 @@ def onnxruntime(threads, folder, type, batch, heads, len_q, len_k, d, causal):
                                    [describe("out", arrays["q"].shape)])
     versions = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("com.microsoft", 1)]
     model = onnx.helper.make_model(graph, opset_imports=versions, ir_version=8)
+    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])

@@ -9,11 +9,9 @@
 #include <limits>
 #include <vector>
 
-#include "tessera/tile/view.hpp"
+#include "support/array.hpp"
 
 namespace bench {
-
-using tessera::view;
 
 /// Calls visit(row) for at most `count` rows of n, from the first to the last.
 template <class F>

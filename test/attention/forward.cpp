@@ -33,11 +33,12 @@ struct shape {
 
 // Lengths around chunks (96) and panels (16, 32, 48 queries), head_dims around registers; GQA and MQA; more queries than keys.
 constexpr shape shapes[] = {
-    {1, 1, 1, 1, 1, 1, 1},      {1, 1, 1, 2, 3, 0, 5},     {1, 2, 1, 3, 2, 2, 1},      {2, 1, 1, 5, 7, 3, 0},     {1, 3, 3, 7, 5, 8, 15},
-    {1, 4, 2, 8, 95, 15, 16},   {1, 1, 1, 15, 96, 16, 17}, {2, 2, 1, 16, 97, 17, 31},  {1, 1, 1, 17, 100, 31, 7}, {1, 1, 1, 31, 191, 33, 64},
-    {1, 6, 3, 33, 192, 5, 2},   {1, 1, 1, 47, 193, 64, 8}, {1, 1, 1, 48, 288, 7, 33},  {1, 2, 2, 49, 289, 65, 3}, {1, 1, 1, 64, 1, 100, 100},
-    {1, 1, 1, 65, 63, 128, 65}, {1, 1, 1, 97, 31, 1, 128}, {1, 1, 1, 129, 257, 9, 10}, {1, 1, 1, 0, 50, 8, 8},    {2, 2, 2, 20, 0, 8, 8},
-    {1, 1, 1, 300, 500, 4, 4},  {0, 2, 2, 5, 5, 5, 5},     {1, 1, 1, 1, 2000, 12, 6},
+    {1, 1, 1, 1, 1, 1, 1},     {1, 1, 1, 2, 3, 0, 5},      {1, 2, 1, 3, 2, 2, 1},      {2, 1, 1, 5, 7, 3, 0},
+    {1, 3, 3, 7, 5, 8, 15},    {1, 4, 2, 8, 95, 15, 16},   {1, 1, 1, 15, 96, 16, 17},  {2, 2, 1, 16, 97, 17, 31},
+    {1, 1, 1, 17, 100, 31, 7}, {1, 1, 1, 31, 191, 33, 64}, {1, 6, 3, 33, 192, 5, 2},   {1, 1, 1, 47, 193, 64, 8},
+    {1, 1, 1, 48, 288, 7, 33}, {1, 2, 2, 49, 289, 65, 3},  {1, 1, 1, 64, 1, 100, 100}, {1, 1, 1, 65, 63, 128, 65},
+    {1, 1, 1, 97, 31, 1, 128}, {1, 1, 1, 129, 257, 9, 10}, {1, 1, 1, 0, 50, 8, 8},     {2, 2, 2, 20, 0, 8, 8},
+    {1, 1, 1, 300, 500, 4, 4}, {0, 2, 2, 5, 5, 5, 5},      {1, 1, 1, 1, 2000, 12, 6},
 };
 
 }  // namespace
@@ -79,7 +80,7 @@ BOOST_AUTO_TEST_CASE(extreme_logits_are_within_the_bound) {
   in.k.fill([](std::uint64_t n) { return 3 + 0.01 * static_cast<double>(n / 24); });  // rising
   check({.scale = 0.01});
   check({.scale = 1, .mask = attention::mask::causal});
-  check({.scale = -1});  // falling
+  check({.scale = -1});                          // falling
   in.k.fill([](std::uint64_t) { return 1e4; });  // all alike
   check();
   in.q.fill([](std::uint64_t n) { return support::spread(4, n, -60, 40); });
@@ -283,7 +284,8 @@ BOOST_AUTO_TEST_CASE(same_bits_for_every_team_batch_and_row_alone) {
         const view<const float, 4> v_head(&v(1, 1, 0, 0), {1, 1, keys, 10}, {0, 0, 10, 1});
         attention::forward(seq, q_rows, k_head, v_head, out.view(), options);
         BOOST_TEST_INFO("rows from " << first << ", " << count);
-        BOOST_TEST(std::memcmp(&out(0, 0, 0, 0), &whole(1, 3, first, 0), static_cast<std::size_t>(count) * 10 * sizeof(float)) == 0);
+        BOOST_TEST(std::memcmp(&out(0, 0, 0, 0), &whole(1, 3, first, 0), static_cast<std::size_t>(count) * 10 * sizeof(float)) ==
+                   0);
       }
     }
   }
@@ -326,7 +328,8 @@ BOOST_AUTO_TEST_CASE(takes_scratch_once_from_the_given_resource) {
 
   array<float, 4> untouched(in.out_extents());
   support::exhausted_resource none;
-  BOOST_CHECK_THROW(attention::forward(seq.scratch(&none), in.q.view(), in.k.view(), in.v.view(), untouched.view()), std::bad_alloc);
+  BOOST_CHECK_THROW(attention::forward(seq.scratch(&none), in.q.view(), in.k.view(), in.v.view(), untouched.view()),
+                    std::bad_alloc);
   BOOST_TEST(untouched.untouched());
 }
 

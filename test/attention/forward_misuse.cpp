@@ -83,19 +83,23 @@ BOOST_AUTO_TEST_CASE(pointers_and_strides) {
   BOOST_TEST(refused([](auto& x) { x.v = view<float, 4>(nullptr, 2, 2, 5, 7); }) == "attention::forward: v");
   BOOST_TEST(refused([](auto& x) { x.o = view<float, 4>(nullptr, 2, 4, 6, 7); }) == "attention::forward: out");
   BOOST_TEST(refused([](auto& x) { x.l = view<float, 3>(nullptr, 2, 4, 6); }) == "attention::forward: lse");
-  BOOST_TEST(refused([](auto& x) { x.q = view<float, 4>(x.q.data_handle(), {2, 4, 6, 3}, {72, 18, 1, 6}); }) == "attention::forward: q");
-  BOOST_TEST(refused([](auto& x) { x.o = view<float, 4>(x.o.data_handle(), {2, 4, 6, 7}, {168, 42, 1, 6}); }) == "attention::forward: out");
+  BOOST_TEST(refused([](auto& x) { x.q = view<float, 4>(x.q.data_handle(), {2, 4, 6, 3}, {72, 18, 1, 6}); }) ==
+             "attention::forward: q");
+  BOOST_TEST(refused([](auto& x) { x.o = view<float, 4>(x.o.data_handle(), {2, 4, 6, 7}, {168, 42, 1, 6}); }) ==
+             "attention::forward: out");
   // Outputs that lie on inputs, on one another, on themselves.
   BOOST_TEST(refused([](auto& x) { x.o = of_shape(x.q, 2, 4, 6, 7); }) == "attention::forward: out");
   BOOST_TEST(refused([](auto& x) { x.o = of_shape(x.k, 2, 4, 6, 7); }) == "attention::forward: out");
   BOOST_TEST(refused([](auto& x) { x.o = of_shape(x.v, 2, 4, 6, 7); }) == "attention::forward: out");
   BOOST_TEST(refused([](auto& x) { x.l = view<float, 3>(x.q.data_handle(), 2, 4, 6); }) == "attention::forward: lse");
   BOOST_TEST(refused([](auto& x) { x.l = view<float, 3>(x.o.data_handle() + 300, 2, 4, 6); }) == "attention::forward: lse");
-  BOOST_TEST(refused([](auto& x) { x.o = view<float, 4>(x.o.data_handle(), {2, 4, 6, 7}, {0, 42, 7, 1}); }) == "attention::forward: out");
-  BOOST_TEST(refused([](auto& x) { x.l = view<float, 3>(x.l.data_handle(), {2, 4, 6}, {24, 0, 1}); }) == "attention::forward: lse");
+  BOOST_TEST(refused([](auto& x) { x.o = view<float, 4>(x.o.data_handle(), {2, 4, 6, 7}, {0, 42, 7, 1}); }) ==
+             "attention::forward: out");
+  BOOST_TEST(refused([](auto& x) { x.l = view<float, 3>(x.l.data_handle(), {2, 4, 6}, {24, 0, 1}); }) ==
+             "attention::forward: lse");
 }
 
-BOOST_AUTO_TEST_CASE(scale) {
+BOOST_AUTO_TEST_CASE(scales_that_are_not_finite) {
   const arguments x;
   const double not_a_number = std::numeric_limits<double>::quiet_NaN();
   const double inf = std::numeric_limits<double>::infinity();
@@ -108,7 +112,8 @@ BOOST_AUTO_TEST_CASE(scale) {
 BOOST_AUTO_TEST_CASE(errors_say_what_was_given_and_what_is_needed) {
   arguments x;
   x.o = of_shape(x.o, 2, 4, 6, 6);
-  BOOST_TEST(support::refusal([&] { x.run(); }) == "attention::forward: out: shape [2, 4, 6, 6]; needs [batch, heads, len_q, value_dim]");
+  BOOST_TEST(support::refusal([&] { x.run(); }) ==
+             "attention::forward: out: shape [2, 4, 6, 6]; needs [batch, heads, len_q, value_dim]");
 }
 
 // Inputs may share memory: self-attention, keys that are values, one head seen by all.

@@ -22,8 +22,8 @@ namespace attention = tessera::attention;
 struct shape {
   std::int64_t len_q, len_k, head_dim, value_dim;
 };
-constexpr shape shapes[] = {{1, 1, 1, 1},     {3, 95, 5, 7},     {17, 97, 8, 15},   {33, 192, 16, 17},  {50, 193, 31, 33}, {65, 257, 33, 31},
-                            {49, 100, 64, 64}, {30, 600, 65, 3}, {129, 130, 17, 9}, {7, 31, 100, 129}};
+constexpr shape shapes[] = {{1, 1, 1, 1},      {3, 95, 5, 7},     {17, 97, 8, 15},  {33, 192, 16, 17}, {50, 193, 31, 33},
+                            {65, 257, 33, 31}, {49, 100, 64, 64}, {30, 600, 65, 3}, {129, 130, 17, 9}, {7, 31, 100, 129}};
 
 template <class Q, class K, class V, class O>
 void check_type() {
@@ -72,7 +72,8 @@ BOOST_AUTO_TEST_CASE(smallest_float16_inputs) {
   support::worst lse;
   inputs<float16> in(1, 1, 1, 20, 130, 16, 6);
   const double least = 0x1p-24;
-  for (auto* const x : {&in.q, &in.k, &in.v}) x->fill([=](std::uint64_t n) { return least * static_cast<double>(support::below(1, n, 5)); });
+  for (auto* const x : {&in.q, &in.k, &in.v})
+    x->fill([=](std::uint64_t n) { return least * static_cast<double>(support::below(1, n, 5)); });
   oracle::check<float16>(out, lse, seq, in, {.scale = 0x1p50});
   CHECK_WITHIN_BOUND(out);
   CHECK_WITHIN_BOUND(lse);

@@ -25,9 +25,11 @@ struct inputs {
   array<K, 4> k;
   array<V, 4> v;
 
-  inputs(std::int64_t batch, std::int64_t heads, std::int64_t kv_heads, std::int64_t len_q, std::int64_t len_k, std::int64_t head_dim,
-         std::int64_t value_dim, support::placement where = {})
-      : q({batch, heads, len_q, head_dim}, where), k({batch, kv_heads, len_k, head_dim}, where), v({batch, kv_heads, len_k, value_dim}, where) {}
+  inputs(std::int64_t batch, std::int64_t heads, std::int64_t kv_heads, std::int64_t len_q, std::int64_t len_k,
+         std::int64_t head_dim, std::int64_t value_dim, support::placement where = {})
+      : q({batch, heads, len_q, head_dim}, where),
+        k({batch, kv_heads, len_k, head_dim}, where),
+        v({batch, kv_heads, len_k, value_dim}, where) {}
 
   [[nodiscard]] std::array<std::int64_t, 4> out_extents() const {
     const auto rows = q.view();
@@ -76,9 +78,10 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
     for (std::int64_t h = 0; h < in.q.view().extent(1); ++h) {
       const std::int64_t kv_h = h * in.k.view().extent(1) / in.q.view().extent(1);
       for (std::int64_t i = 0; i < in.q.view().extent(2); ++i, ++r) {
-        const std::int64_t last = options.mask == tessera::attention::mask::none                        ? len_k
-                                  : options.alignment == tessera::attention::alignment::bottom_right ? i + 1 + len_k - in.q.view().extent(2)
-                                                                                                       : i + 1;
+        const std::int64_t last = options.mask == tessera::attention::mask::none ? len_k
+                                  : options.alignment == tessera::attention::alignment::bottom_right
+                                      ? i + 1 + len_k - in.q.view().extent(2)
+                                      : i + 1;
         for (std::int64_t j = 0; j < len_k && j < last; ++j) {
           double sum = 0;
           for (std::int64_t d = 0; d < head_dim; ++d) {
@@ -98,10 +101,14 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
       in.q.view(), in.k.view(), in.v.view(), options, [&](auto b, auto h, auto i, const std::vector<Real>& want, Real want_lse) {
         const double score_error = (products + 4) * u * sizes[r].scores;
         for (std::size_t c = 0; c < want.size(); ++c) {
-          const double bound = 2 * (score_error + sums * u) * sizes[r].values[c] + support::rounding<O>(want[c]) + keys * support::rounding<T>(0);
-          out_errors(static_cast<double>(out(b, h, i, static_cast<std::int64_t>(c))), want[c], bound, "row", b, h, i, "column", c);
+          const double bound =
+              2 * (score_error + sums * u) * sizes[r].values[c] + support::rounding<O>(want[c]) + keys * support::rounding<T>(0);
+          out_errors(static_cast<double>(out(b, h, i, static_cast<std::int64_t>(c))), want[c], bound, "row", b, h, i, "column",
+                     c);
         }
-        lse_errors(static_cast<double>(lse(b, h, i)), want_lse, score_error + (sizes[r].scores + sums + 6 * std::log(keys + 1)) * u + support::rounding<L>(want_lse), "row", b, h, i);
+        lse_errors(static_cast<double>(lse(b, h, i)), want_lse,
+                   score_error + (sizes[r].scores + sums + 6 * std::log(keys + 1)) * u + support::rounding<L>(want_lse), "row", b,
+                   h, i);
         ++r;
       });
 }

@@ -16,7 +16,8 @@ namespace support {
 
 /// |got - want| / bound: 0 where both are equal or both NaN, inf where only one is finite or the bound is exceeded from 0.
 inline double excess(double got, long double want, double bound) {
-  if (std::isnan(want) || std::isnan(got)) return std::isnan(want) && std::isnan(got) ? 0 : std::numeric_limits<double>::infinity();
+  if (std::isnan(want) || std::isnan(got))
+    return std::isnan(want) && std::isnan(got) ? 0 : std::numeric_limits<double>::infinity();
   if (static_cast<long double>(got) == want) return 0;
   if (!std::isfinite(got) || !std::isfinite(want)) return std::numeric_limits<double>::infinity();
   const double error = static_cast<double>(std::fabs(static_cast<long double>(got) - want));
@@ -72,15 +73,15 @@ std::string refusal(const F& f) {
 }  // namespace support
 
 /// Every comparison was within its bound, and there were some.
-#define CHECK_WITHIN_BOUND(errors) \
-  BOOST_TEST_INFO((errors).text()); \
+#define CHECK_WITHIN_BOUND(errors)     \
+  BOOST_TEST_INFO((errors).text());    \
   BOOST_TEST((errors).ratio() <= 1.0); \
   BOOST_TEST((errors).count() > 0)
 
 /// f() throws an argument_error whose text begins with `beginning`: "function: argument: ".
-#define CHECK_REFUSED(beginning, ...)                                          \
-  do {                                                                         \
-    const std::string refusal_text = support::refusal([&] { __VA_ARGS__; });   \
-    BOOST_TEST_INFO(refusal_text);                                             \
+#define CHECK_REFUSED(beginning, ...)                                                 \
+  do {                                                                                \
+    const std::string refusal_text = support::refusal([&] { __VA_ARGS__; });          \
+    BOOST_TEST_INFO(refusal_text);                                                    \
     BOOST_TEST(refusal_text.substr(0, std::string(beginning).size()) == (beginning)); \
   } while (false)

@@ -29,10 +29,11 @@ struct shape {
 };
 // Around panels (16 to 48 queries), chunks (96 keys), register blocks (6 or 8) and registers.
 constexpr shape shapes[] = {
-    {1, 1, 1, 1},      {1, 2, 3, 5},      {2, 95, 7, 8},    {3, 96, 8, 15},   {5, 97, 15, 16},   {7, 191, 16, 17}, {8, 192, 17, 31},
-    {15, 193, 31, 2},  {16, 5, 33, 3},    {17, 7, 47, 7},   {31, 63, 48, 33}, {33, 64, 49, 47},  {47, 65, 63, 48}, {48, 100, 64, 49},
-    {49, 127, 65, 63}, {64, 128, 95, 64}, {65, 129, 2, 65}, {97, 257, 5, 0},  {129, 300, 0, 5},  {257, 31, 9, 9},  {20, 0, 4, 4},
-    {0, 20, 4, 4},     {2, 3000, 1, 1},   {3, 49, 193, 96}, {6, 33, 257, 1},  {770, 12, 3, 129},
+    {1, 1, 1, 1},     {1, 2, 3, 5},      {2, 95, 7, 8},     {3, 96, 8, 15},    {5, 97, 15, 16},  {7, 191, 16, 17},
+    {8, 192, 17, 31}, {15, 193, 31, 2},  {16, 5, 33, 3},    {17, 7, 47, 7},    {31, 63, 48, 33}, {33, 64, 49, 47},
+    {47, 65, 63, 48}, {48, 100, 64, 49}, {49, 127, 65, 63}, {64, 128, 95, 64}, {65, 129, 2, 65}, {97, 257, 5, 0},
+    {129, 300, 0, 5}, {257, 31, 9, 9},   {20, 0, 4, 4},     {0, 20, 4, 4},     {2, 3000, 1, 1},  {3, 49, 193, 96},
+    {6, 33, 257, 1},  {770, 12, 3, 129},
 };
 
 template <class Q, class K>
@@ -40,7 +41,8 @@ struct problem {
   matrix<Q> queries;
   matrix<K> keys;
   problem(const shape& s, std::uint64_t seed, double factor = 1)
-      : queries({s.n, s.depth}, {static_cast<std::int64_t>(seed % 3)}), keys({s.m, s.depth}, {static_cast<std::int64_t>(seed % 4)}) {
+      : queries({s.n, s.depth}, {static_cast<std::int64_t>(seed % 3)}),
+        keys({s.m, s.depth}, {static_cast<std::int64_t>(seed % 4)}) {
     queries.fill([=](std::uint64_t n) { return factor * support::normal(2 * seed, n); });
     keys.fill([=](std::uint64_t n) { return support::normal(2 * seed + 1, n); });
   }
@@ -55,10 +57,11 @@ void check_argmax() {
     const double depth = static_cast<double>(shapes[s].depth);
     const auto want = oracle::expect<T>(p.queries, p.keys, reference::dot{}, oracle::product_size{}, depth);
     std::int64_t rows = 0;
-    contract(seq, p.queries.view(), p.keys.view(), tessera::dot{}, tessera::argmax{}, [&](std::int64_t i, const tessera::extremum<T>& got) {
-      oracle::check_extremum<false>(errors, want, i, got);
-      BOOST_TEST(i == rows++);
-    });
+    contract(seq, p.queries.view(), p.keys.view(), tessera::dot{}, tessera::argmax{},
+             [&](std::int64_t i, const tessera::extremum<T>& got) {
+               oracle::check_extremum<false>(errors, want, i, got);
+               BOOST_TEST(i == rows++);
+             });
     BOOST_TEST(rows == shapes[s].n);
     BOOST_TEST((p.queries.untouched() && p.keys.untouched()));
   }
@@ -127,7 +130,8 @@ BOOST_AUTO_TEST_CASE(exact_products_give_exact_answers) {
     });
     contract(seq, queries.view(), keys.view(), tessera::dot{}, tessera::top_k<7, false>{}, [&](std::int64_t i, const auto& got) {
       const auto want = reference::top_k<false>{7}(rows[static_cast<std::size_t>(i)]);
-      for (std::size_t k = 0; k < 7; ++k) wrong += static_cast<double>(got.score[k]) != want[k].score || got.where[k] != want[k].key;
+      for (std::size_t k = 0; k < 7; ++k)
+        wrong += static_cast<double>(got.score[k]) != want[k].score || got.where[k] != want[k].key;
     });
     BOOST_TEST_INFO(s.n << " x " << s.m << " x " << s.depth);
     BOOST_TEST(wrong == 0);
@@ -163,8 +167,8 @@ BOOST_AUTO_TEST_CASE(a_bias_with_strides_of_zero_is_broadcast) {
   whole.fill([&](std::uint64_t n) { return by_key(0, static_cast<std::int64_t>(n) % 110); });
   std::vector<float> broadcast;
   std::vector<float> stored;
-  contract(seq, p.queries.view(), p.keys.view(), tessera::scaled_dot_bias<float>{1, {&by_key(0, 0), {40, 110}, {0, 1}}}, tessera::logsumexp{},
-           [&](std::int64_t, float got) { broadcast.push_back(got); });
+  contract(seq, p.queries.view(), p.keys.view(), tessera::scaled_dot_bias<float>{1, {&by_key(0, 0), {40, 110}, {0, 1}}},
+           tessera::logsumexp{}, [&](std::int64_t, float got) { broadcast.push_back(got); });
   contract(seq, p.queries.view(), p.keys.view(), tessera::scaled_dot_bias<float>{1, whole.view()}, tessera::logsumexp{},
            [&](std::int64_t, float got) { stored.push_back(got); });
   BOOST_TEST(broadcast == stored, boost::test_tools::per_element());
@@ -200,8 +204,8 @@ BOOST_AUTO_TEST_CASE(moments_of_products_are_within_their_bound) {
     if (shapes[s].m == 0) continue;
     for (const double factor : {1.0, 30.0}) {
       const problem<float, float> p(shapes[s], s, factor);
-      const auto want =
-          oracle::expect<float>(p.queries, p.keys, reference::dot{}, oracle::product_size{}, static_cast<double>(shapes[s].depth) + 2);
+      const auto want = oracle::expect<float>(p.queries, p.keys, reference::dot{}, oracle::product_size{},
+                                              static_cast<double>(shapes[s].depth) + 2);
       contract(seq, p.queries.view(), p.keys.view(), tessera::dot{}, tessera::moments{}, [&](std::int64_t i, const auto& got) {
         const auto at = static_cast<std::size_t>(i);
         const auto exact = reference::moments{}(want.rows[at]);
@@ -211,7 +215,8 @@ BOOST_AUTO_TEST_CASE(moments_of_products_are_within_their_bound) {
         oracle::check_lse(errors, want, i, got.lse);
         // d entropy / d score_j = -p_j (log p_j + entropy): bounded by the scores' error times (1 + entropy + log keys).
         const double entropy_size = 1 + exact.entropy + std::log(static_cast<double>(shapes[s].m));
-        errors(static_cast<double>(got.entropy), exact.entropy, (2 * score + 2 * sums * 0x1p-24) * entropy_size, "entropy of row", i);
+        errors(static_cast<double>(got.entropy), exact.entropy, (2 * score + 2 * sums * 0x1p-24) * entropy_size, "entropy of row",
+               i);
         errors(static_cast<double>(got.mean), exact.mean, (2 * score + 2 * sums * 0x1p-24) * size, "mean of row", i);
       });
     }
@@ -251,20 +256,22 @@ BOOST_AUTO_TEST_CASE(more_keys_than_are_kept_packed_give_the_same_answers) {
   matrix<float> queries({3, depth});
   queries.fill([](std::uint64_t n) { return support::below(4, n, 7) - 3; });
   const auto rows = reference::rows(queries.view());
-  contract(tessera::par.threads(2), queries.view(), keys, tessera::dot{}, tessera::argmax{}, [&](std::int64_t i, const auto& got) {
-    double best = -1e9;
-    std::int64_t where = -1;
-    for (std::int64_t j = 0; j < m; ++j) {
-      double sum = 0;
-      for (std::int64_t d = 0; d < depth; ++d) sum += rows[static_cast<std::size_t>(i)][static_cast<std::size_t>(d)] * static_cast<double>(line(0, j + d));
-      if (sum > best) {
-        best = sum;
-        where = j;
-      }
-    }
-    BOOST_TEST(static_cast<double>(got.score) == best);
-    BOOST_TEST(got.where == where);
-  });
+  contract(tessera::par.threads(2), queries.view(), keys, tessera::dot{}, tessera::argmax{},
+           [&](std::int64_t i, const auto& got) {
+             double best = -1e9;
+             std::int64_t where = -1;
+             for (std::int64_t j = 0; j < m; ++j) {
+               double sum = 0;
+               for (std::int64_t d = 0; d < depth; ++d)
+                 sum += rows[static_cast<std::size_t>(i)][static_cast<std::size_t>(d)] * static_cast<double>(line(0, j + d));
+               if (sum > best) {
+                 best = sum;
+                 where = j;
+               }
+             }
+             BOOST_TEST(static_cast<double>(got.score) == best);
+             BOOST_TEST(got.where == where);
+           });
 }
 
 BOOST_AUTO_TEST_CASE(nan_and_inf_go_through_the_product) {
@@ -282,7 +289,8 @@ BOOST_AUTO_TEST_CASE(nan_and_inf_go_through_the_product) {
     const int first_nan = i == 20 ? 0 : i == 30 ? 0 : 98;  // inf * 0 in key 0
     wrong += !std::isnan(got.score) || got.where != first_nan;
   });
-  contract(seq, queries.view(), keys.view(), tessera::dot{}, tessera::logsumexp{}, [&](std::int64_t, float got) { wrong += !std::isnan(got); });
+  contract(seq, queries.view(), keys.view(), tessera::dot{}, tessera::logsumexp{},
+           [&](std::int64_t, float got) { wrong += !std::isnan(got); });
   contract(seq, queries.view(), keys.view(), tessera::dot{}, tessera::top_k<2, false>{}, [&](std::int64_t i, const auto& got) {
     wrong += i == 20 ? got.where[0] != -1 : std::isnan(got.score[0]) || got.where[0] < 0;
   });

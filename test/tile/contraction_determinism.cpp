@@ -91,7 +91,8 @@ void check_bits(const data& d, const Run& run) {
     for (std::size_t i = 0; i < got.size(); ++i) wrong += got[i] != want[static_cast<std::size_t>(first) + i];
   };
   for (std::int64_t i = 0; i < rows; i += 7) part(i, 1);
-  for (const std::int64_t count : {2, 15, 16, 17, 31, 33, 47, 48, 49, 96, 100}) part(support::below(5, static_cast<std::uint64_t>(count), rows - count), count);
+  for (const std::int64_t count : {2, 15, 16, 17, 31, 33, 47, 48, 49, 96, 100})
+    part(support::below(5, static_cast<std::uint64_t>(count), rows - count), count);
   BOOST_TEST(wrong == 0);
 
   // A row among copies of itself, and among neighbours that are not finite, huge and tiny.
@@ -100,7 +101,8 @@ void check_bits(const data& d, const Run& run) {
     strange.fill([&](std::uint64_t n) { return d.queries(i, static_cast<std::int64_t>(n) % depth); });
     for (const bytes& got : run(seq, strange.view())) wrong += got != want[static_cast<std::size_t>(i)];
     for (std::int64_t row = 1; row < 100; ++row) {
-      const float marks[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 3e38f, 1e-40f, -1e25f};
+      const float marks[] = {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), 3e38f, 1e-40f,
+                             -1e25f};
       strange(row, row % depth) = marks[row % 5];
     }
     const std::vector<bytes> got = run(seq, strange.view());
@@ -133,7 +135,9 @@ BOOST_AUTO_TEST_CASE(bits_of_distances) {
 
 BOOST_AUTO_TEST_CASE(bits_of_a_lambda_and_a_kernel_sum) {
   const data d(0);
-  const auto score = [](auto product, auto i, auto) { return product * decltype(product)(0.7f) + select(i > decltype(i)(-1), product, product); };
+  const auto score = [](auto product, auto i, auto) {
+    return product * decltype(product)(0.7f) + select(i > decltype(i)(-1), product, product);
+  };
   check_bits(d, fold(d, score, tessera::kernel_sum{[](auto x) { return x * x + x; }}));
 }
 
@@ -141,14 +145,15 @@ BOOST_AUTO_TEST_CASE(scratch_is_taken_once_from_the_given_resource) {
   const data d(0);
   matrix<float> out({rows, value_dim});
   support::counting_resource memory;
-  contract(par.threads(3).scratch(&memory), d.queries.view(), d.keys.view(), d.values.view(), tessera::gaussian{1}, tessera::softmax{}, out.view());
+  contract(par.threads(3).scratch(&memory), d.queries.view(), d.keys.view(), d.values.view(), tessera::gaussian{1},
+           tessera::softmax{}, out.view());
   BOOST_TEST(memory.allocations() == 1);
   BOOST_TEST(memory.all_returned());
 
   matrix<float> untouched({rows, value_dim});
   support::exhausted_resource none;
-  BOOST_CHECK_THROW(contract(seq.scratch(&none), d.queries.view(), d.keys.view(), d.values.view(), tessera::dot{}, tessera::softmax{},
-                             untouched.view()),
+  BOOST_CHECK_THROW(contract(seq.scratch(&none), d.queries.view(), d.keys.view(), d.values.view(), tessera::dot{},
+                             tessera::softmax{}, untouched.view()),
                     std::bad_alloc);
   BOOST_TEST(untouched.untouched());
 }

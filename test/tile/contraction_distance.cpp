@@ -27,8 +27,9 @@ namespace reference = tessera::reference;
 struct shape {
   std::int64_t n, m, depth;
 };
-constexpr shape shapes[] = {{1, 1, 1},    {1, 2, 3},     {2, 95, 7},    {3, 96, 8},    {5, 97, 15},  {7, 191, 16}, {8, 192, 17},  {16, 193, 31}, {17, 5, 32},
-                            {33, 64, 33}, {48, 100, 63}, {49, 127, 64}, {65, 129, 65}, {97, 257, 2}, {20, 300, 96}, {6, 500, 192}, {5, 40, 193},  {20, 0, 4}};
+constexpr shape shapes[] = {{1, 1, 1},     {1, 2, 3},     {2, 95, 7},    {3, 96, 8},    {5, 97, 15},   {7, 191, 16},
+                            {8, 192, 17},  {16, 193, 31}, {17, 5, 32},   {33, 64, 33},  {48, 100, 63}, {49, 127, 64},
+                            {65, 129, 65}, {97, 257, 2},  {20, 300, 96}, {6, 500, 192}, {5, 40, 193},  {20, 0, 4}};
 
 /// Data whose distances are hard to tell from norms, by name.
 struct data {
@@ -45,7 +46,7 @@ double clusters(std::uint64_t seed, std::uint64_t n, std::int64_t depth) {
 double binades(std::uint64_t seed, std::uint64_t n, std::int64_t) { return support::spread(seed, n, -25, 25); }
 double far(std::uint64_t seed, std::uint64_t n, std::int64_t) { return 5e3 + support::normal(seed, n); }
 
-const data all_data[] = {{"normal", normal, normal}, {"offset", offset, offset},   {"clusters", clusters, clusters},
+const data all_data[] = {{"normal", normal, normal},    {"offset", offset, offset},   {"clusters", clusters, clusters},
                          {"binades", binades, binades}, {"far queries", far, normal}, {"far keys", normal, far}};
 
 template <class Q, class K>
@@ -74,31 +75,35 @@ void check_nearest() {
       fill(d, queries, keys, s);
       const auto want = oracle::expect<T>(queries, keys, reference::squared_distance{}, reference::squared_distance{},
                                           static_cast<double>(shapes[s].depth) + 2);
-      contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{}, [&](std::int64_t i, const auto& got) {
-        oracle::check_extremum<true>(errors, want, i, got);
-        negative += got.score < 0;
-      });
-      contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::top_k<4>{}, [&](std::int64_t i, const auto& got) {
-        const auto at = static_cast<std::size_t>(i);
-        const auto best = reference::top_k<>{4}(want.rows[at]);
-        std::vector<std::int64_t> seen;
-        for (std::size_t k = 0; k < 4; ++k) {
-          if (best[k].key < 0) {
-            errors(static_cast<double>(got.where[k]), -1, 0, "entry", k, "of row", i);
-            continue;
-          }
-          // The k-th best of ours is the true distance of its key, and no worse than the true k-th best; no key comes twice.
-          const double relative = (static_cast<double>(shapes[s].depth) + 2) * tessera::unit_roundoff<T>;
-          const double size = static_cast<double>(best[k].score);
-          errors(static_cast<double>(got.score[k]), best[k].score, relative * size * 1.01, "entry", k, "of row", i);
-          const bool valid = got.where[k] >= 0 && got.where[k] < shapes[s].m;
-          errors(valid ? static_cast<double>(got.score[k]) : -1.0, valid ? want.rows[at][static_cast<std::size_t>(got.where[k])].score : 0,
-                 relative * size * 1.01, "key of entry", k, "of row", i);
-          errors(static_cast<double>(std::count(seen.begin(), seen.end(), got.where[k])), 0, 0, "twice: entry", k, "of row", i);
-          seen.push_back(got.where[k]);
-          negative += got.score[k] < 0;
-        }
-      });
+      contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
+               [&](std::int64_t i, const auto& got) {
+                 oracle::check_extremum<true>(errors, want, i, got);
+                 negative += got.score < 0;
+               });
+      contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::top_k<4>{},
+               [&](std::int64_t i, const auto& got) {
+                 const auto at = static_cast<std::size_t>(i);
+                 const auto best = reference::top_k<>{4}(want.rows[at]);
+                 std::vector<std::int64_t> seen;
+                 for (std::size_t k = 0; k < 4; ++k) {
+                   if (best[k].key < 0) {
+                     errors(static_cast<double>(got.where[k]), -1, 0, "entry", k, "of row", i);
+                     continue;
+                   }
+                   // The k-th best of ours is the true distance of its key, and no worse than the true k-th best; no key comes twice.
+                   const double relative = (static_cast<double>(shapes[s].depth) + 2) * tessera::unit_roundoff<T>;
+                   const double size = static_cast<double>(best[k].score);
+                   errors(static_cast<double>(got.score[k]), best[k].score, relative * size * 1.01, "entry", k, "of row", i);
+                   const bool valid = got.where[k] >= 0 && got.where[k] < shapes[s].m;
+                   errors(valid ? static_cast<double>(got.score[k]) : -1.0,
+                          valid ? want.rows[at][static_cast<std::size_t>(got.where[k])].score : 0, relative * size * 1.01,
+                          "key of entry", k, "of row", i);
+                   errors(static_cast<double>(std::count(seen.begin(), seen.end(), got.where[k])), 0, 0, "twice: entry", k,
+                          "of row", i);
+                   seen.push_back(got.where[k]);
+                   negative += got.score[k] < 0;
+                 }
+               });
     }
     BOOST_TEST_CONTEXT(d.name) {
       CHECK_WITHIN_BOUND(errors);
@@ -152,20 +157,25 @@ BOOST_AUTO_TEST_CASE(exact_distances_give_exact_answers) {
     queries.fill([](std::uint64_t n) { return support::below(1, n, 4); });
     keys.fill([](std::uint64_t n) { return support::below(2, n, 4); });
     std::vector<reference::scored_row<double>> rows;
-    reference::score_rows(queries.view(), keys.view(), reference::squared_distance{}, [&](auto, const auto& row) { rows.push_back(row); });
+    reference::score_rows(queries.view(), keys.view(), reference::squared_distance{},
+                          [&](auto, const auto& row) { rows.push_back(row); });
     int wrong = 0;
-    contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{}, [&](std::int64_t i, const auto& got) {
-      const auto want = reference::argmin{}(rows[static_cast<std::size_t>(i)]);
-      wrong += static_cast<double>(got.score) != want.score || got.where != want.key;
-    });
-    contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmax{}, [&](std::int64_t i, const auto& got) {
-      const auto want = reference::argmax{}(rows[static_cast<std::size_t>(i)]);
-      wrong += static_cast<double>(got.score) != want.score || got.where != want.key;
-    });
-    contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::top_k<5>{}, [&](std::int64_t i, const auto& got) {
-      const auto want = reference::top_k<>{5}(rows[static_cast<std::size_t>(i)]);
-      for (std::size_t k = 0; k < 5; ++k) wrong += static_cast<double>(got.score[k]) != want[k].score || got.where[k] != want[k].key;
-    });
+    contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
+             [&](std::int64_t i, const auto& got) {
+               const auto want = reference::argmin{}(rows[static_cast<std::size_t>(i)]);
+               wrong += static_cast<double>(got.score) != want.score || got.where != want.key;
+             });
+    contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmax{},
+             [&](std::int64_t i, const auto& got) {
+               const auto want = reference::argmax{}(rows[static_cast<std::size_t>(i)]);
+               wrong += static_cast<double>(got.score) != want.score || got.where != want.key;
+             });
+    contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::top_k<5>{},
+             [&](std::int64_t i, const auto& got) {
+               const auto want = reference::top_k<>{5}(rows[static_cast<std::size_t>(i)]);
+               for (std::size_t k = 0; k < 5; ++k)
+                 wrong += static_cast<double>(got.score[k]) != want[k].score || got.where[k] != want[k].key;
+             });
     BOOST_TEST_INFO(s.n << " x " << s.m << " x " << s.depth);
     BOOST_TEST(wrong == 0);
   }
@@ -175,7 +185,9 @@ BOOST_AUTO_TEST_CASE(exact_distances_give_exact_answers) {
 BOOST_AUTO_TEST_CASE(a_query_among_the_keys_is_found_at_distance_zero) {
   for (const std::int64_t depth : {1, 3, 16, 48, 100}) {
     matrix<float> keys({400, depth});
-    keys.fill([=](std::uint64_t n) { return 1e4 + support::normal(1, n % static_cast<std::uint64_t>(200 * depth)) * 1e-2; });  // row j + 200 = row j
+    keys.fill([=](std::uint64_t n) {
+      return 1e4 + support::normal(1, n % static_cast<std::uint64_t>(200 * depth)) * 1e-2;
+    });  // row j + 200 = row j
     const tessera::view<const float, 2> queries(&keys(200, 0), 200, depth);
     int wrong = 0;
     contract(seq, queries, keys.view(), tessera::squared_distance{}, tessera::argmin{},
@@ -209,10 +221,11 @@ BOOST_AUTO_TEST_CASE(nearest_key_where_every_rounding_goes_the_same_way) {
       });
       double nearest = 0;
       std::int64_t where = -1;
-      reference::contract(queries.view(), keys.view(), reference::squared_distance{}, reference::argmin{}, [&](auto, const auto& best) {
-        nearest = best.score;
-        where = best.key;
-      });
+      reference::contract(queries.view(), keys.view(), reference::squared_distance{}, reference::argmin{},
+                          [&](auto, const auto& best) {
+                            nearest = best.score;
+                            where = best.key;
+                          });
       BOOST_TEST(where == 100);
       contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{}, [&](auto, const auto& got) {
         BOOST_TEST_INFO("depth " << depth << ", farther " << farther << ", nearest " << nearest << ", got " << got.score);
@@ -266,12 +279,12 @@ BOOST_AUTO_TEST_CASE(distances_beyond_the_largest_number_are_infinite) {
   queries.fill([](std::uint64_t n) { return n / 5 == 7 ? 1e30 : 1.0; });
   keys.fill([](std::uint64_t n) { return n / 5 == 100 ? 1e30 : static_cast<double>(n / 5); });
   int wrong = 0;
-  contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{}, [&](std::int64_t i, const auto& got) {
-    wrong += got.score != 0 || got.where != (i == 7 ? 100 : 1);
-  });
-  contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmax{}, [&](std::int64_t i, const auto& got) {
-    wrong += got.score != std::numeric_limits<float>::infinity() || got.where != (i == 7 ? 0 : 100);
-  });
+  contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
+           [&](std::int64_t i, const auto& got) { wrong += got.score != 0 || got.where != (i == 7 ? 100 : 1); });
+  contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmax{},
+           [&](std::int64_t i, const auto& got) {
+             wrong += got.score != std::numeric_limits<float>::infinity() || got.where != (i == 7 ? 0 : 100);
+           });
   BOOST_TEST(wrong == 0);
 }
 
@@ -287,9 +300,8 @@ BOOST_AUTO_TEST_CASE(nan_and_inf_reach_the_rows_that_see_them) {
   fill_all();
   queries(33, 5) = nan;
   int wrong = 0;
-  contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{}, [&](std::int64_t i, const auto& got) {
-    wrong += std::isnan(got.score) != (i == 33) || (i == 33 && got.where != 0);
-  });
+  contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
+           [&](std::int64_t i, const auto& got) { wrong += std::isnan(got.score) != (i == 33) || (i == 33 && got.where != 0); });
   fill_all();
   keys(150, 19) = nan;
   keys(151, 0) = nan;

@@ -70,32 +70,38 @@ void check(support::worst& errors, const data& d, const Mask& mask, const Visibl
   const auto products = oracle::expect<float>(d.queries, d.keys, reference::dot{}, oracle::product_size{}, depth + 3, visible);
   const auto distances =
       oracle::expect<float>(d.queries, d.keys, reference::squared_distance{}, reference::squared_distance{}, depth + 2, visible);
-  contract(seq, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::argmax{},
-           [&](std::int64_t i, const auto& got) { oracle::check_extremum<false>(errors, products, i, got); }, mask);
-  contract(seq, d.queries.view(), d.keys.view(), tessera::squared_distance{}, tessera::argmin{},
-           [&](std::int64_t i, const auto& got) { oracle::check_extremum<true>(errors, distances, i, got); }, mask);
-  contract(seq, d.queries.view(), d.keys.view(), tessera::squared_distance{}, tessera::top_k<3>{},
-           [&](std::int64_t i, const auto& got) {
-             const auto want = reference::top_k<>{3}(distances.rows[static_cast<std::size_t>(i)]);
-             for (std::size_t k = 0; k < 3; ++k) {
-               errors(static_cast<double>(got.score[k]), want[k].score, (depth + 2) * 0x1p-24 * static_cast<double>(want[k].score),
-                      "entry", k, "of row", i);
-               errors(static_cast<double>(got.where[k] < 0), want[k].key < 0, 0, "entry", k, "of row", i);
-               if (got.where[k] >= 0) errors(visible(i, got.where[k]), 1, 0, "entry", k, "of row", i, "is hidden");
-             }
-           },
-           mask);
+  contract(
+      seq, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::argmax{},
+      [&](std::int64_t i, const auto& got) { oracle::check_extremum<false>(errors, products, i, got); }, mask);
+  contract(
+      seq, d.queries.view(), d.keys.view(), tessera::squared_distance{}, tessera::argmin{},
+      [&](std::int64_t i, const auto& got) { oracle::check_extremum<true>(errors, distances, i, got); }, mask);
+  contract(
+      seq, d.queries.view(), d.keys.view(), tessera::squared_distance{}, tessera::top_k<3>{},
+      [&](std::int64_t i, const auto& got) {
+        const auto want = reference::top_k<>{3}(distances.rows[static_cast<std::size_t>(i)]);
+        for (std::size_t k = 0; k < 3; ++k) {
+          errors(static_cast<double>(got.score[k]), want[k].score, (depth + 2) * 0x1p-24 * static_cast<double>(want[k].score),
+                 "entry", k, "of row", i);
+          errors(static_cast<double>(got.where[k] < 0), want[k].key < 0, 0, "entry", k, "of row", i);
+          if (got.where[k] >= 0) errors(visible(i, got.where[k]), 1, 0, "entry", k, "of row", i, "is hidden");
+        }
+      },
+      mask);
   matrix<float> out({d.queries.view().extent(0), 5});
   const auto wide_values = reference::rows(d.values.view());
-  contract(seq, d.queries.view(), d.keys.view(), d.values.view(), tessera::dot{}, tessera::softmax{}, out.view(),
-           [&](std::int64_t i, float lse) { oracle::check_lse(errors, products, i, lse); }, mask);
-  for (std::int64_t i = 0; i < out.view().extent(0); ++i) oracle::check_mean<float>(errors, products, wide_values, i, &out(i, 0), 5);
-  contract(seq, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::moments{},
-           [&](std::int64_t i, const auto& got) {
-             oracle::check_lse(errors, products, i, got.lse);
-             errors(std::isnan(got.entropy), std::isinf(got.lse), 0, "entropy of row", i);
-           },
-           mask);
+  contract(
+      seq, d.queries.view(), d.keys.view(), d.values.view(), tessera::dot{}, tessera::softmax{}, out.view(),
+      [&](std::int64_t i, float lse) { oracle::check_lse(errors, products, i, lse); }, mask);
+  for (std::int64_t i = 0; i < out.view().extent(0); ++i)
+    oracle::check_mean<float>(errors, products, wide_values, i, &out(i, 0), 5);
+  contract(
+      seq, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::moments{},
+      [&](std::int64_t i, const auto& got) {
+        oracle::check_lse(errors, products, i, got.lse);
+        errors(std::isnan(got.entropy), std::isinf(got.lse), 0, "entropy of row", i);
+      },
+      mask);
 }
 
 }  // namespace
@@ -148,7 +154,8 @@ BOOST_AUTO_TEST_CASE(hidden_nan_and_inf_change_no_bit) {
             };
             std::vector<row> rows(static_cast<std::size_t>(n));
             const tessera::view<float, 2> out(rows[0].mean, n, 5);
-            contract(seq, x.queries.view(), x.keys.view(), x.values.view(), tessera::scaled_dot{0.1}, tessera::softmax{}, out, no_emit{}, mask);
+            contract(seq, x.queries.view(), x.keys.view(), x.values.view(), tessera::scaled_dot{0.1}, tessera::softmax{}, out,
+                     no_emit{}, mask);
             return rows;
           }));
           BOOST_TEST(same_rows([&](const data& x) {
@@ -157,20 +164,23 @@ BOOST_AUTO_TEST_CASE(hidden_nan_and_inf_change_no_bit) {
             };
             std::vector<row> rows(static_cast<std::size_t>(n));
             const tessera::view<float, 2> out(rows[0].mean, n, 5);
-            contract(seq, x.queries.view(), x.keys.view(), x.values.view(), tessera::gaussian{0.01}, tessera::softmax{}, out, no_emit{}, mask);
+            contract(seq, x.queries.view(), x.keys.view(), x.values.view(), tessera::gaussian{0.01}, tessera::softmax{}, out,
+                     no_emit{}, mask);
             return rows;
           }));
           if (in_values) continue;
           BOOST_TEST(same_rows([&](const data& x) {
             std::vector<tessera::extremum<float>> rows(static_cast<std::size_t>(n));
-            contract(seq, x.queries.view(), x.keys.view(), tessera::squared_distance{}, tessera::argmin{},
-                     [&](std::int64_t i, const auto& got) { rows[static_cast<std::size_t>(i)] = got; }, mask);
+            contract(
+                seq, x.queries.view(), x.keys.view(), tessera::squared_distance{}, tessera::argmin{},
+                [&](std::int64_t i, const auto& got) { rows[static_cast<std::size_t>(i)] = got; }, mask);
             return rows;
           }));
           BOOST_TEST(same_rows([&](const data& x) {
             std::vector<tessera::top_k<3>::state<float>> rows(static_cast<std::size_t>(n));
-            contract(seq, x.queries.view(), x.keys.view(), tessera::squared_distance{}, tessera::top_k<3>{},
-                     [&](std::int64_t i, const auto& got) { rows[static_cast<std::size_t>(i)] = got; }, mask);
+            contract(
+                seq, x.queries.view(), x.keys.view(), tessera::squared_distance{}, tessera::top_k<3>{},
+                [&](std::int64_t i, const auto& got) { rows[static_cast<std::size_t>(i)] = got; }, mask);
             return rows;
           }));
         }
@@ -184,15 +194,20 @@ BOOST_AUTO_TEST_CASE(rows_that_see_nothing_have_the_state_of_no_scores) {
   const causal_mask nothing{-1000};
   matrix<float> out({50, 5});
   int wrong = 0;
-  contract(seq, d.queries.view(), d.keys.view(), d.values.view(), tessera::dot{}, tessera::softmax{}, out.view(),
-           [&](std::int64_t, float lse) { wrong += lse != -inf; }, nothing);
+  contract(
+      seq, d.queries.view(), d.keys.view(), d.values.view(), tessera::dot{}, tessera::softmax{}, out.view(),
+      [&](std::int64_t, float lse) { wrong += lse != -inf; }, nothing);
   for (const float x : out.elements()) wrong += x != 0 || std::signbit(x);
-  contract(seq, d.queries.view(), d.keys.view(), tessera::squared_distance{}, tessera::argmin{},
-           [&](std::int64_t, const auto& got) { wrong += got.where != -1 || got.score != inf; }, nothing);
-  contract(seq, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::top_k<2, false>{},
-           [&](std::int64_t, const auto& got) { wrong += got.where[0] != -1 || got.score[1] != -inf; }, nothing);
-  contract(seq, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::moments{},
-           [&](std::int64_t, const auto& got) { wrong += got.lse != -inf || !std::isnan(got.mean) || !std::isnan(got.entropy); }, nothing);
+  contract(
+      seq, d.queries.view(), d.keys.view(), tessera::squared_distance{}, tessera::argmin{},
+      [&](std::int64_t, const auto& got) { wrong += got.where != -1 || got.score != inf; }, nothing);
+  contract(
+      seq, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::top_k<2, false>{},
+      [&](std::int64_t, const auto& got) { wrong += got.where[0] != -1 || got.score[1] != -inf; }, nothing);
+  contract(
+      seq, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::moments{},
+      [&](std::int64_t, const auto& got) { wrong += got.lse != -inf || !std::isnan(got.mean) || !std::isnan(got.entropy); },
+      nothing);
   BOOST_TEST(wrong == 0);
 }
 

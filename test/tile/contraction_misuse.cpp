@@ -24,7 +24,9 @@ struct arguments {
   arguments() {
     for (matrix<float>* const x : {&queries, &keys, &values}) x->fill([](std::uint64_t n) { return static_cast<double>(n); });
   }
-  [[nodiscard]] bool untouched() const { return queries.untouched() && keys.untouched() && values.untouched() && out.untouched(); }
+  [[nodiscard]] bool untouched() const {
+    return queries.untouched() && keys.untouched() && values.untouched() && out.untouched();
+  }
 };
 
 const auto never = [](std::int64_t, const auto&) { BOOST_ERROR("emitted"); };
@@ -44,7 +46,8 @@ BOOST_AUTO_TEST_CASE(queries_and_keys) {
   CHECK_REFUSED("contract: queries: ", contract(seq, view<float, 2>(nullptr, 4, 3), k, tessera::dot{}, argmin{}, never));
   CHECK_REFUSED("contract: keys: ", contract(seq, q, view<float, 2>(nullptr, 6, 3), tessera::dot{}, argmin{}, never));
   CHECK_REFUSED("contract: queries: ", contract(seq, view<float, 2>(data, -1, 3), k, tessera::dot{}, argmin{}, never));
-  CHECK_REFUSED("contract: keys: ", contract(seq, q, view<float, 2>(&x.keys(0, 0), {3, 3}, {1, 3}), tessera::dot{}, argmin{}, never));
+  CHECK_REFUSED("contract: keys: ",
+                contract(seq, q, view<float, 2>(&x.keys(0, 0), {3, 3}, {1, 3}), tessera::dot{}, argmin{}, never));
   CHECK_REFUSED("contract: queries: ", contract(seq, view<float, 2>(data, {2, 3}, {6, 2}), k, tessera::dot{}, argmin{}, never));
   const std::int64_t many = std::int64_t{1} << 31;  // an index of a float's lane has 32 bits
   CHECK_REFUSED("contract: ", contract(seq, q, view<float, 2>(data, {many, 3}, {0, 1}), tessera::dot{}, argmin{}, never));
@@ -108,16 +111,18 @@ BOOST_AUTO_TEST_CASE(empty_inputs_are_no_misuse) {
   arguments x;
   int emitted = 0;
   contract(seq, view<float, 2>(nullptr, 0, 3), x.keys.view(), tessera::dot{}, argmin{}, never);
-  contract(seq, x.queries.view(), view<float, 2>(nullptr, 0, 3), tessera::squared_distance{}, argmin{},
-           [&](std::int64_t, const auto& got) { emitted += got.where == -1 && got.score == std::numeric_limits<float>::infinity(); });
+  contract(
+      seq, x.queries.view(), view<float, 2>(nullptr, 0, 3), tessera::squared_distance{}, argmin{},
+      [&](std::int64_t, const auto& got) { emitted += got.where == -1 && got.score == std::numeric_limits<float>::infinity(); });
   BOOST_TEST(emitted == 4);
-  contract(seq, x.queries.view(), view<float, 2>(nullptr, 0, 3), view<float, 2>(nullptr, 0, 5), tessera::dot{}, softmax{}, x.out.view());
+  contract(seq, x.queries.view(), view<float, 2>(nullptr, 0, 3), view<float, 2>(nullptr, 0, 5), tessera::dot{}, softmax{},
+           x.out.view());
   for (const float e : x.out.elements()) BOOST_TEST(e == 0);
   contract(seq, view<float, 2>(nullptr, 4, 0), view<float, 2>(nullptr, 6, 0), tessera::dot{}, tessera::argmax{},
            [&](std::int64_t, const auto& got) { emitted += got.where == 0 && got.score == 0; });
   BOOST_TEST(emitted == 8);
-  contract(seq, view<float, 2>(nullptr, 0, 3), view<float, 2>(nullptr, 0, 3), view<float, 2>(nullptr, 0, 0), tessera::dot{}, softmax{},
-           view<float, 2>(nullptr, 0, 0), never);
+  contract(seq, view<float, 2>(nullptr, 0, 3), view<float, 2>(nullptr, 0, 3), view<float, 2>(nullptr, 0, 0), tessera::dot{},
+           softmax{}, view<float, 2>(nullptr, 0, 0), never);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -29,7 +29,9 @@ int contradictions(const Mask& mask, std::int64_t queries, std::int64_t keys) {
             }
           }
           const std::int64_t pairs = (i1 - i0) * (j1 - j0);
-          wrong += mask.classify(i0, i1, j0, j1) != (seen == 0 ? tile_class::none : seen == pairs ? tile_class::all : tile_class::some);
+          wrong += mask.classify(i0, i1, j0, j1) != (seen == 0       ? tile_class::none
+                                                     : seen == pairs ? tile_class::all
+                                                                     : tile_class::some);
         }
       }
     }

@@ -32,7 +32,8 @@ enum class data { normal, spread };
 
 template <class T>
 auto numbers(data which, std::uint64_t seed) {
-  const int reach = std::is_same_v<T, float16> ? 4 : 20;  // squares of float16's smallest numbers would test float16, not the product
+  const int reach =
+      std::is_same_v<T, float16> ? 4 : 20;  // squares of float16's smallest numbers would test float16, not the product
   return [=](std::uint64_t n) {
     return static_cast<T>(which == data::normal ? support::normal(seed, n) : support::spread(seed, n, -reach, reach));
   };
@@ -46,7 +47,8 @@ view<T, 2> transposed(const view<T, 2>& v) {
 
 /// One product against three loops in a wider type, with the bound of the docs. `kind` bit 0: a by columns, bit 1: b by columns.
 template <class TA, class TB, class TC>
-void check_product(support::worst& errors, std::int64_t m, std::int64_t n, std::int64_t k, int kind, data which, std::int64_t gap) {
+void check_product(support::worst& errors, std::int64_t m, std::int64_t n, std::int64_t k, int kind, data which,
+                   std::int64_t gap) {
   using T = std::common_type_t<tessera::compute_t<TA>, tessera::compute_t<TB>>;
   using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
   const auto seed = static_cast<std::uint64_t>(m * 7919 + n * 104729 + k);
@@ -64,7 +66,8 @@ void check_product(support::worst& errors, std::int64_t m, std::int64_t n, std::
     double size = 0;
     for (std::int64_t s = 0; s < k; ++s) size += std::fabs(static_cast<double>(a(i, s)) * static_cast<double>(b(s, j)));
     const double last = std::is_same_v<T, TC> ? 0 : support::rounding<TC>(want) * 1.01;
-    errors(static_cast<double>(c(i, j)), want, roundings * tessera::unit_roundoff<T> * size + last, m, n, k, "kind", kind, "at", i, j);
+    errors(static_cast<double>(c(i, j)), want, roundings * tessera::unit_roundoff<T> * size + last, m, n, k, "kind", kind, "at",
+           i, j);
   });
   BOOST_TEST(c.gaps_untouched());
   BOOST_TEST((a_stored.untouched() && b_stored.untouched()));
@@ -77,11 +80,12 @@ struct size {
 // Around the register blocks (6 or 8 rows; 16, 32 or 48 columns), the items (192 rows; 256 to 768 columns), the step (192) and the
 // slab (3072) of depth.
 constexpr size sizes[] = {
-    {1, 1, 1},      {1, 7, 2},     {2, 3, 191},   {3, 5, 192},   {5, 8, 193},   {6, 15, 16},   {7, 16, 17},   {8, 17, 3},    {9, 31, 31},
-    {12, 32, 33},   {13, 33, 64},  {15, 47, 65},  {16, 48, 5},   {17, 49, 384}, {31, 63, 100}, {33, 64, 385}, {47, 65, 7},   {48, 95, 96},
-    {49, 96, 97},   {64, 97, 8},   {65, 127, 15}, {96, 128, 47}, {97, 129, 48}, {100, 1, 257}, {1, 100, 255}, {191, 9, 63},  {192, 24, 9},
-    {193, 25, 10},  {385, 2, 21},  {2, 255, 20},  {3, 256, 19},  {4, 257, 18},  {10, 384, 6},  {11, 385, 4},  {7, 767, 11},  {6, 768, 12},
-    {5, 769, 13},   {3, 3071, 1},  {2, 5, 3071},  {5, 2, 3072},  {7, 3, 3073},  {9, 17, 6145}, {1, 1, 10000}, {191, 31, 97}, {200, 200, 40},
+    {1, 1, 1},     {1, 7, 2},     {2, 3, 191},   {3, 5, 192},   {5, 8, 193},    {6, 15, 16},   {7, 16, 17},   {8, 17, 3},
+    {9, 31, 31},   {12, 32, 33},  {13, 33, 64},  {15, 47, 65},  {16, 48, 5},    {17, 49, 384}, {31, 63, 100}, {33, 64, 385},
+    {47, 65, 7},   {48, 95, 96},  {49, 96, 97},  {64, 97, 8},   {65, 127, 15},  {96, 128, 47}, {97, 129, 48}, {100, 1, 257},
+    {1, 100, 255}, {191, 9, 63},  {192, 24, 9},  {193, 25, 10}, {385, 2, 21},   {2, 255, 20},  {3, 256, 19},  {4, 257, 18},
+    {10, 384, 6},  {11, 385, 4},  {7, 767, 11},  {6, 768, 12},  {5, 769, 13},   {3, 3071, 1},  {2, 5, 3071},  {5, 2, 3072},
+    {7, 3, 3073},  {9, 17, 6145}, {1, 1, 10000}, {191, 31, 97}, {200, 200, 40},
 };
 
 template <class TA, class TB, class TC>
@@ -89,7 +93,8 @@ void check_products(int first, int step, data which) {
   support::worst errors;
   for (std::size_t s = static_cast<std::size_t>(first); s < std::size(sizes); s += static_cast<std::size_t>(step)) {
     const int kind = static_cast<int>(s) % 4;
-    check_product<TA, TB, TC>(errors, sizes[s].m, sizes[s].n, sizes[s].k, kind, which, s % 3 == 0 ? 0 : static_cast<std::int64_t>(s % 5));
+    check_product<TA, TB, TC>(errors, sizes[s].m, sizes[s].n, sizes[s].k, kind, which,
+                              s % 3 == 0 ? 0 : static_cast<std::int64_t>(s % 5));
   }
   CHECK_WITHIN_BOUND(errors);
 }

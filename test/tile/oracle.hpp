@@ -46,8 +46,8 @@ struct expected {
 
 /// `size(q, k)` is what the relative error of a score refers to: sum |q||k| for products, |q - k|^2 for exact distances.
 template <class T, class Q, class K, class Score, class Size, class Visible = reference::sees_all>
-expected<wide_of<T>> expect(const matrix<Q>& queries, const matrix<K>& keys, const Score& score, const Size& size, double roundings,
-                            const Visible& visible = {}) {
+expected<wide_of<T>> expect(const matrix<Q>& queries, const matrix<K>& keys, const Score& score, const Size& size,
+                            double roundings, const Visible& visible = {}) {
   using Real = wide_of<T>;
   expected<Real> result;
   result.keys = keys.view().extent(0);
@@ -93,7 +93,8 @@ void check_extremum(support::worst& errors, const expected<Real>& want, std::int
   for (std::size_t e = 0; e < row.size(); ++e) {
     if (row[e].key != static_cast<std::int64_t>(got.where)) continue;
     errors(static_cast<double>(got.score), row[e].score, want.errors[at][e], "row", i, "key", row[e].key);
-    errors(static_cast<double>(row[e].score), best.score, want.errors[at][e] + want.largest_error(at), "row", i, "best", best.key);
+    errors(static_cast<double>(row[e].score), best.score, want.errors[at][e] + want.largest_error(at), "row", i, "best",
+           best.key);
     return;
   }
   errors(static_cast<double>(got.where), best.key, 0, "row", i, "a key that it does not see");

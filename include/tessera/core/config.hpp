@@ -18,7 +18,7 @@
 #endif
 
 /// 1 when errors are thrown; 0 under -fno-exceptions, where TESSERA_ERROR_HANDLER(text) is called instead (core/error.hpp).
-#if defined(__cpp_exceptions) && !TESSERA_DEVICE_PASS
+#if defined(__cpp_exceptions)
 #define TESSERA_EXCEPTIONS 1
 #else
 #define TESSERA_EXCEPTIONS 0

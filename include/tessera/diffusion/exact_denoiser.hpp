@@ -10,13 +10,26 @@
 
 namespace tessera::diffusion {
 
+namespace detail {
+
+template <class Exec, class Queries, class Keys, class Values, class Out>
+void exact_denoiser(const tile::detail::argument_names& names, const Exec& exec, const Queries& queries, const Keys& keys,
+                    const Values& values, double sigma, const Out& out) {
+  tessera::detail::expects(
+      std::isfinite(sigma) && sigma > 0, names.function, "sigma", [&] { return tessera::detail::number(sigma); },
+      "needs a positive, finite noise level");
+  tile::detail::contract_values(names, exec, queries, keys, values, gaussian{sigma}, softmax{}, out, no_emit{}, no_mask{});
+}
+
+}  // namespace detail
+
 /// D(x; sigma) = sum_i softmax_i(-|q - k_i|^2 / 2 sigma^2) v_i: distances between queries [n, dim] and keys [m, dim], means of
 /// values [m, value_dim], out [n, value_dim].
 template <executor Exec, mdspan_like Queries, mdspan_like Keys, mdspan_like Values, mdspan_like Out>
-void exact_denoiser(const Exec& exec, const Queries& queries, const Keys& keys, const Values& values, double sigma, const Out& out) {
-  tessera::detail::expects(std::isfinite(sigma) && sigma > 0, "diffusion::exact_denoiser", "sigma",
-                           [&] { return tessera::detail::number(sigma); }, "needs a positive, finite noise level");
-  contract(exec, queries, keys, values, gaussian{sigma}, softmax{}, out);
+void exact_denoiser(const Exec& exec, const Queries& queries, const Keys& keys, const Values& values, double sigma,
+                    const Out& out) {
+  detail::exact_denoiser({"diffusion::exact_denoiser", "queries", "keys", "values", "out"}, exec, queries, keys, values, sigma,
+                         out);
 }
 
 /// D(x; sigma) = sum_i softmax_i(-|x - y_i|^2 / 2 sigma^2) y_i, the minimiser of the denoising loss over the data set {y_i}.
@@ -33,7 +46,7 @@ void exact_denoiser(const Exec& exec, const Queries& queries, const Keys& keys, 
 /// Source          Karras et al. 2022, arXiv:2206.00364, appendix B.3
 template <executor Exec, mdspan_like Noisy, mdspan_like Data, mdspan_like Out>
 void exact_denoiser(const Exec& exec, const Noisy& noisy, const Data& data, double sigma, const Out& out) {
-  exact_denoiser(exec, noisy, data, data, sigma, out);
+  detail::exact_denoiser({"diffusion::exact_denoiser", "noisy", "data", "data", "out"}, exec, noisy, data, data, sigma, out);
 }
 
 }  // namespace tessera::diffusion

@@ -77,22 +77,30 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T scale_twice(T a, T n) {
 /// 2^x for x <= 0, as softmax needs it: ten instructions a pack on AVX-512, twelve on AVX2.
 ///
 /// Special values  exactly 1 at 0; +0 at -inf and below -125.5 (double: -1021.5); NaN for NaN. 0 < x < 127 (1023) works as well.
+///                 With `From` (-125 to -1; double: -1021 to -1) also +0 where x rounds, ties to even, to less than From.
 /// Accuracy        within 1 ulp (float: all inputs) and 1.1 ulp (double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
-template <class T>
+template <int From = 0, class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_nonpositive(T x) {
   using V = lane_value<T>;
   using range = detail::exponent_range<V>;
+  static_assert(From <= 0 && V(From) > range::least, "2^From must be normal");
   // x - round(x) is exact. Results that could be subnormal are flushed: on x86 each would cost a microcode assist of over 100 cycles.
   if constexpr (lane<T>::native_exponent) {
     const T r = lane<T>::remainder(x);
-    return lane<T>::scale_from(detail::exp2_fraction(r), x - r, T(range::least + V(1)));
+    return lane<T>::scale_from(detail::exp2_fraction(r), x - r, T(From < 0 ? V(From) : range::least + V(1)));
   } else {
-    // 2^x = 2 * 2^r * 2^(n - 1), and the power is 0 for n = least.
-    const T clamped = max(T(range::least), x);
+    // 2^x = 2 * 2^r * 2^(n - 1), and the power is 0 for n = least. With `From` below 0 no clamp is needed: whatever comes of a large
+    // negative x is dropped at the end.
+    const T clamped = From < 0 ? x : max(T(range::least), x);
     T n;
     const T power = lane<T>::template round_and_power<-1>(clamped, n);
-    return detail::exp2_fraction<2>(clamped - n) * power;
+    const T y = detail::exp2_fraction<2>(clamped - n) * power;
+    if constexpr (From < 0) {
+      return lane<T>::drop(n < T(V(From)), y);
+    } else {
+      return y;
+    }
   }
 }
 

@@ -92,7 +92,7 @@ struct suspects {
 /// Optional: `unit`, a factor wanted on every score (log2 e where exponentials are taken in base 2); `excluded<V>()`, the score of a
 /// pair that a mask hides (needed only with masks); `exact_within(state, tile, error)`, which of the tile's scores could change
 /// the result if each is wrong by up to `error`, with `smallest_wins` saying which side of the limit they are on;
-/// `only_suspects_matter`, when a tile without such a score changes nothing.
+/// `tolerance`, an error that it accepts in every score; `only_suspects_matter`, when a tile without such a score changes nothing.
 template <class R, class T>
 concept reducer = requires(const R& r, typename R::template state<T>& s, const score_tile<T>& tile) {
   { r.template identity<T>() } -> std::same_as<typename R::template state<T>>;

@@ -15,7 +15,7 @@ namespace tessera {
 /// `finish` gives the log-sum-exp in natural units. Inside, scores are in base 2 (`unit`), so a weight is one exp2.
 ///
 /// Special values  no key or only -inf: max = -inf, mass = 0, output 0, log-sum-exp -inf. A NaN score makes mass and output NaN.
-///                 Weights below 2^-126 of the largest are zero.
+///                 Weights below 2^-63 of the largest (float64: 2^-511) are zero; so are chunks of keys that fall that far behind.
 /// Accuracy        weights within 2 ulp of exp of the rounded difference; mass is summed over a chunk of keys, then over chunks:
 ///                 relative error below (192 + chunks) u. The largest weight is exactly 1, so a one-hot row returns its value's bits.
 /// Determinism     the order of the sums is fixed by the keys' positions alone.
@@ -67,17 +67,23 @@ struct softmax {
     return (s.max + log2(s.mass)) * T(lane_value<T>(1 / unit));
   }
 
-  /// Weights below 2^-40 of the largest cannot change a float32 result of up to 2^16 keys by a rounding: their scores may be
-  /// rough. Where the error is below 2^-6 everywhere no score is suspect.
+  /// An error in the exponents (in base 2, a bound that is seldom nearly reached) that is not worth an exact score.
+  static constexpr double tolerance = 0.03125;
+
+  /// Weights below 2^-40 of the largest cannot change a float32 result of up to 2^16 keys by a rounding: their scores may be rough.
   template <class T>
   [[nodiscard]] TESSERA_HD suspects<T> exact_within(const state<T>& s, const score_tile<T>& tile, T error) const {
     using V = lane_value<T>;
     const T best = tile_extremum<true>(tile, T(-infinity<V>()));
-    const T limit = max(s.max, best - error) - error - T(V(sizeof(V) == 4 ? 40 : 80));
-    return {best, select(error > T(V(0.015625)), limit, T(infinity<V>()))};
+    return {best, max(s.max, best - error) - error - T(V(sizeof(V) == 4 ? 40 : 80))};
   }
 
  private:
+  /// Where weights end: far below the roundings of the mass, and far enough above the subnormal numbers that neither a weight
+  /// times a value nor a sum that lost its scale falls among them (on x86 each would cost over 100 cycles).
+  template <class V>
+  static constexpr int faintest = sizeof(V) == 4 ? -63 : -511;
+
   /// What is subtracted from scores: the maximum, or 0 while every score is -inf (-inf - -inf would be NaN).
   template <class T>
   TESSERA_HD static T anchor(T top) {
@@ -91,11 +97,11 @@ struct softmax {
     const T base = anchor(top);
     T mass(V(0));
     for (int j = 0; j < tile.size(); ++j) {
-      const T weight = exp2_nonpositive(tile[j] - base);
+      const T weight = exp2_nonpositive<faintest<V>>(tile[j] - base);
       if constexpr (KeepWeights) tile.set(j, weight);
       mass += weight;
     }
-    const T factor = exp2_nonpositive(s.max - base);
+    const T factor = exp2_nonpositive<faintest<V>>(s.max - base);
     s.mass = fma(s.mass, factor, mass);
     s.max = top;
     return factor;

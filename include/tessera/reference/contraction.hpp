@@ -119,7 +119,8 @@ struct logsumexp {
 
 /// sum_j w_j v_j / sum_j w_j with w = softmax_weights; zeros for a row without weight. values[j] belongs to key j.
 template <class Real>
-std::vector<Real> weighted_mean(const scored_row<Real>& row, const std::vector<std::vector<Real>>& values, std::size_t value_dim) {
+std::vector<Real> weighted_mean(const scored_row<Real>& row, const std::vector<std::vector<Real>>& values,
+                                std::size_t value_dim) {
   const std::vector<Real> weights = softmax_weights(row);
   Real mass = 0;
   std::vector<Real> mean(value_dim, Real(0));
@@ -236,8 +237,7 @@ void score_rows(const view<Q, 2>& queries, const view<K, 2>& keys, const Score& 
 template <class Real = double, class Q, class K, class Score, class Reduce, class Emit, class Visible = sees_all>
 void contract(const view<Q, 2>& queries, const view<K, 2>& keys, const Score& score, const Reduce& reduce, const Emit& emit,
               const Visible& visible = {}) {
-  score_rows<Real>(
-      queries, keys, score, [&](std::int64_t i, const scored_row<Real>& row) { emit(i, reduce(row)); }, visible);
+  score_rows<Real>(queries, keys, score, [&](std::int64_t i, const scored_row<Real>& row) { emit(i, reduce(row)); }, visible);
 }
 
 /// tessera::contract with values under a softmax: emit(i, the weighted mean of the values of row i).

@@ -121,14 +121,24 @@ void run_contraction(const Exec& exec, const view<const Q, 2>& queries, const vi
   });
 }
 
+/// What errors call the function and its arguments.
+struct argument_names {
+  const char* function = "contract";
+  const char* queries = "queries";
+  const char* keys = "keys";
+  const char* values = "values";
+  const char* out = "out";
+};
+
 /// Arguments that every contraction needs.
 template <class T, class Q, class K>
-void check_contraction(const char* function, const view<const Q, 2>& queries, const view<const K, 2>& keys) {
+void check_contraction(const argument_names& names, const view<const Q, 2>& queries, const view<const K, 2>& keys) {
   using tessera::detail::expects;
-  tessera::detail::check_operand(queries, function, "queries");
-  tessera::detail::check_operand(keys, function, "keys");
+  const char* const function = names.function;
+  tessera::detail::check_operand(queries, function, names.queries);
+  tessera::detail::check_operand(keys, function, names.keys);
   expects(
-      queries.extent(1) == keys.extent(1), function, "keys",
+      queries.extent(1) == keys.extent(1), function, names.keys,
       [&] { return "depth " + std::to_string(keys.extent(1)) + " beside queries of depth " + std::to_string(queries.extent(1)); },
       "needs [keys, depth] with the queries' depth");
   constexpr std::int64_t most = (std::int64_t{1} << 31) - 1024;
@@ -166,6 +176,42 @@ void check_score(const char* function, const Score& score, const Reducer&, std::
   }
 }
 
+/// The contraction with values, for every function that is one.
+template <class Exec, class Queries, class Keys, class Values, class Score, class Reducer, class Out, class Emit, class Mask>
+void contract_values(const argument_names& names, const Exec& exec, const Queries& queries, const Keys& keys,
+                     const Values& values, const Score& score, const Reducer& reducer, const Out& out, const Emit& emit,
+                     const Mask& mask) {
+  using Q = value_type_of<Queries>;
+  using K = value_type_of<Keys>;
+  using V = value_type_of<Values>;
+  using O = value_type_of<Out>;
+  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
+  using tessera::detail::expects;
+  const char* const function = names.function;
+  const view<const Q, 2> q(queries);
+  const view<const K, 2> k(keys);
+  const view<const V, 2> v(values);
+  const view<O, 2> o(out);
+  check_contraction<T>(names, q, k);
+  check_score<T>(function, score, reducer, q.extent(0), k.extent(0));
+  tessera::detail::check_operand(v, function, names.values);
+  tessera::detail::check_output(o, function, names.out);
+  expects(
+      v.extent(0) == k.extent(0), function, names.values,
+      [&] { return std::to_string(v.extent(0)) + " rows beside " + std::to_string(k.extent(0)) + " keys"; },
+      "needs one value a key");
+  expects(
+      o.extent(0) == q.extent(0) && o.extent(1) == v.extent(1), function, names.out,
+      [&] { return "shape " + tessera::detail::shape(o); }, "needs [queries, value_dim]");
+  tessera::detail::check_disjoint(o, q, function, names.out, names.queries);
+  tessera::detail::check_disjoint(o, k, function, names.out, names.keys);
+  tessera::detail::check_disjoint(o, v, function, names.out, names.values);
+  using P = simd::pack<T, typename Exec::arch>;
+  run_contraction<true>(
+      exec, q, k, v, score, reducer, mask,
+      [&](std::int64_t i, const T* row) { tile::store_row<P>(o.data_handle() + i * o.stride(0), row, o.extent(1)); }, emit);
+}
+
 }  // namespace tile::detail
 
 /// Drops the finished state of a row.
@@ -199,7 +245,7 @@ void contract(const Exec& exec, const Queries& queries, const Keys& keys, const 
   using T = std::common_type_t<compute_t<Q>, compute_t<K>>;
   const view<const Q, 2> q(queries);
   const view<const K, 2> k(keys);
-  tile::detail::check_contraction<T>("contract", q, k);
+  tile::detail::check_contraction<T>(tile::detail::argument_names{}, q, k);
   tile::detail::check_score<T>("contract", score, reducer, q.extent(0), k.extent(0));
   tile::detail::run_contraction<false>(exec, q, k, k, score, reducer, mask, [](std::int64_t, const T*) {}, emit);
 }
@@ -216,35 +262,7 @@ template <executor Exec, mdspan_like Queries, mdspan_like Keys, mdspan_like Valu
   requires(Queries::rank() == 2 && Keys::rank() == 2 && Values::rank() == 2 && Out::rank() == 2)
 void contract(const Exec& exec, const Queries& queries, const Keys& keys, const Values& values, const Score& score,
               const Reducer& reducer, const Out& out, const Emit& emit = {}, const Mask& mask = {}) {
-  using Q = value_type_of<Queries>;
-  using K = value_type_of<Keys>;
-  using V = value_type_of<Values>;
-  using O = value_type_of<Out>;
-  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
-  using tessera::detail::expects;
-  const char* const function = "contract";
-  const view<const Q, 2> q(queries);
-  const view<const K, 2> k(keys);
-  const view<const V, 2> v(values);
-  const view<O, 2> o(out);
-  tile::detail::check_contraction<T>(function, q, k);
-  tile::detail::check_score<T>(function, score, reducer, q.extent(0), k.extent(0));
-  tessera::detail::check_operand(v, function, "values");
-  tessera::detail::check_output(o, function, "out");
-  expects(
-      v.extent(0) == k.extent(0), function, "values",
-      [&] { return std::to_string(v.extent(0)) + " rows beside " + std::to_string(k.extent(0)) + " keys"; },
-      "needs one value a key");
-  expects(
-      o.extent(0) == q.extent(0) && o.extent(1) == v.extent(1), function, "out",
-      [&] { return "shape " + tessera::detail::shape(o); }, "needs [queries, value_dim]");
-  tessera::detail::check_disjoint(o, q, function, "out", "queries");
-  tessera::detail::check_disjoint(o, k, function, "out", "keys");
-  tessera::detail::check_disjoint(o, v, function, "out", "values");
-  using P = simd::pack<T, typename Exec::arch>;
-  tile::detail::run_contraction<true>(
-      exec, q, k, v, score, reducer, mask,
-      [&](std::int64_t i, const T* row) { tile::store_row<P>(o.data_handle() + i * o.stride(0), row, o.extent(1)); }, emit);
+  tile::detail::contract_values(tile::detail::argument_names{}, exec, queries, keys, values, score, reducer, out, emit, mask);
 }
 
 }  // namespace tessera

@@ -79,16 +79,18 @@ void store_row(S* to, const typename P::value_type* from, std::int64_t n) {
   if (i < n) simd::store_partial(to + i, static_cast<int>(n - i), simd::load_partial<P>(from + i, static_cast<int>(n - i)));
 }
 
-/// sums[i] = sum over k of block[k * Width + i]^2, one chain of multiply-adds a neighbour.
+/// sums[i] = sum over k of block[k * Width + i]^2, summed in float64, so that a bound on an error may be built on it.
 template <int Width, class P>
 void squared_norms(typename P::value_type* TESSERA_RESTRICT sums, const typename P::value_type* TESSERA_RESTRICT block,
                    std::int64_t depth) {
-  using T = typename P::value_type;
-  T total[Width] = {};
+  double total[Width] = {};
   for (std::int64_t k = 0; k < depth; ++k) {
-    for (int i = 0; i < Width; ++i) total[i] += block[k * Width + i] * block[k * Width + i];
+    for (int i = 0; i < Width; ++i) {
+      const double x = static_cast<double>(block[k * Width + i]);
+      total[i] += x * x;
+    }
   }
-  for (int i = 0; i < Width; ++i) sums[i] = total[i];
+  for (int i = 0; i < Width; ++i) sums[i] = static_cast<typename P::value_type>(total[i]);
 }
 
 }  // namespace tessera::tile

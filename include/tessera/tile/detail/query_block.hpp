@@ -315,9 +315,22 @@ class query_block {
       if (!(chunk.largest_norm < far_below_)) return found;
     }
     const T scale = rule_.factor < 0 ? -rule_.factor : rule_.factor;
-    const T rounding = (T(2) * static_cast<T>(layout_.depth) + T(16)) * static_cast<T>(unit_roundoff<T>);
+    // Norms are summed in float64: exact to a rounding beside float32, to depth roundings beside float64.
+    const T chain = static_cast<T>(layout_.depth) * (sizeof(T) == 4 ? T(1) : T(2)) + T(16);
+    const P rounding(chain * static_cast<T>(unit_roundoff<T>) * scale);
     const P norms = P::load(memory_.norms + p * width + v * P::lanes);
-    const suspects<P> wanted = rule_.reducer.exact_within(s, tile, (norms + P(chunk.largest_norm)) * P(rounding * scale));
+    const P error = (norms + P(chunk.largest_norm)) * rounding;
+    if constexpr (requires { Reducer::tolerance; }) {
+      if (!lane<P>::any(error > P(T(Reducer::tolerance)))) return found;
+    }
+    suspects<P> wanted = rule_.reducer.exact_within(s, tile, error);
+    if constexpr (requires { Reducer::tolerance; }) {
+      // A key within reach of the limit is at most that far from the query: its norm, and so its error, is bounded by the query's.
+      // Keys out of reach stay out while the error of the farthest is a few units.
+      const P reach = sqrt(norms) + sqrt(max(P(T(0)), wanted.limit / P(rule_.factor)));
+      const P near_error = (norms + min(P(chunk.largest_norm), reach * reach)) * rounding;
+      wanted.limit = select((near_error <= P(T(Reducer::tolerance))) & (error <= P(T(4))), P(infinity<T>()), wanted.limit);
+    }
     const auto suspect = [&](P score) {
       if constexpr (Reducer::smallest_wins) {
         return score <= wanted.limit;

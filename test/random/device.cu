@@ -1,0 +1,41 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// The room in device code: that it compiles there without flags or warnings, and gives device constants.
+#include <cstdint>
+
+#include "tessera/numeric/bfloat16.hpp"
+#include "tessera/numeric/float16.hpp"
+#include "tessera/random.hpp"
+
+namespace random_device {
+
+namespace numbers = tessera::random;
+
+constexpr float a_constant = numbers::normal<float>(1, 2, 3);
+static_assert(a_constant == 0x1.a25512p-2f && numbers::normal<double>(1, 2, 3) == 0x1.8292ad3d6a207p-3);
+
+template <class T>
+__device__ T everything(std::uint64_t seed, std::uint64_t stream, std::uint64_t index) {
+  float sum = a_constant + static_cast<float>(numbers::philox(seed, stream, index)[0]);
+  sum += static_cast<float>(numbers::uniform<T>(seed, stream, index)) +
+         static_cast<float>(numbers::uniform_open<T>(seed, stream, index));
+  sum += static_cast<float>(numbers::normal<T>(seed, stream, index));
+  for (int i = 0; i < numbers::values_per_block<T>; ++i) {
+    sum += static_cast<float>(numbers::uniform_block<T>(seed, stream, index)[i]);
+    sum += static_cast<float>(numbers::uniform_open_block<T>(seed, stream, index)[i]);
+    sum += static_cast<float>(numbers::normal_block<T>(seed, stream, index)[i]);
+  }
+  return static_cast<T>(sum);
+}
+
+template <class T>
+__global__ void kernel(std::uint64_t seed, T* out) {
+  out[threadIdx.x] = everything<T>(seed, blockIdx.x, threadIdx.x);
+}
+
+template __global__ void kernel<float>(std::uint64_t, float*);
+template __global__ void kernel<double>(std::uint64_t, double*);
+template __global__ void kernel<tessera::float16>(std::uint64_t, tessera::float16*);
+template __global__ void kernel<tessera::bfloat16>(std::uint64_t, tessera::bfloat16*);
+
+}  // namespace random_device
