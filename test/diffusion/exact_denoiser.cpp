@@ -42,7 +42,7 @@ struct problem {
   }
 };
 
-/// |error| <= (2^(2 e) - 1) sum p |y|, where e is the error of an exponent in base 2: that of the differences, or 2^-6.
+/// |error| <= (2^(2 e) - 1) sum p |y|, where e is the error of an exponent in base 2: that of the differences, or 2^-5.
 template <class X, class Y, class O>
 void check(support::worst& errors, const problem<X, Y>& p, double sigma) {
   using T = std::common_type_t<tessera::compute_t<X>, tessera::compute_t<Y>>;
@@ -58,7 +58,7 @@ void check(support::worst& errors, const problem<X, Y>& p, double sigma) {
     const std::vector<Real> weights = reference::softmax_weights(row);
     const double u = tessera::unit_roundoff<T>;
     const double exponent = (static_cast<double>(dim) + 6) * u * (std::fabs(static_cast<double>(reference::largest(row))) + 40);
-    const double error = std::fmax(exponent, std::log(2.0) / 64) + 4 * u;
+    const double error = std::fmax(exponent, std::log(2.0) / 32) + 4 * u;
     for (std::size_t c = 0; c < mean.size(); ++c) {
       Real size = 0;
       Real mass = 0;

@@ -15,7 +15,7 @@
 #include "tessera/tile/contraction.hpp"
 
 namespace {
-#include "how-to/write-a-reducer_1.inc"
+#include "docs/how-to/write-a-reducer_1.inc"
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(docs_write_a_reducer)
@@ -39,7 +39,7 @@ BOOST_AUTO_TEST_CASE(its_use_gives_the_margin_of_every_row) {
   const auto queries = query_rows.view();
   const auto keys = key_rows.view();
   std::vector<float> margins(static_cast<std::size_t>(n), -1);
-#include "how-to/write-a-reducer_2.inc"
+#include "docs/how-to/write-a-reducer_2.inc"
 
   int wrong = 0;
   tessera::reference::contract(queries, keys, tessera::reference::squared_distance{}, tessera::reference::top_k<>{2},

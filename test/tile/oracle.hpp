@@ -102,14 +102,14 @@ void check_extremum(support::worst& errors, const expected<Real>& want, std::int
 
 /// log-sum-exp: the error of the scores, the rounding of the result, and the sum of the weights.
 template <class T, class Real>
-void check_lse(support::worst& errors, const expected<Real>& want, std::int64_t i, T got) {
+void check_lse(support::worst& errors, const expected<Real>& want, std::int64_t i, T got, double extra = 0) {
   const auto at = static_cast<std::size_t>(i);
   const double u = tessera::unit_roundoff<T>;
   const Real lse = reference::logsumexp{}(want.rows[at]);
   const double top = std::fabs(static_cast<double>(reference::largest(want.rows[at])));
   const double size = std::isfinite(top) ? top + std::log(static_cast<double>(want.keys) + 1) : 0;
   const double sums = 192 + static_cast<double>(want.keys) / 192;
-  errors(static_cast<double>(got), lse, want.largest_error(at) + (sums + 8 + 6 * size) * u, "row", i);
+  errors(static_cast<double>(got), lse, want.largest_error(at) + extra + (sums + 8 + 6 * size) * u, "row", i);
 }
 
 /// A row of weighted means: weights wrong by the errors of their scores, then two sums.

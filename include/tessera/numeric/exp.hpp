@@ -32,13 +32,13 @@ inline constexpr V log_2_high = sizeof(V) == 4 ? V(0x1.62e4p-1) : V(0x1.62e42fef
 template <class V>
 inline constexpr V log_2_low = sizeof(V) == 4 ? V(0x1.7f7d1cf79abcap-20) : V(0x1.ef35793c76730p-45);
 
-/// Scale * 2^r for |r| <= 1/2 and a power of two Scale; exactly Scale at 0.
+/// 2^(Exponent + r) for |r| <= 1/2; exact for r = 0.
 ///
 /// Minimax of the relative error with the constant term held at 1: degree 6 (float, then a search among the neighbours of the
 /// coefficients for the least error of the rounded evaluation: 0.73 ulp); degree 11, 2^-55.6 (double).
-template <int Scale = 1, class T>
+template <int Exponent = 0, class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_fraction(T r) {
-  constexpr double s = Scale;
+  constexpr double s = lane<double>::power_of_two(Exponent);
   if constexpr (sizeof(lane_value<T>) == 4) {
     return horner(r, s, s * 0x1.62e432p-1, s * 0x1.ebfbecp-3, s * 0x1.c6ada2p-5, s * 0x1.3b2030p-7, s * 0x1.5fc51cp-10,
                   s * 0x1.4c102ep-13);
@@ -77,30 +77,27 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T scale_twice(T a, T n) {
 /// 2^x for x <= 0, as softmax needs it: ten instructions a pack on AVX-512, twelve on AVX2.
 ///
 /// Special values  exactly 1 at 0; +0 at -inf and below -125.5 (double: -1021.5); NaN for NaN. 0 < x < 127 (1023) works as well.
-///                 With `From` (-125 to -1; double: -1021 to -1) also +0 where x rounds, ties to even, to less than From.
+///                 With `From` (odd, -125 to -1; double: -1021 to -1) +0 from From - 0.5 down.
 /// Accuracy        within 1 ulp (float: all inputs) and 1.1 ulp (double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <int From = 0, class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_nonpositive(T x) {
   using V = lane_value<T>;
   using range = detail::exponent_range<V>;
-  static_assert(From <= 0 && V(From) > range::least, "2^From must be normal");
+  constexpr int from = From == 0 ? static_cast<int>(range::least) + 1 : From;
+  static_assert(from < 0 && V(from) > range::least, "2^From must be normal, and less than 1");
+  static_assert(from % 2 != 0, "an even From would keep the tie at From - 0.5");
   // x - round(x) is exact. Results that could be subnormal are flushed: on x86 each would cost a microcode assist of over 100 cycles.
   if constexpr (lane<T>::native_exponent) {
     const T r = lane<T>::remainder(x);
-    return lane<T>::scale_from(detail::exp2_fraction(r), x - r, T(From < 0 ? V(From) : range::least + V(1)));
+    return lane<T>::scale_from(detail::exp2_fraction(r), x - r, T(V(from)));
   } else {
-    // 2^x = 2 * 2^r * 2^(n - 1), and the power is 0 for n = least. With `From` below 0 no clamp is needed: whatever comes of a large
-    // negative x is dropped at the end.
-    const T clamped = From < 0 ? x : max(T(range::least), x);
+    // 2^x = 2^(k + r) * 2^(n - k) with the k for which the last power, where n is below from, is one less than the exponents go: 0.
+    constexpr int k = from - static_cast<int>(range::least);
+    const T clamped = max(T(V(from) - V(1)), x);
     T n;
-    const T power = lane<T>::template round_and_power<-1>(clamped, n);
-    const T y = detail::exp2_fraction<2>(clamped - n) * power;
-    if constexpr (From < 0) {
-      return lane<T>::drop(n < T(V(From)), y);
-    } else {
-      return y;
-    }
+    const T power = lane<T>::template round_and_power<-k>(clamped, n);
+    return detail::exp2_fraction<k>(clamped - n) * power;
   }
 }
 

@@ -24,8 +24,6 @@ struct scalar_lane {
   static constexpr int width = 1;
 
   TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T select(bool m, T a, T b) { return m ? a : b; }
-  /// m ? 0 : a
-  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T drop(bool m, T a) { return m ? T(0) : a; }
   TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T max(T a, T b) { return a > b ? a : b; }
   TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T min(T a, T b) { return a < b ? a : b; }
   TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr bool any(bool m) { return m; }

@@ -116,16 +116,6 @@ TESSERA_ALWAYS_INLINE xsimd::batch_bool<T, Arch> not_equal(const xsimd::batch<T,
 #endif
 }
 
-/// m ? 0 : a. A blend with 0, which GCC 12 leaves at up to three operations, is one "and not" where a mask is a register of ones and zeros.
-template <class T, class Arch>
-TESSERA_ALWAYS_INLINE xsimd::batch<T, Arch> drop(const xsimd::batch_bool<T, Arch>& m, const xsimd::batch<T, Arch>& a) {
-  if constexpr (is_x86<Arch> && !is_avx512<Arch>) {
-    return a & __builtin_bit_cast(xsimd::batch<T, Arch>, !m);  // bitwise_andnot negates one operand in 8.1, the other in 14
-  } else {
-    return xsimd::select(m, xsimd::batch<T, Arch>(T(0)), a);
-  }
-}
-
 #if defined(__SSE2__)
 namespace detail {
 

@@ -156,7 +156,6 @@ struct pack_lane {
   TESSERA_ALWAYS_INLINE static P select(simd::mask<M, Arch> m, P a, P b) {
     return P(xsimd::select(compat::mask_cast<T>(m.v), a.v, b.v));
   }
-  TESSERA_ALWAYS_INLINE static P drop(mask m, P a) { return P(compat::drop(m.v, a.v)); }
   TESSERA_ALWAYS_INLINE static P max(P a, P b) { return P(compat::max(a.v, b.v)); }
   TESSERA_ALWAYS_INLINE static P min(P a, P b) { return P(compat::min(a.v, b.v)); }
   TESSERA_ALWAYS_INLINE static bool any(mask m) { return xsimd::any(m.v); }

@@ -60,7 +60,7 @@ class product_block {
   std::int64_t depth;   ///< of the slab
 
   /// `m` rows and `n` columns from block `a_block` and panel `b_panel` on: store.row(row, column, sums, columns) for each row of a
-  /// block when its sums are complete, store.prepare(row, column, rows) some time before.
+  /// block when its sums are complete, store.prepare(row, column) some time before.
   template <class Store>
   void run(std::int64_t a_block, std::int64_t b_panel, std::int64_t m, std::int64_t n, T* sums, const Store& store) const {
     std::int64_t k = 0;
@@ -75,13 +75,16 @@ class product_block {
           T* const kept = sums + (j / width * (item_rows / rows) + i / rows) * (rows * width);
           const int tall = static_cast<int>(std::min<std::int64_t>(rows, m - i));
           const int wide = static_cast<int>(std::min<std::int64_t>(width, n - j));
-          if (last) store.prepare(i, j, tall);
+          const auto prepare = [&](int r) {
+            for (int l = 0; l < width; l += 64 / static_cast<int>(sizeof(T))) simd::prefetch(kept + r * width + l);
+            if (last && r < tall) store.prepare(i + r, j);
+          };
           if (packs == 1) {
-            tile<1>(step, block, panel, kept, k > 0);
+            tile<1>(step, block, panel, kept, k > 0, prepare);
           } else if (packs == 2) {
-            tile<2>(step, block, panel, kept, k > 0);
+            tile<2>(step, block, panel, kept, k > 0, prepare);
           } else {
-            tile<shape::packs>(step, block, panel, kept, k > 0);
+            tile<shape::packs>(step, block, panel, kept, k > 0, prepare);
           }
           if (last) {
             for (int r = 0; r < tall; ++r) store.row(i + r, j, kept + r * width, wide);
@@ -93,17 +96,19 @@ class product_block {
   }
 
  private:
-  /// One register block over one step of depth. The kept sums are asked for before the product and needed after it.
-  template <int Packs>
-  TESSERA_NOINLINE static void tile(std::int64_t step, const T* block, const T* panel, T* kept, bool add) {
-    TESSERA_UNROLL
-    for (int r = 0; r < rows; ++r) {
-      TESSERA_UNROLL
-      for (int v = 0; v < Packs; ++v) simd::prefetch(kept + r * width + v * P::lanes);
-    }
+  /// One register block over one step of depth. What is needed after the product is asked for during it, a row at a time: all at
+  /// once would keep the operands waiting behind it.
+  template <int Packs, class Prepare>
+  TESSERA_NOINLINE static void tile(std::int64_t step, const T* block, const T* panel, T* kept, bool add,
+                                    const Prepare& prepare) {
     P sums[rows][Packs];
     clear(sums);
-    multiply_add(step, block, rows, panel, width, sums);
+    const std::int64_t part = (step + rows - 1) / rows;
+    for (int r = 0; r < rows; ++r) {
+      prepare(r);
+      const std::int64_t from = std::min(step, r * part);
+      multiply_add(std::min(part, step - from), block + from * rows, rows, panel + from * width, width, sums);
+    }
     TESSERA_UNROLL
     for (int r = 0; r < rows; ++r) {
       TESSERA_UNROLL
@@ -137,11 +142,9 @@ struct stored_sums {
     }
   }
 
-  void prepare(std::int64_t row, std::int64_t column, int rows) const {
-    for (int r = 0; r < rows; ++r) {
-      const TC* const line = c + (row + r) * c_stride + column;
-      for (std::size_t byte = 0; byte < block_width * sizeof(TC); byte += 64) simd::prefetch(line + byte / sizeof(TC));
-    }
+  void prepare(std::int64_t row, std::int64_t column) const {
+    const TC* const line = c + row * c_stride + column;
+    for (std::size_t byte = 0; byte < block_width * sizeof(TC); byte += 64) simd::prefetch(line + byte / sizeof(TC));
   }
 
   void row(std::int64_t row, std::int64_t column, T* sums, int columns) const {
