@@ -122,6 +122,21 @@ BOOST_AUTO_TEST_CASE(large_and_tiny_values_are_within_the_bound) {
   CHECK_WITHIN_BOUND(lse);
 }
 
+// Weights of hardly anything on values of nearly infinity.
+BOOST_AUTO_TEST_CASE(faint_weights_on_large_values_are_within_the_bound) {
+  support::worst out;
+  support::worst lse;
+  inputs<float> in(1, 1, 1, 1, 400, 1, 2);
+  in.q.fill([](std::uint64_t) { return 1; });
+  in.v.fill([](std::uint64_t n) { return n / 2 == 200 ? 1.0 : 1e30 * support::normal(1, n); });
+  for (const double behind : {10.0, 40.0, 43.0, 43.6, 43.8, 44.0, 45.0, 60.0, 80.0, 100.0}) {
+    in.k.fill([=](std::uint64_t n) { return n == 200 ? 0 : -behind; });
+    oracle::check<float>(out, lse, seq, in, {.scale = 1});
+  }
+  CHECK_WITHIN_BOUND(out);
+  CHECK_WITHIN_BOUND(lse);
+}
+
 BOOST_AUTO_TEST_CASE(rows_without_a_key_are_zero_with_lse_of_minus_infinity) {
   for (const std::int64_t len_k : {0, 3, 97}) {
     const std::int64_t len_q = len_k + 60;  // bottom right: the first 60 queries see nothing

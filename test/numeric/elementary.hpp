@@ -84,6 +84,8 @@ worst worst_double(double low, double high, std::initializer_list<double> specia
   return w;
 }
 
-inline void check(const worst& w, double bound) { BOOST_TEST(w.error <= bound, w.error << " ulp at " << w.at << ", bound " << bound); }
+inline void check(const worst& w, double bound) {
+  BOOST_TEST(w.error <= bound, w.error << " ulp at " << w.at << ", bound " << bound);
+}
 
 }  // namespace elementary_test

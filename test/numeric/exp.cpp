@@ -74,15 +74,11 @@ BOOST_AUTO_TEST_CASE(special_values) {
 }
 
 BOOST_AUTO_TEST_CASE(float_exp2_is_within_an_ulp) {
-  check(worst_float(
-            shard, [](float x) { return tessera::exp2(x); }, [](double x) { return std::exp2(x); }),
-        0.88);
+  check(worst_float(shard, [](float x) { return tessera::exp2(x); }, [](double x) { return std::exp2(x); }), 0.88);
 }
 
 BOOST_AUTO_TEST_CASE(float_exp_is_within_an_ulp) {
-  check(worst_float(
-            shard, [](float x) { return tessera::exp(x); }, [](double x) { return std::exp(x); }),
-        0.9);
+  check(worst_float(shard, [](float x) { return tessera::exp(x); }, [](double x) { return std::exp(x); }), 0.9);
 }
 
 BOOST_AUTO_TEST_CASE(float_exp2_nonpositive_is_within_an_ulp) {

@@ -65,7 +65,8 @@ void check_split() {
   constexpr int bias = sizeof(T) == 4 ? 127 : 1023;
   const int smallest = sizeof(T) == 4 ? -149 : -1074;
   for (int n = smallest; n <= bias; ++n) {
-    for (const T m : {T(1), T(1.25), T(1.5) - std::numeric_limits<T>::epsilon(), T(1.5), T(2) - std::numeric_limits<T>::epsilon()}) {
+    for (const T m :
+         {T(1), T(1.25), T(1.5) - std::numeric_limits<T>::epsilon(), T(1.5), T(2) - std::numeric_limits<T>::epsilon()}) {
       const T x = std::ldexp(m, n);
       if (std::isinf(x)) continue;
       T s = 0, e = 0;

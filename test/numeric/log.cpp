@@ -26,7 +26,8 @@ void check_special_values(F f) {
   BOOST_TEST(f(inf) == inf);
   BOOST_TEST(f(T(1)) == T(0));
   BOOST_TEST(!std::signbit(f(T(1))));
-  for (const T x : {-limits::denorm_min(), -limits::min(), T(-1), limits::lowest(), -inf, limits::quiet_NaN(), -limits::quiet_NaN()}) {
+  for (const T x :
+       {-limits::denorm_min(), -limits::min(), T(-1), limits::lowest(), -inf, limits::quiet_NaN(), -limits::quiet_NaN()}) {
     BOOST_TEST(std::isnan(f(x)));
   }
   BOOST_TEST(f(limits::denorm_min()) < f(2 * limits::denorm_min()));
@@ -49,26 +50,19 @@ BOOST_AUTO_TEST_CASE(special_values) {
 }
 
 BOOST_AUTO_TEST_CASE(float_log_is_within_an_ulp) {
-  check(worst_float(
-            shard, [](float x) { return tessera::log(x); }, [](double x) { return std::log(x); }),
-        0.9);
+  check(worst_float(shard, [](float x) { return tessera::log(x); }, [](double x) { return std::log(x); }), 0.9);
 }
 
 BOOST_AUTO_TEST_CASE(float_log2_is_within_its_bound) {
-  check(worst_float(
-            shard, [](float x) { return tessera::log2(x); }, [](double x) { return std::log2(x); }),
-        1.4);
+  check(worst_float(shard, [](float x) { return tessera::log2(x); }, [](double x) { return std::log2(x); }), 1.4);
 }
 
 BOOST_AUTO_TEST_CASE(double_logarithms_are_within_their_bounds) {
   // Around 1 and where the significand changes its binade, results are small and what cancels shows.
   const auto near_one = {1.0, 0.75, 1.5, 0.5, 2.0, 3.0, std::numeric_limits<double>::min(), 1e300};
-  check(worst_double(
-            0, 2, near_one, [](double x) { return tessera::log(x); }, [](long double x) { return std::log(x); }),
-        1);
-  check(worst_double(
-            0.5, 3, near_one, [](double x) { return tessera::log2(x); }, [](long double x) { return std::log2(x); }),
-        1.4);
+  check(worst_double(0, 2, near_one, [](double x) { return tessera::log(x); }, [](long double x) { return std::log(x); }), 1);
+  check(
+      worst_double(0.5, 3, near_one, [](double x) { return tessera::log2(x); }, [](long double x) { return std::log2(x); }), 1.4);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

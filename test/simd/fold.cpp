@@ -57,7 +57,8 @@ void check_tree() {
       for (const T v : x) sequential = static_cast<T>(sequential + v);
       sequential_differs += sequential != sum;
     }
-    if constexpr (std::is_floating_point_v<T> && Elements >= 4) BOOST_TEST(sequential_differs > 0, "the data cannot tell orders apart");
+    if constexpr (std::is_floating_point_v<T> && Elements >= 4)
+      BOOST_TEST(sequential_differs > 0, "the data cannot tell orders apart");
   }
 }
 

@@ -15,7 +15,8 @@ using tessera::bfloat16;
 using tessera::float16;
 
 template <class T>
-using bits_of = std::conditional_t<sizeof(T) == 2, std::uint16_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
+using bits_of =
+    std::conditional_t<sizeof(T) == 2, std::uint16_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
 
 template <class T>
 bits_of<T> bits(T x) {
@@ -163,10 +164,19 @@ BOOST_AUTO_TEST_CASE(golden_values) {
   const struct {
     float x;
     std::uint16_t half, brain;
-  } rows[] = {{1.0F, 0x3c00, 0x3f80},          {-0.0F, 0x8000, 0x8000},          {65519.996F, 0x7bff, 0x4780}, {65520.0F, 0x7c00, 0x4780},
-              {0x1p-24F, 0x0001, 0x3380},      {0x1p-25F, 0x0000, 0x3300},       {0x1.000002p-25F, 0x0001, 0x3300},
-              {0x1.01p0F, 0x3c04, 0x3f80},     {0x1.03p0F, 0x3c0c, 0x3f82},      {0x1.fffffep127F, 0x7c00, 0x7f80},
-              {0x1p-133F, 0x0000, 0x0001},     {0x1p-134F, 0x0000, 0x0000},      {0x1.8p-134F, 0x0000, 0x0001},
+  } rows[] = {{1.0F, 0x3c00, 0x3f80},
+              {-0.0F, 0x8000, 0x8000},
+              {65519.996F, 0x7bff, 0x4780},
+              {65520.0F, 0x7c00, 0x4780},
+              {0x1p-24F, 0x0001, 0x3380},
+              {0x1p-25F, 0x0000, 0x3300},
+              {0x1.000002p-25F, 0x0001, 0x3300},
+              {0x1.01p0F, 0x3c04, 0x3f80},
+              {0x1.03p0F, 0x3c0c, 0x3f82},
+              {0x1.fffffep127F, 0x7c00, 0x7f80},
+              {0x1p-133F, 0x0000, 0x0001},
+              {0x1p-134F, 0x0000, 0x0000},
+              {0x1.8p-134F, 0x0000, 0x0001},
               {-__builtin_inff(), 0xfc00, 0xff80}};
   for (const auto& row : rows) {
     in[0] = row.x;

@@ -80,7 +80,9 @@ void check_floats(std::int64_t stride) {
   check("log", sweep<float>(n, x, log_, exact_log), 0.9, 1);
   check("log2", sweep<float>(n, x, log2_, exact_log2), 1.4, 2.5);
   check("exp2_nonpositive",
-        sweep<float>(n, x, exp2_nonpositive_, [](double y) { return y <= -125.5 ? 0.0 : y > 0 ? 1.0 : std::exp2(y); }), 0.8, 1.1);
+        sweep<float>(n, x, exp2_nonpositive_, [](double y) { return y <= -125.5 ? 0.0
+                                                                    : y > 0     ? 1.0
+                                                                                : std::exp2(y); }), 0.8, 1.1);
 }
 
 template <class T>
@@ -88,10 +90,36 @@ void check_special_values() {
   using P = simd::pack<T>;
   using limits = std::numeric_limits<T>;
   const T least = sizeof(T) == 4 ? -126 : -1022;
-  const T values[] = {T(0), T(-0.0), T(1), T(-1), T(0.5), T(-0.5), limits::infinity(), -limits::infinity(), limits::max(), limits::lowest(),
-                      limits::min(), -limits::min(), limits::denorm_min(), -limits::denorm_min(), limits::quiet_NaN(), -limits::quiet_NaN(),
-                      least, least + T(0.5), least + T(0.5625), least - T(0.5), least - T(23), least - T(24), least - T(52), least - T(53),
-                      -least, -least + T(2), T(1.5), T(0.75), T(2.5), T(-2.5)};
+  const T values[] = {T(0),
+                      T(-0.0),
+                      T(1),
+                      T(-1),
+                      T(0.5),
+                      T(-0.5),
+                      limits::infinity(),
+                      -limits::infinity(),
+                      limits::max(),
+                      limits::lowest(),
+                      limits::min(),
+                      -limits::min(),
+                      limits::denorm_min(),
+                      -limits::denorm_min(),
+                      limits::quiet_NaN(),
+                      -limits::quiet_NaN(),
+                      least,
+                      least + T(0.5),
+                      least + T(0.5625),
+                      least - T(0.5),
+                      least - T(23),
+                      least - T(24),
+                      least - T(52),
+                      least - T(53),
+                      -least,
+                      -least + T(2),
+                      T(1.5),
+                      T(0.75),
+                      T(2.5),
+                      T(-2.5)};
   // Each value alone among ordinary ones, in every lane: no lane may touch another, and each has the bits of the scalar function.
   for (const T special : values) {
     for (int at = 0; at < P::lanes; ++at) {
@@ -137,15 +165,30 @@ template <class T, int From>
 void check_from() {
   using P = simd::pack<T>;
   const T edge = T(From) - T(0.5);
-  const T values[] = {T(0), T(-1), T(From) + T(1), T(From), std::nextafter(edge, T(0)), edge, std::nextafter(edge, T(2 * From)), T(From) - T(1),
-                      T(From) - T(64), sizeof(T) == 4 ? T(-126.25) : T(-1022.25), T(-300), T(-5000), T(-1e9), T(-1e30),
-                      std::numeric_limits<T>::lowest(), -std::numeric_limits<T>::infinity(), std::numeric_limits<T>::quiet_NaN()};
+  const T values[] = {T(0),
+                      T(-1),
+                      T(From) + T(1),
+                      T(From),
+                      std::nextafter(edge, T(0)),
+                      edge,
+                      std::nextafter(edge, T(2 * From)),
+                      T(From) - T(1),
+                      T(From) - T(64),
+                      sizeof(T) == 4 ? T(-126.25) : T(-1022.25),
+                      T(-300),
+                      T(-5000),
+                      T(-1e9),
+                      T(-1e30),
+                      std::numeric_limits<T>::lowest(),
+                      -std::numeric_limits<T>::infinity(),
+                      std::numeric_limits<T>::quiet_NaN()};
   for (const T x : values) {
     const bool kept = !(x <= edge);
     for (const T got : {tessera::exp2_nonpositive<From>(P(x)).first(), tessera::exp2_nonpositive<From>(x)}) {
       if (kept) {
         const T whole = tessera::exp2_nonpositive(x);
-        BOOST_TEST((same(got, whole) || (!fused && std::abs(got - whole) <= 2 * std::numeric_limits<T>::epsilon() * whole)), x << ": " << got);
+        BOOST_TEST((same(got, whole) || (!fused && std::abs(got - whole) <= 2 * std::numeric_limits<T>::epsilon() * whole)),
+                   x << ": " << got);
       } else {
         BOOST_TEST(same(got, T(0)), x << ": " << got);
       }

@@ -34,8 +34,20 @@ template <class T>
 std::vector<T> values() {
   using limits = std::numeric_limits<T>;
   if constexpr (std::is_floating_point_v<T>) {
-    std::vector<T> v = {T(0),  T(1),   T(0.5),        T(2.5),        T(3.5),        T(1e30),
-                        T(0.1), T(7),  limits::min(), limits::max(), limits::infinity(), limits::denorm_min(), limits::epsilon(), T(1) - limits::epsilon()};
+    std::vector<T> v = {T(0),
+                        T(1),
+                        T(0.5),
+                        T(2.5),
+                        T(3.5),
+                        T(1e30),
+                        T(0.1),
+                        T(7),
+                        limits::min(),
+                        limits::max(),
+                        limits::infinity(),
+                        limits::denorm_min(),
+                        limits::epsilon(),
+                        T(1) - limits::epsilon()};
     for (std::size_t i = 0, n = v.size(); i < n; ++i) v.push_back(-v[i]);
     v.push_back(limits::quiet_NaN());
     return v;
@@ -106,48 +118,31 @@ void check_operators() {
   const auto times = [](auto a, auto b) { return a * b; };
   check<T>("+", plus, [&](T a, T b) { return wrapped(a, b, plus); });
   check<T>("-", minus, [&](T a, T b) { return wrapped(a, b, minus); });
+  check<T>("+=", [](P a, P b) { return a += b; }, [&](T a, T b) { return wrapped(a, b, plus); });
+  check<T>("-=", [](P a, P b) { return a -= b; }, [&](T a, T b) { return wrapped(a, b, minus); });
   check<T>(
-      "+=", [](P a, P b) { return a += b; }, [&](T a, T b) { return wrapped(a, b, plus); });
-  check<T>(
-      "-=", [](P a, P b) { return a -= b; }, [&](T a, T b) { return wrapped(a, b, minus); });
-  check<T>(
-      "negate", [](P a, P) { return -a; }, [&](T a, T) { return std::is_integral_v<T> ? wrapped(T(0), a, minus) : static_cast<T>(-a); });
+      "negate", [](P a, P) { return -a; },
+      [&](T a, T) { return std::is_integral_v<T> ? wrapped(T(0), a, minus) : static_cast<T>(-a); });
   if constexpr (std::is_floating_point_v<T>) {
     check<T>("*", times, times);
-    check<T>(
-        "*=", [](P a, P b) { return a *= b; }, times);
-    check<T>(
-        "/", [](P a, P b) { return a / b; }, [](T a, T b) { return a / b; });
-    check<T>(
-        "/=", [](P a, P b) { return a /= b; }, [](T a, T b) { return a / b; });
-    check<T>(
-        "abs", [](P a, P) { return abs(a); }, [](T a, T) { return std::abs(a); });
-    check<T>(
-        "sqrt", [](P a, P) { return tessera::sqrt(a); }, [](T a, T) { return std::sqrt(a); });
+    check<T>("*=", [](P a, P b) { return a *= b; }, times);
+    check<T>("/", [](P a, P b) { return a / b; }, [](T a, T b) { return a / b; });
+    check<T>("/=", [](P a, P b) { return a /= b; }, [](T a, T b) { return a / b; });
+    check<T>("abs", [](P a, P) { return abs(a); }, [](T a, T) { return std::abs(a); });
+    check<T>("sqrt", [](P a, P) { return tessera::sqrt(a); }, [](T a, T) { return std::sqrt(a); });
   }
-  check_mask<T>(
-      "<", [](P a, P b) { return a < b; }, [](T a, T b) { return a < b; });
-  check_mask<T>(
-      "<=", [](P a, P b) { return a <= b; }, [](T a, T b) { return a <= b; });
-  check_mask<T>(
-      ">", [](P a, P b) { return a > b; }, [](T a, T b) { return a > b; });
-  check_mask<T>(
-      ">=", [](P a, P b) { return a >= b; }, [](T a, T b) { return a >= b; });
-  check_mask<T>(
-      "==", [](P a, P b) { return a == b; }, [](T a, T b) { return a == b; });
-  check_mask<T>(
-      "!=", [](P a, P b) { return a != b; }, [](T a, T b) { return a != b; });
-  check_mask<T>(
-      "and", [](P a, P b) { return (a < b) & (a == a); }, [](T a, T b) { return a < b; });
-  check_mask<T>(
-      "or", [](P a, P b) { return (a < b) | (a == b); }, [](T a, T b) { return a <= b; });
-  check_mask<T>(
-      "not", [](P a, P b) { return !(a < b); }, [](T a, T b) { return !(a < b); });
+  check_mask<T>("<", [](P a, P b) { return a < b; }, [](T a, T b) { return a < b; });
+  check_mask<T>("<=", [](P a, P b) { return a <= b; }, [](T a, T b) { return a <= b; });
+  check_mask<T>(">", [](P a, P b) { return a > b; }, [](T a, T b) { return a > b; });
+  check_mask<T>(">=", [](P a, P b) { return a >= b; }, [](T a, T b) { return a >= b; });
+  check_mask<T>("==", [](P a, P b) { return a == b; }, [](T a, T b) { return a == b; });
+  check_mask<T>("!=", [](P a, P b) { return a != b; }, [](T a, T b) { return a != b; });
+  check_mask<T>("and", [](P a, P b) { return (a < b) & (a == a); }, [](T a, T b) { return a < b; });
+  check_mask<T>("or", [](P a, P b) { return (a < b) | (a == b); }, [](T a, T b) { return a <= b; });
+  check_mask<T>("not", [](P a, P b) { return !(a < b); }, [](T a, T b) { return !(a < b); });
   // The scalar lane is the definition: a NaN in b comes out, a NaN in a does not, and of two zeros b comes out.
-  check<T>(
-      "max", [](P a, P b) { return tessera::max(a, b); }, [](T a, T b) { return a > b ? a : b; });
-  check<T>(
-      "min", [](P a, P b) { return tessera::min(a, b); }, [](T a, T b) { return a < b ? a : b; });
+  check<T>("max", [](P a, P b) { return tessera::max(a, b); }, [](T a, T b) { return a > b ? a : b; });
+  check<T>("min", [](P a, P b) { return tessera::min(a, b); }, [](T a, T b) { return a < b ? a : b; });
 }
 
 template <class T>
@@ -155,20 +150,17 @@ void check_bits() {
   using I = tessera::lane_index<T>;
   using U = std::make_unsigned_t<I>;
   using P = simd::pack<T>;
-  check<T>(
-      "bit_cast there and back", [](P a, P) { return simd::bit_cast<T>(simd::bit_cast<I>(a)); }, [](T a, T) { return a; });
+  check<T>("bit_cast there and back", [](P a, P) { return simd::bit_cast<T>(simd::bit_cast<I>(a)); }, [](T a, T) { return a; });
   check<I>(
       "shift_left", [](auto a, auto) { return simd::shift_left<5>(a); },
       [](I a, I) { return static_cast<I>(static_cast<U>(a) << 5); });
+  check<I>("bit_and", [](auto a, auto b) { return simd::bit_and(a, b); }, [](I a, I b) { return a & b; });
+  check<I>("bit_or", [](auto a, auto b) { return simd::bit_or(a, b); }, [](I a, I b) { return a | b; });
   check<I>(
-      "bit_and", [](auto a, auto b) { return simd::bit_and(a, b); }, [](I a, I b) { return a & b; });
+      "shift_right keeps the sign", [](auto a, auto) { return simd::shift_right<3>(a); },
+      [](I a, I) { return static_cast<I>(a >> 3); });
   check<I>(
-      "bit_or", [](auto a, auto b) { return simd::bit_or(a, b); }, [](I a, I b) { return a | b; });
-  check<I>(
-      "shift_right keeps the sign", [](auto a, auto) { return simd::shift_right<3>(a); }, [](I a, I) { return static_cast<I>(a >> 3); });
-  check<I>(
-      "shift_right without a sign",
-      [](auto a, auto) { return simd::bit_cast<I>(simd::shift_right<3>(simd::bit_cast<U>(a))); },
+      "shift_right without a sign", [](auto a, auto) { return simd::bit_cast<I>(simd::shift_right<3>(simd::bit_cast<U>(a))); },
       [](I a, I) { return static_cast<I>(static_cast<U>(a) >> 3); });
   // A mask of floating-point lanes selects positions.
   for_pairs<T>([](P a, P b, const T* first, const T* second) {
@@ -215,7 +207,8 @@ void check_lane_functions() {
   }
   const int smallest = sizeof(T) == 4 ? -149 : -1074;
   for (int n = smallest; n <= bias; ++n) {
-    for (const T m : {T(1), T(1.25), T(1.5) - std::numeric_limits<T>::epsilon(), T(1.5), T(1.75), T(2) - std::numeric_limits<T>::epsilon()}) {
+    for (const T m :
+         {T(1), T(1.25), T(1.5) - std::numeric_limits<T>::epsilon(), T(1.5), T(1.75), T(2) - std::numeric_limits<T>::epsilon()}) {
       const T x = std::ldexp(m, n);
       if (std::isinf(x)) continue;
       int e = 0;

@@ -127,14 +127,20 @@ void check_mean(support::worst& errors, const expected<Real>& want, const std::v
   for (std::size_t e = 0; e < row.size(); ++e) {
     if (weights[e] > 0) range = std::fmax(range, static_cast<double>(reference::largest(row) - row[e].score));
   }
+  const double faintest = sizeof(T) == 4 ? 0x1p-63 : 0x1p-511;  // lighter weights are taken for 0
   const double weight_error = want.largest_error(at) + extra + u * (range + 4);
   const double sums = 2 * (192 + static_cast<double>(want.keys) / 192) + 1;
   for (std::size_t c = 0; c < value_dim; ++c) {
     Real size = 0;
-    for (std::size_t e = 0; e < row.size(); ++e) size += weights[e] * std::fabs(values[static_cast<std::size_t>(row[e].key)][c]);
+    double largest_value = 0;
+    for (std::size_t e = 0; e < row.size(); ++e) {
+      const Real value = std::fabs(values[static_cast<std::size_t>(row[e].key)][c]);
+      size += weights[e] * value;
+      largest_value = std::fmax(largest_value, static_cast<double>(value));
+    }
     const double mean_size = mass > 0 ? static_cast<double>(size / mass) : 0;
     const double bound = (std::expm1(2 * weight_error) + sums * u) * mean_size + support::rounding<Out>(mean[c]) +
-                         static_cast<double>(want.keys) * support::rounding<T>(0);
+                         static_cast<double>(want.keys) * (faintest * largest_value + support::rounding<T>(0));
     errors(static_cast<double>(got[c]), mean[c], bound, "row", i, "column", c);
   }
 }

@@ -89,11 +89,15 @@ struct lane<double> : detail::scalar_lane<double, std::int64_t, std::uint64_t, 5
 /// Positions can be selected, too.
 template <>
 struct lane<std::int32_t> {
-  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr std::int32_t select(bool m, std::int32_t a, std::int32_t b) { return m ? a : b; }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr std::int32_t select(bool m, std::int32_t a, std::int32_t b) {
+    return m ? a : b;
+  }
 };
 template <>
 struct lane<std::int64_t> {
-  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr std::int64_t select(bool m, std::int64_t a, std::int64_t b) { return m ? a : b; }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr std::int64_t select(bool m, std::int64_t a, std::int64_t b) {
+    return m ? a : b;
+  }
 };
 
 /// The number in one lane of T.

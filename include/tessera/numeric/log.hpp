@@ -16,14 +16,14 @@ namespace detail {
 template <class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE T log1p_tail(T f) {
   if constexpr (sizeof(lane_value<T>) == 4) {
-    return horner(f, -0.5, 0x1.5555a8p-2, -0x1.00002ep-2, 0x1.996844p-3, -0x1.54f1fcp-3, 0x1.2898bep-3, -0x1.0d926cp-3, 0x1.abf578p-4,
-                  -0x1.6fd9b6p-5);
+    return horner(f, -0.5, 0x1.5555a8p-2, -0x1.00002ep-2, 0x1.996844p-3, -0x1.54f1fcp-3, 0x1.2898bep-3, -0x1.0d926cp-3,
+                  0x1.abf578p-4, -0x1.6fd9b6p-5);
   } else {
-    return horner(f, -0x1.fffffffffffffp-2, 0x1.5555555555543p-2, -0x1.00000000002b6p-2, 0x1.999999999d71ap-3, -0x1.555555551857dp-3,
-                  0x1.249249222c666p-3, -0x1.000000111c2ffp-3, 0x1.c71c7341d745cp-4, -0x1.999995bfe7c5ep-4, 0x1.745cd79e0271ap-4,
-                  -0x1.55554f6b5cbdap-4, 0x1.3b198c97f5d6dp-4, -0x1.249e0f54e2eeep-4, 0x1.10ce97b563948p-4, -0x1.fdd83e27cc7d1p-5,
-                  0x1.e2b9975bcc220p-5, -0x1.d9d8865d53a83p-5, 0x1.d024373764ae2p-5, -0x1.8270765f89d40p-5, 0x1.b1c384cfa038dp-6,
-                  -0x1.cc76ba146c9fap-8);
+    return horner(f, -0x1.fffffffffffffp-2, 0x1.5555555555543p-2, -0x1.00000000002b6p-2, 0x1.999999999d71ap-3,
+                  -0x1.555555551857dp-3, 0x1.249249222c666p-3, -0x1.000000111c2ffp-3, 0x1.c71c7341d745cp-4, -0x1.999995bfe7c5ep-4,
+                  0x1.745cd79e0271ap-4, -0x1.55554f6b5cbdap-4, 0x1.3b198c97f5d6dp-4, -0x1.249e0f54e2eeep-4, 0x1.10ce97b563948p-4,
+                  -0x1.fdd83e27cc7d1p-5, 0x1.e2b9975bcc220p-5, -0x1.d9d8865d53a83p-5, 0x1.d024373764ae2p-5, -0x1.8270765f89d40p-5,
+                  0x1.b1c384cfa038dp-6, -0x1.cc76ba146c9fap-8);
   }
 }
 

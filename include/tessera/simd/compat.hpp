@@ -52,13 +52,13 @@ inline constexpr bool is_x86 = is_avx512<Arch> || std::is_base_of_v<xsimd::avx, 
 
 /// True where xsimd::fma is one rounding. Elsewhere it is a multiply and an add.
 template <class Arch>
-inline constexpr bool has_fma = is_avx512<Arch> ||
+inline constexpr bool has_fma =
+    is_avx512<Arch> ||
 #if defined(__x86_64__) || defined(__i386__) || defined(_M_X64)
-                                std::is_base_of_v<xsimd::fma3<xsimd::avx2>, Arch> ||
-                                std::is_base_of_v<xsimd::fma3<xsimd::avx>, Arch> ||
-                                std::is_base_of_v<xsimd::fma3<xsimd::sse4_2>, Arch>;
+    std::is_base_of_v<xsimd::fma3<xsimd::avx2>, Arch> || std::is_base_of_v<xsimd::fma3<xsimd::avx>, Arch> ||
+    std::is_base_of_v<xsimd::fma3<xsimd::sse4_2>, Arch>;
 #else
-                                true;
+    true;
 #endif
 
 /// True where rounding to an integral value is an instruction. On x86 that came with SSE 4.1.

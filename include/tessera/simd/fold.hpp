@@ -80,7 +80,7 @@ template <int Half, class T, class Arch>
   requires compat::is_x86<Arch>
 TESSERA_ALWAYS_INLINE pack<T, Arch> lowered(pack<T, Arch> x) {
   const typename xsimd::batch<float, Arch>::register_type bits = bit_cast<float>(x).v;
-  return bit_cast<T>(pack<float, Arch>(xsimd::batch<float, Arch>(swapped<Half * static_cast<int>(sizeof(T))>(bits))));
+  return bit_cast<T>(pack<float, Arch>(xsimd::batch<float, Arch>(swapped<Half* static_cast<int>(sizeof(T))>(bits))));
 }
 #endif  // __SSE2__
 

@@ -94,7 +94,9 @@ struct conversion<float, double, Arch, 16> {
   TESSERA_ALWAYS_INLINE static P load(const float* p) {
     return P(typename P::batch(_mm_cvtps_pd(_mm_castsi128_ps(_mm_loadl_epi64(in<__m128i>(p))))));
   }
-  TESSERA_ALWAYS_INLINE static void store(float* p, P a) { _mm_storel_epi64(out<__m128i>(p), _mm_castps_si128(_mm_cvtpd_ps(a.v))); }
+  TESSERA_ALWAYS_INLINE static void store(float* p, P a) {
+    _mm_storel_epi64(out<__m128i>(p), _mm_castps_si128(_mm_cvtpd_ps(a.v)));
+  }
 };
 
 template <class Arch>
@@ -128,7 +130,9 @@ template <class Arch>
   requires compat::is_x86<Arch>
 struct conversion<float16, float, Arch, 32> {
   using P = pack<float, Arch>;
-  TESSERA_ALWAYS_INLINE static P load(const float16* p) { return P(typename P::batch(_mm256_cvtph_ps(_mm_loadu_si128(in<__m128i>(p))))); }
+  TESSERA_ALWAYS_INLINE static P load(const float16* p) {
+    return P(typename P::batch(_mm256_cvtph_ps(_mm_loadu_si128(in<__m128i>(p)))));
+  }
   TESSERA_ALWAYS_INLINE static void store(float16* p, P a) {
     _mm_storeu_si128(out<__m128i>(p), _mm256_cvtps_ph(a.v, _MM_FROUND_TO_NEAREST_INT));
   }
@@ -205,7 +209,9 @@ template <class Arch>
   requires compat::is_x86<Arch>
 struct conversion<float, float, Arch, 64> {
   using P = pack<float, Arch>;
-  TESSERA_ALWAYS_INLINE static P load(const float* p, int n = 16) { return P(typename P::batch(_mm512_maskz_loadu_ps(first16(n), p))); }
+  TESSERA_ALWAYS_INLINE static P load(const float* p, int n = 16) {
+    return P(typename P::batch(_mm512_maskz_loadu_ps(first16(n), p)));
+  }
   TESSERA_ALWAYS_INLINE static void store(float* p, P a, int n = 16) { _mm512_mask_storeu_ps(p, first16(n), a.v); }
 };
 
@@ -213,7 +219,9 @@ template <class Arch>
   requires compat::is_x86<Arch>
 struct conversion<double, double, Arch, 64> {
   using P = pack<double, Arch>;
-  TESSERA_ALWAYS_INLINE static P load(const double* p, int n = 8) { return P(typename P::batch(_mm512_maskz_loadu_pd(first8(n), p))); }
+  TESSERA_ALWAYS_INLINE static P load(const double* p, int n = 8) {
+    return P(typename P::batch(_mm512_maskz_loadu_pd(first8(n), p)));
+  }
   TESSERA_ALWAYS_INLINE static void store(double* p, P a, int n = 8) { _mm512_mask_storeu_pd(p, first8(n), a.v); }
 };
 
@@ -242,7 +250,8 @@ struct conversion<bfloat16, float, Arch, 64> {
     const __m512i u = _mm512_castps_si512(x);
     const __m512i odd = _mm512_and_si512(_mm512_maskz_srli_epi32(0xffff, u, 16), _mm512_set1_epi32(1));
     const __m512i rounded = _mm512_add_epi32(_mm512_add_epi32(u, _mm512_set1_epi32(0x7fff)), odd);
-    const __m512i chosen = _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), u, _mm512_set1_epi32(0x00400000));
+    const __m512i chosen =
+        _mm512_mask_or_epi32(rounded, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), u, _mm512_set1_epi32(0x00400000));
     const __m256i codes = _mm512_maskz_cvtepi32_epi16(0xffff, _mm512_maskz_srli_epi32(0xffff, chosen, 16));
     _mm256_mask_storeu_epi16(p, first16(n), codes);
   }

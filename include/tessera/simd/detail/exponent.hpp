@@ -38,7 +38,8 @@ TESSERA_ALWAYS_INLINE xsimd::batch<float, Arch> scale_from(const xsimd::batch<fl
   return _mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(x, from, _CMP_NLT_UQ), a, x);
 }
 template <class Arch>
-TESSERA_ALWAYS_INLINE xsimd::batch<double, Arch> scale_from(const xsimd::batch<double, Arch>& a, const xsimd::batch<double, Arch>& x,
+TESSERA_ALWAYS_INLINE xsimd::batch<double, Arch> scale_from(const xsimd::batch<double, Arch>& a,
+                                                            const xsimd::batch<double, Arch>& x,
                                                             const xsimd::batch<double, Arch>& from) {
   return _mm512_maskz_scalef_pd(_mm512_cmp_pd_mask(x, from, _CMP_NLT_UQ), a, x);
 }
