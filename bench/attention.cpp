@@ -3,6 +3,7 @@
 /// attention/: the forward pass of 8 heads.
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
 #include <exception>
 #include <string>
 #include <type_traits>

@@ -3,6 +3,9 @@
 /// tile/: the matrix product, and the contraction with its two commonest folds.
 #include <cmath>
 #include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <string>
 #include <type_traits>
 
 #include "peers/peers.hpp"

@@ -45,8 +45,8 @@ side openblas_matmul(int threads, view<const double, 2> a, view<const double, 2>
   });
 }
 
-// Below the threads share out blocks of queries and each calls a sequential sgemm: faster here than a parallel sgemm between
-// parallel passes.
+// Below, the threads share out blocks of queries and each calls a sequential sgemm: the passes between run in parallel, too, and
+// nobody waits for the others after each of them.
 
 side openblas_nearest(int threads, view<const float, 2> x, view<const float, 2> y, view<std::int32_t, 1> where) {
   return timed([=, par = tessera::par.threads(threads)] {

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
@@ -25,8 +26,8 @@ namespace {
 /// A python_peers.py and the folder through which arrays go to it.
 class process {
  public:
-  explicit process(const std::string& name)
-      : folder_(std::filesystem::temp_directory_path() / ("tessera-bench-" + std::to_string(getpid()) + "-" + name)) {
+  explicit process(const std::string& name) : folder_("out/bench/peers/" + name) {
+    std::signal(SIGPIPE, SIG_IGN);  // whoever is not there is missing, and does not end the bench
     std::filesystem::create_directories(folder_);
     std::array<int, 2> in{};
     std::array<int, 2> out{};

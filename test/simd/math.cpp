@@ -206,7 +206,7 @@ BOOST_AUTO_TEST_CASE(small_weights_can_be_dropped) {
   check_from<double, -1021>();
 }
 
-BOOST_AUTO_TEST_CASE(a_shard_of_all_floats) { check_floats(67); }
+BOOST_AUTO_TEST_CASE(a_shard_of_all_floats) { check_floats(131); }
 
 BOOST_AUTO_TEST_CASE(all_floats, *boost::unit_test::disabled() * boost::unit_test::label("full")) { check_floats(1); }
 

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <memory_resource>
 
+#include "tessera/core/config.hpp"
+
 namespace tessera::detail {
 
 /// Cuts a block into arrays, each on a cache line of its own. Over a null block it only counts, so that the same code that
@@ -34,13 +36,13 @@ class bump {
 /// The block itself, given back at the end of the call.
 class scratch {
  public:
-  scratch(std::pmr::memory_resource* memory, std::size_t bytes)
+  TESSERA_ALWAYS_INLINE scratch(std::pmr::memory_resource* memory, std::size_t bytes)
       : memory_(memory),
         bytes_(bytes),
         data_(bytes != 0 ? static_cast<std::byte*>(memory->allocate(bytes, bump::alignment)) : nullptr) {}
   scratch(const scratch&) = delete;
   scratch& operator=(const scratch&) = delete;
-  ~scratch() {
+  TESSERA_ALWAYS_INLINE ~scratch() {
     if (data_ != nullptr) memory_->deallocate(data_, bytes_, bump::alignment);
   }
 

@@ -37,9 +37,10 @@ void exact_denoiser(const Exec& exec, const Queries& queries, const Keys& keys, 
 /// Shapes          noisy [n, dim], data [m, dim], out [n, dim]; contiguous rows. `queries` and `keys` may replace x and y_i inside
 ///                 the distance (patches without their mean, say) while `data` stays what is averaged: see the form above.
 /// Units           sigma > 0 in the units of the data.
-/// Special values  m = 0 gives zeros. As sigma goes to 0 the nearest row wins, ties in equal parts. NaN in a row reaches it.
-/// Accuracy        weights of rows within 2^-40 of the best have exponents computed from differences, or are within 2^-6 (base 2,
-///                 a bound; typically 2^-11): see squared_distance and softmax.
+/// Special values  m = 0 gives zeros. As sigma goes to 0 the nearest row wins, ties in equal parts, while its |x - y|^2 / sigma^2 is
+///                 finite in the compute type; beyond, zeros. NaN in a row reaches it.
+/// Accuracy        weights of rows within 2^-40 of the best have exponents computed from differences, or are within 2^-5 (base 2,
+///                 a bound; 2^-9 and less on image patches): see squared_distance and softmax.
 /// Cost            4 n m dim flops and n m exponentials; no n x m matrix.
 /// Determinism     the same bits for every number of threads, and for a row alone or among others.
 /// Errors          argument_error before out is touched: shapes, null data, overlap, sigma not positive and finite.

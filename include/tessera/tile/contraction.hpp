@@ -37,7 +37,7 @@ std::int64_t block_queries(std::int64_t n, std::int64_t depth, std::int64_t valu
 
 /// Mean of (a sample of) the keys: what distances are centred on. Zero where it is not finite.
 template <class T, class K>
-void key_center(T* center, double* sums, const view<const K, 2>& keys) {
+TESSERA_ALWAYS_INLINE void key_center(T* center, double* sums, const view<const K, 2>& keys) {
   const std::int64_t depth = keys.extent(1);
   const std::int64_t step = std::max<std::int64_t>(1, keys.extent(0) / 4096);
   std::fill(sums, sums + depth, 0.0);
@@ -132,7 +132,8 @@ struct argument_names {
 
 /// Arguments that every contraction needs.
 template <class T, class Q, class K>
-void check_contraction(const argument_names& names, const view<const Q, 2>& queries, const view<const K, 2>& keys) {
+TESSERA_ALWAYS_INLINE void check_contraction(const argument_names& names, const view<const Q, 2>& queries,
+                                             const view<const K, 2>& keys) {
   using tessera::detail::expects;
   const char* const function = names.function;
   tessera::detail::check_operand(queries, function, names.queries);

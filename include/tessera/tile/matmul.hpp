@@ -173,7 +173,7 @@ void pack_operand(typename P::value_type* to, const S* from, std::int64_t stride
 
 /// A matrix operand may be stored by rows or by columns.
 template <class T>
-void check_matrix(const view<T, 2>& v, const char* argument) {
+TESSERA_ALWAYS_INLINE void check_matrix(const view<T, 2>& v, const char* argument) {
   using tessera::detail::expects;
   for (std::size_t r = 0; r < 2; ++r) {
     expects(

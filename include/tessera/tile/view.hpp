@@ -112,6 +112,9 @@ using value_type_of = std::remove_cv_t<typename M::element_type>;
 
 namespace detail {
 
+// The checks are inlined whatever the optimiser thinks: they carry no architecture in their names, and a program with several
+// instruction sets must not share a function.
+
 /// "[2, 8, 512, 64]": for the text of errors.
 template <class T, std::size_t Rank>
 std::string shape(const view<T, Rank>& v) {
@@ -125,7 +128,7 @@ inline constexpr std::int64_t distance(std::int64_t stride) { return stride < 0 
 
 /// Refuses null data where there is something to read, negative extents, and an innermost axis that is not contiguous.
 template <class T, std::size_t Rank>
-void check_operand(const view<T, Rank>& v, const char* function, const char* argument) {
+TESSERA_ALWAYS_INLINE void check_operand(const view<T, Rank>& v, const char* function, const char* argument) {
   for (std::size_t r = 0; r < Rank; ++r) {
     expects(v.extent(r) >= 0, function, argument, [&] { return "shape " + shape(v); }, "needs extents of at least 0");
   }
@@ -139,7 +142,7 @@ void check_operand(const view<T, Rank>& v, const char* function, const char* arg
 
 /// What check_operand refuses, and elements that lie on one another: each would be written by several threads.
 template <class T, std::size_t Rank>
-void check_output(const view<T, Rank>& v, const char* function, const char* argument) {
+TESSERA_ALWAYS_INLINE void check_output(const view<T, Rank>& v, const char* function, const char* argument) {
   check_operand(v, function, argument);
   if (v.size() == 0) return;
   std::size_t order[Rank];  // axes by rising stride: each must step over all that the ones before it reach
@@ -161,7 +164,7 @@ void check_output(const view<T, Rank>& v, const char* function, const char* argu
 
 /// First and one-past-last byte that the view can touch.
 template <class T, std::size_t Rank>
-void byte_range(const view<T, Rank>& v, std::uintptr_t& first, std::uintptr_t& last) {
+TESSERA_ALWAYS_INLINE void byte_range(const view<T, Rank>& v, std::uintptr_t& first, std::uintptr_t& last) {
   std::int64_t low = 0;
   std::int64_t high = 0;
   for (std::size_t r = 0; r < Rank; ++r) {
@@ -176,7 +179,7 @@ void byte_range(const view<T, Rank>& v, std::uintptr_t& first, std::uintptr_t& l
 
 /// True when the byte ranges meet. Interleaved views that never share an element count as overlapping.
 template <class A, std::size_t RankA, class B, std::size_t RankB>
-bool overlap(const view<A, RankA>& a, const view<B, RankB>& b) {
+TESSERA_ALWAYS_INLINE bool overlap(const view<A, RankA>& a, const view<B, RankB>& b) {
   if (a.size() == 0 || b.size() == 0) return false;
   std::uintptr_t a0 = 0;
   std::uintptr_t a1 = 0;
@@ -189,8 +192,8 @@ bool overlap(const view<A, RankA>& a, const view<B, RankB>& b) {
 
 /// Refuses an output that shares memory with an input or with another output.
 template <class Out, std::size_t RankOut, class In, std::size_t RankIn>
-void check_disjoint(const view<Out, RankOut>& out, const view<In, RankIn>& in, const char* function, const char* argument,
-                    const char* other) {
+TESSERA_ALWAYS_INLINE void check_disjoint(const view<Out, RankOut>& out, const view<In, RankIn>& in, const char* function,
+                                          const char* argument, const char* other) {
   expects(!overlap(out, in), function, argument, [&] { return std::string("overlaps ") + other; }, "needs memory of its own");
 }
 
