@@ -107,8 +107,7 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
       in.q.view(), in.k.view(), in.v.view(), options, [&](auto b, auto h, auto i, const std::vector<Real>& want, Real want_lse) {
         const double score_error = (products + 4) * u * sizes[r].scores;
         for (std::size_t c = 0; c < want.size(); ++c) {
-          const double bound =
-              2 * (score_error + sums * u) * sizes[r].values[c] + support::rounding<O>(want[c]) + dropped;
+          const double bound = 2 * (score_error + sums * u) * sizes[r].values[c] + support::rounding<O>(want[c]) + dropped;
           out_errors(static_cast<double>(out(b, h, i, static_cast<std::int64_t>(c))), want[c], bound, "row", b, h, i, "column",
                      c);
         }

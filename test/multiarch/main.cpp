@@ -1,11 +1,11 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
 /// Runs kernels.cpp as compiled for each instruction set that the machine has: the same results up to rounding.
-#include "kernels.hpp"
-
 #include <cmath>
 #include <cstdio>
 #include <vector>
+
+#include "kernels.hpp"
 
 namespace {
 
@@ -33,7 +33,8 @@ results run() {
   kernels<Arch>::nearest_codes(view(points, n, dim), view(codes, m, dim), view(r.nearest.data(), n),
                                view(r.smoothed.data(), n, dim));
   kernels<Arch>::product(view(points, n, m), view(points, m, n), view(r.product.data(), n, n));
-  kernels<Arch>::self_attention(view<const tessera::bfloat16, 4>(tokens.data(), 1, 1, n, dim), view(r.attention.data(), 1, 1, n, dim));
+  kernels<Arch>::self_attention(view<const tessera::bfloat16, 4>(tokens.data(), 1, 1, n, dim),
+                                view(r.attention.data(), 1, 1, n, dim));
   kernels<Arch>::noise(view(r.noise.data(), n));
   return r;
 }

@@ -256,7 +256,9 @@ BOOST_AUTO_TEST_CASE(log_sum_exp_of_distances_is_within_its_bound) {
       matrix<float> queries({s.n, s.depth});
       matrix<float> keys({s.m, s.depth});
       queries.fill([](std::uint64_t n) { return support::normal(1, n); });
-      keys.fill([=](std::uint64_t n) { return support::normal(2, n) + (n / static_cast<std::uint64_t>(s.depth) % 2 == 0 ? offset : -offset); });
+      keys.fill([=](std::uint64_t n) {
+        return support::normal(2, n) + (n / static_cast<std::uint64_t>(s.depth) % 2 == 0 ? offset : -offset);
+      });
       const auto want = oracle::expect<float>(queries, keys, reference::squared_distance{}, reference::squared_distance{},
                                               static_cast<double>(s.depth) + 5);
       contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::logsumexp{},
