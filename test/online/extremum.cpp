@@ -99,10 +99,11 @@ BOOST_AUTO_TEST_CASE(ordinary_tiles_give_the_same) {
 
 BOOST_AUTO_TEST_CASE(rows_without_a_winner) {
   const float inf = std::numeric_limits<float>::infinity();
-  BOOST_TEST((same(laws::fold<float>(argmin{}, {}), {-1, inf})));
-  BOOST_TEST((same(laws::fold<float>(argmin{}, {inf, inf}), {-1, inf})));
-  BOOST_TEST((same(laws::fold<float>(argmin{}, {inf, -inf}), {1, -inf})));
-  BOOST_TEST((same(laws::fold<float>(argmax{}, {-inf, -inf}), {-1, -inf})));
+  const double far = std::numeric_limits<double>::infinity();
+  BOOST_TEST((same(laws::fold<float>(argmin{}, {}), {-1, far})));
+  BOOST_TEST((same(laws::fold<float>(argmin{}, {inf, inf}), {-1, far})));
+  BOOST_TEST((same(laws::fold<float>(argmin{}, {inf, -inf}), {1, -far})));
+  BOOST_TEST((same(laws::fold<float>(argmax{}, {-inf, -inf}), {-1, -far})));
   BOOST_TEST((same(laws::fold<float>(argmax{}, {0.0f, -0.0f}), {0, 0})));
 }
 

@@ -25,9 +25,9 @@ inline double excess(double got, long double want, double bound) {
 }
 
 /// Half the distance between neighbours of x in T, or more: what storing x as T may add to an error.
-template <class T>
-double rounding(long double x) {
-  const double spacing = tessera::unit_roundoff<T> * static_cast<double>(std::fabs(x));
+template <class T, class X>
+double rounding(X x) {
+  const double spacing = tessera::unit_roundoff<T> * std::fabs(static_cast<double>(x));
   const double least = static_cast<double>(tessera::min_normal<T>()) * tessera::unit_roundoff<T>;
   return spacing > least ? spacing : least;
 }
@@ -35,9 +35,9 @@ double rounding(long double x) {
 /// The worst of many comparisons.
 class worst {
  public:
-  template <class... Where>
-  void operator()(double got, long double want, double bound, const Where&... where) {
-    const double ratio = excess(got, want, bound);
+  template <class Want, class... Where>
+  void operator()(double got, Want want, double bound, const Where&... where) {
+    const double ratio = excess(got, static_cast<long double>(want), bound);
     ++count_;
     if (ratio > ratio_ || std::isnan(ratio)) {
       ratio_ = ratio;

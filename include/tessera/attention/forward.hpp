@@ -71,8 +71,9 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
       const std::int64_t head = head0 + i / chunks;
       const std::int64_t b = head / k.extent(1);
       const std::int64_t h = head % k.extent(1);
-      shared.chunks[i] = tile::detail::pack_keys(shared.packed + i * layout.total(), layout, k[b][h], v[b][h],
-                                                 static_cast<const T*>(nullptr), T(1), i % chunks * tile::value_chunk);
+      shared.chunks[i] =
+          tile::detail::pack_keys<block_type::wants_norms>(shared.packed + i * layout.total(), layout, k[b][h], v[b][h],
+                                                           static_cast<const T*>(nullptr), T(1), i % chunks * tile::value_chunk);
     });
     exec.for_each(heads * group * blocks, [&](int worker, std::int64_t i) {
       const std::int64_t head = i / (group * blocks);

@@ -52,7 +52,10 @@ struct extremum_reducer {
     }
     for (int j = 0; j < tile.size(); ++j) {
       const T score = tile[j];
-      const auto wins = beats(score, s.score) | (is_nan(score) & !is_nan(s.score));
+      const auto better = beats(score, s.score);
+      const auto is_first_nan = score != score;
+      const auto has_number = s.score == s.score;
+      const auto wins = better | (is_first_nan & has_number);
       s.score = select(wins, score, s.score);
       s.where = select(wins, tile.key(j), s.where);
     }

@@ -101,8 +101,8 @@ void run_contraction(const Exec& exec, const view<const Q, 2>& queries, const vi
     center = shared.center;
   }
   const auto pack = [&](std::int64_t slot, std::int64_t chunk) -> const key_chunk_view<T>& {
-    return shared.chunks[slot] =
-               pack_keys(shared.packed + slot * layout.total(), layout, keys, values, center, rule.factor, chunk * chunk_size);
+    return shared.chunks[slot] = pack_keys<block_type::wants_norms>(shared.packed + slot * layout.total(), layout, keys, values,
+                                                                    center, rule.factor, chunk * chunk_size);
   };
   if (keep) exec.for_each(chunks, [&](int, std::int64_t c) { pack(c, c); });
 

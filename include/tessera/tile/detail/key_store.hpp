@@ -41,8 +41,8 @@ struct key_layout {
   [[nodiscard]] std::int64_t total() const { return keys() + values() + chunk; }
 };
 
-/// Packs keys [first, first + count) of [n, depth] and their values into `to`.
-template <class T, class Arch, bool HasValues, class K, class V>
+/// Packs keys [first, first + count) of [n, depth] and their values into `to`; norms only where they are wanted.
+template <bool WantsNorms, class T, class Arch, bool HasValues, class K, class V>
 key_chunk_view<T> pack_keys(T* to, const key_layout<T, Arch, HasValues>& layout, const view<const K, 2>& keys,
                             const view<const V, 2>& values, const T* center, T norm_factor, std::int64_t first) {
   using P = simd::pack<T, Arch>;
@@ -53,7 +53,7 @@ key_chunk_view<T> pack_keys(T* to, const key_layout<T, Arch, HasValues>& layout,
   T* const packed_values = to + layout.keys();
   T* const norms = packed_values + layout.values();
   const auto columns = [&](std::int64_t k) { return static_cast<int>(std::min<std::int64_t>(P::lanes, layout.depth - k)); };
-  T largest = 0;
+  T largest = WantsNorms ? T(0) : infinity<T>();
   for (int j = 0; j < count; j += rows) {
     T* const block = to + j * layout.depth;
     const int n = count - j < rows ? count - j : rows;
@@ -64,20 +64,24 @@ key_chunk_view<T> pack_keys(T* to, const key_layout<T, Arch, HasValues>& layout,
     } else {
       pack_turned<rows, P>(block, source, keys.stride(0), n, layout.depth, as_stored{});
     }
-    squared_norms<rows, P>(norms + j, block, layout.depth);
-    for (int r = 0; r < n; ++r) largest = norms[j + r] > largest || norms[j + r] != norms[j + r] ? norms[j + r] : largest;
-    for (int r = 0; r < rows; ++r) norms[j + r] *= norm_factor;
+    if constexpr (WantsNorms) {
+      squared_norms<rows, P>(norms + j, block, layout.depth);
+      for (int r = 0; r < n; ++r) largest = norms[j + r] > largest || norms[j + r] != norms[j + r] ? norms[j + r] : largest;
+      for (int r = 0; r < rows; ++r) norms[j + r] *= norm_factor;
+    }
   }
-  T spread = 0;  // stays 0 while the values are finite: x * 0 is 0, or NaN
+  P spread(T(0));  // stays 0 while the values are finite: x * 0 is 0, or NaN
   for (std::int64_t b = 0; b < layout.value_blocks(); ++b) {
     const std::int64_t wide = layout.value_dim - b * rows;
     const std::int64_t n = wide < rows ? wide : rows;
     T* const block = packed_values + b * rows * chunk;
     pack_straight<rows, P>(block, values.data_handle() + first * values.stride(0) + b * rows, values.stride(0), n,
                            std::int64_t{count});
-    for (std::int64_t i = 0; i < count * rows; ++i) spread += block[i] * T(0);
+    for (int i = 0; i < count * rows; i += P::lanes) {
+      spread += detail::load_columns<P>(block + i, std::min(P::lanes, count * rows - i)) * P(T(0));
+    }
   }
-  return {to, packed_values, norms, first, count, largest, spread == T(0)};
+  return {to, packed_values, norms, first, count, largest, simd::all(spread == P(T(0)))};
 }
 
 }  // namespace tessera::tile::detail

@@ -50,6 +50,8 @@ class query_block {
   using state = typename Reducer::template state<P>;
   static constexpr int width = shape::width;
   static constexpr int rows = shape::rows;
+  /// Distances are made of norms, and folds that ask whether a score can be NaN are told by them; weights ask nothing.
+  static constexpr bool wants_norms = rule_type::is_distance || !HasValues;
 
   /// What a block of up to `panels` panels works in.
   struct arrays {
@@ -102,10 +104,10 @@ class query_block {
       } else {
         pack_turned<width, P>(panel, source, queries.stride(0), n, layout_.depth,
                               [&](P x, std::int64_t) { return x * P(factor); });
-        squared_norms<width, P>(memory_.norms + p * width, panel, layout_.depth);
+        if constexpr (wants_norms) squared_norms<width, P>(memory_.norms + p * width, panel, layout_.depth);
       }
-      memory_.ordinary[p] = tessera::detail::is_linear<Score> || rule_type::is_distance;
-      for (int l = 0; l < width; ++l) memory_.ordinary[p] &= memory_.norms[p * width + l] < far_below_;
+      memory_.ordinary[p] = wants_norms && (tessera::detail::is_linear<Score> || rule_type::is_distance);
+      for (int l = 0; wants_norms && l < width; ++l) memory_.ordinary[p] &= memory_.norms[p * width + l] < far_below_;
     }
     for (std::int64_t s = 0; s < panels_ * shape::packs; ++s) memory_.states[s] = rule_.reducer.template identity<P>();
     if constexpr (HasValues) std::memset(memory_.sums, 0, sizeof(T) * static_cast<std::size_t>(panels_ * panel_sums()));
@@ -226,7 +228,7 @@ class query_block {
     P query_norms[Packs];
     I query_index[Packs];
     for (int v = 0; v < Packs; ++v) {
-      query_norms[v] = P::load(memory_.norms + p * width + v * P::lanes) * P(rule_.factor);
+      query_norms[v] = wants_norms ? P::load(memory_.norms + p * width + v * P::lanes) * P(rule_.factor) : P(T(0));
       query_index[v] = I::iota(static_cast<index>(i0 + v * P::lanes));
     }
     for (int j = 0; j < count; j += rows) {
