@@ -77,15 +77,15 @@ struct size {
   std::int64_t m, n, k;
 };
 
-// Around the register blocks (6 or 8 rows; 16, 32 or 48 columns), the items (192 rows; 256 to 768 columns), the step (192) and the
-// slab (3072) of depth.
+// Around the register blocks (6 or 8 rows; 16, 32 or 48 columns), the items (192 rows; 128 to 384 columns), the step of depth (192)
+// and, for products with many columns, the slabs of depth (768 and more).
 constexpr size sizes[] = {
     {1, 1, 1},     {1, 7, 2},     {2, 3, 191},   {3, 5, 192},   {5, 8, 193},    {6, 15, 16},   {7, 16, 17},   {8, 17, 3},
     {9, 31, 31},   {12, 32, 33},  {13, 33, 64},  {15, 47, 65},  {16, 48, 5},    {17, 49, 384}, {31, 63, 100}, {33, 64, 385},
     {47, 65, 7},   {48, 95, 96},  {49, 96, 97},  {64, 97, 8},   {65, 127, 15},  {96, 128, 47}, {97, 129, 48}, {100, 1, 257},
     {1, 100, 255}, {191, 9, 63},  {192, 24, 9},  {193, 25, 10}, {385, 2, 21},   {2, 255, 20},  {3, 256, 19},  {4, 257, 18},
     {10, 384, 6},  {11, 385, 4},  {7, 767, 11},  {6, 768, 12},  {5, 769, 13},   {3, 3071, 1},  {2, 5, 3071},  {5, 2, 3072},
-    {7, 3, 3073},  {9, 17, 6145}, {1, 1, 10000}, {191, 31, 97}, {200, 200, 40},
+    {7, 3, 3073},  {9, 17, 6145}, {1, 1, 10000}, {191, 31, 97}, {1, 7000, 1000}, {6900, 2, 800}, {3, 5000, 1931}, {200, 200, 40},
 };
 
 template <class TA, class TB, class TC>
@@ -234,6 +234,31 @@ BOOST_AUTO_TEST_CASE(same_bits_for_every_team_and_every_part_of_the_product) {
   BOOST_TEST(same_part(202, 1, 390, 1));
   BOOST_TEST(same_part(5, 13, 7, 100));
   BOOST_TEST(same_part(191, 7, 200, 17));
+}
+
+// Wide products are cut into slabs of depth, and how many depends on their size.
+BOOST_AUTO_TEST_CASE(same_bits_for_every_number_of_slabs) {
+  const std::int64_t n = 7000;
+  const std::int64_t k = 1931;
+  matrix<float> a({2, k});
+  matrix<float> b({k, n});
+  matrix<float> whole({2, n});
+  matrix<bfloat16> narrow({2, n});
+  a.fill(numbers<float>(data::spread, 9));
+  b.fill([](std::uint64_t e) { return static_cast<double>(support::below(10, e, 2001)) / 1000 - 1; });
+  matmul(seq, a.view(), b.view(), whole.view());
+  matmul(seq, a.view(), b.view(), narrow.view());
+  int wrong = 0;
+  for (const std::int64_t j0 : {0, 1000, 6950}) {
+    matrix<float> part({2, 50});
+    matmul(seq, a.view(), view<const float, 2>(&b(0, j0), {k, 50}, {n, 1}), part.view());
+    for (std::int64_t i = 0; i < 2; ++i) {
+      for (std::int64_t j = 0; j < 50; ++j) {
+        wrong += std::memcmp(&part(i, j), &whole(i, j0 + j), sizeof(float)) != 0 || narrow(i, j0 + j).bits != bfloat16(part(i, j)).bits;
+      }
+    }
+  }
+  BOOST_TEST(wrong == 0);
 }
 
 // c in float32 is summed up in place, c in bfloat16 in scratch: the sums are the same, then rounded once.

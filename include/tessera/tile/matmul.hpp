@@ -77,7 +77,7 @@ class product_block {
           const int wide = static_cast<int>(std::min<std::int64_t>(width, n - j));
           const auto prepare = [&](int r) {
             for (int l = 0; l < width; l += 64 / static_cast<int>(sizeof(T))) simd::prefetch(kept + r * width + l);
-            if (last && r < tall) store.prepare(i + r, j);
+            if ((last || k == 0) && r < tall) store.prepare(i + r, j);
           };
           if (packs == 1) {
             tile<1>(step, block, panel, kept, k > 0, prepare);
@@ -85,6 +85,9 @@ class product_block {
             tile<2>(step, block, panel, kept, k > 0, prepare);
           } else {
             tile<shape::packs>(step, block, panel, kept, k > 0, prepare);
+          }
+          if (k == 0) {
+            for (int r = 0; r < tall; ++r) store.resume(i + r, j, kept + r * width, wide);
           }
           if (last) {
             for (int r = 0; r < tall; ++r) store.row(i + r, j, kept + r * width, wide);
@@ -147,11 +150,15 @@ struct stored_sums {
     for (std::size_t byte = 0; byte < block_width * sizeof(TC); byte += 64) simd::prefetch(line + byte / sizeof(TC));
   }
 
+  /// Goes on from the slab before, at the first step of depth: the order of a sum must not depend on where slabs end.
+  void resume(std::int64_t row, std::int64_t column, T* sums, int columns) const {
+    if (!add) return;
+    const T* const before = partial_row(row) + column;
+    for (int l = 0; l < columns; ++l) sums[l] += before[l];
+  }
+
   void row(std::int64_t row, std::int64_t column, T* sums, int columns) const {
     T* const before = partial_row(row) + column;
-    if (add) {
-      for (int l = 0; l < columns; ++l) sums[l] += before[l];
-    }
     if (direct || last) {
       tile::store_row<P>(c + row * c_stride + column, sums, columns);
     } else {
