@@ -6,7 +6,7 @@ separate_arguments(arch_flags UNIX_COMMAND "${TESSERA_ARCH_FLAGS}")
 add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Wdouble-promotion ${arch_flags})
 
 # The macros that these flags make the compiler define tell the instruction sets of our programs.
-execute_process(COMMAND ${CMAKE_CXX_COMPILER} ${arch_flags} -dM -E -x c++ /dev/null OUTPUT_VARIABLE arch_macros)
+execute_process(COMMAND ${CMAKE_CXX_COMPILER} ${arch_flags} -dM -E -x c++ /dev/null OUTPUT_VARIABLE arch_macros ERROR_QUIET)
 if(arch_macros MATCHES "__AVX512F__")
   add_compile_options(-mprefer-vector-width=512)
 endif()
