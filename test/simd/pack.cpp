@@ -258,6 +258,31 @@ void check_memory_and_any() {
   BOOST_TEST(!simd::any(P(T(1)) == P(T(2))));
 }
 
+template <class T, int Rows>
+void check_turn() {
+  using P = simd::pack<T>;
+  P x[Rows];
+  for (int r = 0; r < Rows; ++r) x[r] = P::iota(static_cast<T>(100 * r));
+  simd::turn(x);
+  alignas(P::alignment) T flat[Rows * P::lanes];
+  for (int r = 0; r < Rows; ++r) x[r].store(flat + r * P::lanes);
+  int wrong = 0;
+  for (int l = 0; l < P::lanes; ++l) {
+    for (int r = 0; r < Rows; ++r) wrong += flat[l * Rows + r] != static_cast<T>(100 * r + l);
+  }
+  BOOST_TEST(wrong == 0);
+}
+
+template <class T>
+void check_stream() {
+  using P = simd::pack<T>;
+  alignas(64) T to[3 * P::lanes];
+  for (T& x : to) x = T(-1);
+  P::iota(T(5)).stream(to + P::lanes);
+  simd::stream_fence();
+  for (int l = 0; l < 3 * P::lanes; ++l) BOOST_TEST(to[l] == (l / P::lanes == 1 ? static_cast<T>(5 + l % P::lanes) : T(-1)));
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(simd_pack)
@@ -301,6 +326,21 @@ BOOST_AUTO_TEST_CASE(memory_iota_any_all) {
   check_memory_and_any<double>();
   check_memory_and_any<std::int32_t>();
   check_memory_and_any<std::int64_t>();
+}
+
+BOOST_AUTO_TEST_CASE(a_turn_puts_columns_one_after_another) {
+  check_turn<float, 1>();
+  check_turn<float, 2>();
+  check_turn<float, 4>();
+  check_turn<double, 2>();
+  check_turn<double, (simd::pack<double>::lanes >= 4 ? 4 : 2)>();
+  check_turn<float, (simd::pack<float>::lanes >= 8 ? 8 : 4)>();
+}
+
+// The end of what is streamed must not reach beyond, and what a thread streams it reads back at once.
+BOOST_AUTO_TEST_CASE(streamed_numbers_arrive) {
+  check_stream<float>();
+  check_stream<double>();
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -56,6 +56,24 @@
 #define TESSERA_NOINLINE
 #endif
 
+/// Unrolls the next loop completely; its bounds are compile-time constants.
+#if defined(__clang__)
+#define TESSERA_UNROLL _Pragma("unroll")
+#elif defined(__GNUC__)
+#define TESSERA_UNROLL _Pragma("GCC unroll 32")
+#else
+#define TESSERA_UNROLL
+#endif
+
+/// Unrolls the next loop by four.
+#if defined(__clang__)
+#define TESSERA_UNROLL_BY_4 _Pragma("unroll 4")
+#elif defined(__GNUC__)
+#define TESSERA_UNROLL_BY_4 _Pragma("GCC unroll 4")
+#else
+#define TESSERA_UNROLL_BY_4
+#endif
+
 /// Promises that two pointers do not alias.
 #if defined(__GNUC__) || defined(__clang__) || TESSERA_CUDA_COMPILER
 #define TESSERA_RESTRICT __restrict__

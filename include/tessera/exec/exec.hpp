@@ -17,6 +17,23 @@ concept executor = requires(const E& e, void (*f)(int, std::int64_t)) {
   e.for_each(std::int64_t{}, f);
 };
 
+namespace detail {
+
+/// Elementary operations that take as long as waking a thread, some 20 us: less is done sooner by the calling thread alone.
+inline constexpr double worth_sharing = 4e6;
+
+/// exec.for_each, on the calling thread where `operations` in all are not worth sharing.
+template <class Exec, class F>
+void for_each_worth(const Exec& exec, double operations, std::int64_t items, F&& f) {
+  if (operations < worth_sharing) {
+    for (std::int64_t item = 0; item < items; ++item) f(0, item);
+  } else {
+    exec.for_each(items, f);
+  }
+}
+
+}  // namespace detail
+
 static_assert(executor<basic_seq<>> && executor<basic_par<>>);
 
 }  // namespace tessera

@@ -119,6 +119,17 @@ TESSERA_ALWAYS_INLINE xsimd::batch_bool<T, Arch> not_equal(const xsimd::batch<T,
 #if defined(__SSE2__)
 namespace detail {
 
+TESSERA_ALWAYS_INLINE void stream(float* p, __m128 x) { _mm_stream_ps(p, x); }
+TESSERA_ALWAYS_INLINE void stream(double* p, __m128d x) { _mm_stream_pd(p, x); }
+#if defined(__AVX__)
+TESSERA_ALWAYS_INLINE void stream(float* p, __m256 x) { _mm256_stream_ps(p, x); }
+TESSERA_ALWAYS_INLINE void stream(double* p, __m256d x) { _mm256_stream_pd(p, x); }
+#endif
+#if defined(__AVX512F__)
+TESSERA_ALWAYS_INLINE void stream(float* p, __m512 x) { _mm512_stream_ps(p, x); }
+TESSERA_ALWAYS_INLINE void stream(double* p, __m512d x) { _mm512_stream_pd(p, x); }
+#endif
+
 // The instructions give the second operand where either is NaN; xsimd's own functions pass the operands on in one order up to version 13
 // and in the other from 14 on.
 TESSERA_ALWAYS_INLINE __m128 max(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
@@ -172,6 +183,25 @@ TESSERA_ALWAYS_INLINE xsimd::batch<T, Arch> min(const xsimd::batch<T, Arch>& a, 
   }
 #else
   return xsimd::select(a < b, a, b);
+#endif
+}
+
+/// Stores to p, aligned to the register, past the caches where there is an instruction for it; others see it after `stream_fence`.
+template <class T, class Arch>
+TESSERA_ALWAYS_INLINE void stream(T* p, const xsimd::batch<T, Arch>& x) {
+#if defined(__SSE2__)
+  if constexpr (is_x86<Arch> && std::is_floating_point_v<T>) {
+    detail::stream(p, static_cast<detail::register_of<T, Arch>>(x));
+  } else {
+    x.store_aligned(p);
+  }
+#else
+  x.store_aligned(p);
+#endif
+}
+TESSERA_ALWAYS_INLINE void stream_fence() {
+#if defined(__SSE2__)
+  _mm_sfence();
 #endif
 }
 

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 
 #include "tessera/numeric/lane.hpp"
 #include "tessera/simd/compat.hpp"
@@ -45,6 +46,8 @@ struct pack {
   TESSERA_ALWAYS_INLINE static pack load_unaligned(const T* p) { return pack(batch::load_unaligned(p)); }
   TESSERA_ALWAYS_INLINE void store(T* p) const { v.store_aligned(p); }
   TESSERA_ALWAYS_INLINE void store_unaligned(T* p) const { v.store_unaligned(p); }
+  /// For what is written whole and not read soon: past the caches, p aligned. Call `stream_fence()` before others may read it.
+  TESSERA_ALWAYS_INLINE void stream(T* p) const { compat::stream(p, v); }
 
   /// The number in lane 0.
   [[nodiscard]] TESSERA_ALWAYS_INLINE T first() const {
@@ -116,6 +119,56 @@ TESSERA_ALWAYS_INLINE pack<T, Arch> bit_or(pack<T, Arch> a, pack<T, Arch> b) {
   return pack<T, Arch>(a.v | b.v);
 }
 
+namespace detail {
+
+#if defined(__has_builtin)
+#if __has_builtin(__builtin_shufflevector)
+#define TESSERA_SHUFFLEVECTOR 1
+#endif
+#endif
+
+/// low, high = a[0], b[0], a[1], b[1] …
+template <class T, class Arch, std::size_t... L>
+TESSERA_ALWAYS_INLINE void zip(pack<T, Arch> a, pack<T, Arch> b, pack<T, Arch>& low, pack<T, Arch>& high,
+                               std::index_sequence<L...>) {
+  constexpr int lanes = pack<T, Arch>::lanes;
+#if defined(TESSERA_SHUFFLEVECTOR)
+  typedef T vector __attribute__((vector_size(sizeof(T) * lanes)));
+  const vector x = __builtin_bit_cast(vector, a);
+  const vector y = __builtin_bit_cast(vector, b);
+  low = __builtin_bit_cast(pack<T, Arch>,
+                           __builtin_shufflevector(x, y, (static_cast<int>(L) / 2 + static_cast<int>(L) % 2 * lanes)...));
+  high = __builtin_bit_cast(
+      pack<T, Arch>, __builtin_shufflevector(x, y, (lanes / 2 + static_cast<int>(L) / 2 + static_cast<int>(L) % 2 * lanes)...));
+#else
+  alignas(pack<T, Arch>::alignment) T x[2][lanes];
+  alignas(pack<T, Arch>::alignment) T y[2 * lanes];
+  a.store(x[0]);
+  b.store(x[1]);
+  for (int i = 0; i < 2 * lanes; ++i) y[i] = x[i % 2][i / 2];
+  low = pack<T, Arch>::load(y);
+  high = pack<T, Arch>::load(y + lanes);
+#endif
+}
+
+}  // namespace detail
+
+/// Turns a matrix of Rows packs: afterwards x holds, one after another, lane 0 of every pack, lane 1 of every pack, and so on. Rows is
+/// a power of two. Every number takes log2(Rows) shuffles of whole registers.
+template <int Rows, class T, class Arch>
+TESSERA_ALWAYS_INLINE void turn(pack<T, Arch> (&x)[Rows]) {
+  static_assert((Rows & (Rows - 1)) == 0);
+  for (int stage = 1; stage < Rows; stage *= 2) {
+    pack<T, Arch> y[Rows];
+    TESSERA_UNROLL
+    for (int i = 0; i < Rows / 2; ++i) {
+      detail::zip(x[i], x[i + Rows / 2], y[2 * i], y[2 * i + 1], std::make_index_sequence<pack<T, Arch>::lanes>{});
+    }
+    TESSERA_UNROLL
+    for (int i = 0; i < Rows; ++i) x[i] = y[i];
+  }
+}
+
 /// Asks for the cache line of p. Any address is allowed.
 template <class T>
 TESSERA_ALWAYS_INLINE void prefetch(const T* p) {
@@ -125,6 +178,18 @@ TESSERA_ALWAYS_INLINE void prefetch(const T* p) {
   (void)p;
 #endif
 }
+/// The same, no nearer than the second-level cache.
+template <class T>
+TESSERA_ALWAYS_INLINE void prefetch_far(const T* p) {
+#if defined(__GNUC__) || defined(__clang__)
+  __builtin_prefetch(p, 0, 2);
+#else
+  (void)p;
+#endif
+}
+
+/// Orders what was streamed before whatever this thread stores next.
+TESSERA_ALWAYS_INLINE void stream_fence() { compat::stream_fence(); }
 
 /// |a|, NaN stays.
 template <class T, class Arch>

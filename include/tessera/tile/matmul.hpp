@@ -5,178 +5,58 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <new>
 #include <type_traits>
 
 #include "tessera/core/scratch.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/traits.hpp"
-#include "tessera/simd/load.hpp"
-#include "tessera/tile/microkernel.hpp"
-#include "tessera/tile/packing.hpp"
-#include "tessera/tile/shape.hpp"
+#include "tessera/tile/detail/product.hpp"
+#include "tessera/tile/detail/stripes.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera {
 namespace tile::detail {
 
-/// Depth that is multiplied at once: a panel of B of that depth and a few blocks of A fit the first-level cache.
-inline constexpr std::int64_t depth_step = 192;
 /// Depth that is packed at once is at least this, and as much more as packed operands of `slab_bytes` hold: every slab costs a pass
-/// over C, and scratch beyond that size comes from the system anew at each call.
+/// over C. Scratch of that size is kept by the allocator from call to call; more comes from the system anew at each call, a page
+/// fault in 4 KiB, which pays for itself where it is a small part of the product's time.
 inline constexpr std::int64_t shallowest_slab = 4 * depth_step;
-inline constexpr std::int64_t slab_bytes = std::int64_t{20} << 20;
+inline constexpr std::int64_t slab_bytes = std::int64_t{24} << 20;
+inline constexpr std::int64_t most_slab_bytes = std::int64_t{256} << 20;
 
-/// Equal slabs, whole steps.
+/// Equal slabs, whole steps, for `neighbours` rows and columns that are packed at a time.
 template <class T>
-std::int64_t slab_depth(std::int64_t m, std::int64_t n, std::int64_t k) {
-  const std::int64_t most = std::max(shallowest_slab, slab_bytes / (static_cast<std::int64_t>(sizeof(T)) * (m + n + 1)));
+std::int64_t slab_depth(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t neighbours) {
+  const double worth = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) / 4096;
+  const auto bytes =
+      static_cast<std::int64_t>(std::clamp(worth, static_cast<double>(slab_bytes), static_cast<double>(most_slab_bytes)));
+  const std::int64_t most = std::max(shallowest_slab, bytes / (static_cast<std::int64_t>(sizeof(T)) * (neighbours + 1)));
   const std::int64_t slabs = std::max<std::int64_t>(1, (k + most - 1) / most);
   return std::min(k, ((k + slabs - 1) / slabs + depth_step - 1) / depth_step * depth_step);
 }
-/// Rows of A of one item of work: 192 x 192 numbers stay in the second-level cache while panels of B pass by.
-inline constexpr std::int64_t item_rows = 192;
-/// Panels of B of one item of work.
-inline constexpr std::int64_t item_panels = 8;
 
-/// One item: an [item_rows, item_panels * width] block of C over one slab of depth.
-///
-/// Sums between steps of depth live in `sums`, block after block: C itself, whose rows are far apart, would cost a page and a few
-/// cache misses a row at every step.
-template <class T, class Arch>
-class product_block {
- public:
-  using P = simd::pack<T, Arch>;
-  using shape = block_shape<T, Arch>;
-  static constexpr int rows = shape::rows;
-  static constexpr int width = shape::width;
-  static constexpr std::int64_t sums_size = item_rows / rows * rows * item_panels * width;
-  static_assert(item_rows % rows == 0);
+/// Bytes of a C that is written past the caches: one that would not stay in the second level anyway.
+inline constexpr std::int64_t smallest_streamed = std::int64_t{4} << 20;
 
-  // By steps of depth outside, so that the blocks of a step follow one another in memory and the prefetchers keep up.
-  const T* a;           ///< [steps][blocks][depth_step][rows]
-  const T* b;           ///< [steps][panels][depth_step][width]
-  std::int64_t blocks;  ///< of A
-  std::int64_t panels;  ///< of B
-  std::int64_t depth;   ///< of the slab
+/// How a product is cut: stripes of rows, and parts of columns in each.
+struct product_cut {
+  std::int64_t height;  ///< rows of a stripe, whole blocks
+  std::int64_t stripes;
+  std::int64_t breadth;  ///< panels of a part
+  std::int64_t parts;
 
-  /// `m` rows and `n` columns from block `a_block` and panel `b_panel` on: store.row(row, column, sums, columns) for each row of a
-  /// block when its sums are complete, store.prepare(row, column) some time before.
-  template <class Store>
-  void run(std::int64_t a_block, std::int64_t b_panel, std::int64_t m, std::int64_t n, T* sums, const Store& store) const {
-    std::int64_t k = 0;
-    do {  // a depth of 0 still stores zeros
-      const std::int64_t step = std::min(depth_step, depth - k);
-      const bool last = k + step == depth;
-      for (std::int64_t j = 0; j < n; j += width) {
-        const T* const panel = b + (k * panels + (b_panel + j / width) * step) * width;
-        const std::int64_t packs = (std::min<std::int64_t>(n - j, width) + P::lanes - 1) / P::lanes;
-        for (std::int64_t i = 0; i < m; i += rows) {
-          const T* const block = a + (k * blocks + (a_block + i / rows) * step) * rows;
-          T* const kept = sums + (j / width * (item_rows / rows) + i / rows) * (rows * width);
-          const int tall = static_cast<int>(std::min<std::int64_t>(rows, m - i));
-          const int wide = static_cast<int>(std::min<std::int64_t>(width, n - j));
-          const auto prepare = [&](int r) {
-            for (int l = 0; l < width; l += 64 / static_cast<int>(sizeof(T))) simd::prefetch(kept + r * width + l);
-            if ((last || k == 0) && r < tall) store.prepare(i + r, j);
-          };
-          if (packs == 1) {
-            tile<1>(step, block, panel, kept, k > 0, prepare);
-          } else if (packs == 2) {
-            tile<2>(step, block, panel, kept, k > 0, prepare);
-          } else {
-            tile<shape::packs>(step, block, panel, kept, k > 0, prepare);
-          }
-          if (k == 0) {
-            for (int r = 0; r < tall; ++r) store.resume(i + r, j, kept + r * width, wide);
-          }
-          if (last) {
-            for (int r = 0; r < tall; ++r) store.row(i + r, j, kept + r * width, wide);
-          }
-        }
-      }
-      k += step;
-    } while (k < depth);
-  }
-
- private:
-  /// One register block over one step of depth. What is needed after the product is asked for during it, a row at a time: all at
-  /// once would keep the operands waiting behind it.
-  template <int Packs, class Prepare>
-  TESSERA_NOINLINE static void tile(std::int64_t step, const T* block, const T* panel, T* kept, bool add,
-                                    const Prepare& prepare) {
-    P sums[rows][Packs];
-    clear(sums);
-    const std::int64_t part = (step + rows - 1) / rows;
-    for (int r = 0; r < rows; ++r) {
-      prepare(r);
-      const std::int64_t from = std::min(step, r * part);
-      multiply_add(std::min(part, step - from), block + from * rows, rows, panel + from * width, width, sums);
-    }
-    TESSERA_UNROLL
-    for (int r = 0; r < rows; ++r) {
-      TESSERA_UNROLL
-      for (int v = 0; v < Packs; ++v) {
-        T* const at = kept + r * width + v * P::lanes;
-        (add ? P::load(at) + sums[r][v] : sums[r][v]).store(at);
-      }
-    }
+  product_cut(std::int64_t m, std::int64_t panels, std::int64_t rows, int workers) {
+    constexpr std::int64_t lowest = 64;
+    const std::int64_t most = std::min(stripe_rows, std::max(lowest, (m + workers - 1) / workers));
+    stripes = std::max<std::int64_t>(1, (m + most - 1) / most);
+    height = ((m + stripes - 1) / stripes + rows - 1) / rows * rows;
+    stripes = height > 0 ? (m + height - 1) / height : 0;
+    const std::int64_t fair = (panels * stripes + 2 * workers - 1) / (2 * workers);  // two parts a worker at least
+    breadth = std::clamp<std::int64_t>(fair, 1, item_panels);
+    parts = (panels + breadth - 1) / breadth;
   }
 };
-
-/// Where complete sums of a slab go: to C, rounded; or, between slabs of a C that is narrower than the sums, to a matrix of sums.
-template <class P, class TC>
-struct stored_sums {
-  using T = typename P::value_type;
-  static constexpr bool direct = std::is_same_v<TC, T>;
-  static constexpr std::size_t block_width = block_shape<T, typename P::arch>::width;
-
-  TC* c;
-  std::int64_t c_stride;
-  T* partial;
-  std::int64_t partial_stride;
-  bool add;   ///< a slab came before
-  bool last;  ///< no slab comes after
-
-  [[nodiscard]] T* partial_row(std::int64_t row) const {
-    if constexpr (direct) {
-      return c + row * c_stride;
-    } else {
-      return partial + row * partial_stride;
-    }
-  }
-
-  void prepare(std::int64_t row, std::int64_t column) const {
-    const TC* const line = c + row * c_stride + column;
-    for (std::size_t byte = 0; byte < block_width * sizeof(TC); byte += 64) simd::prefetch(line + byte / sizeof(TC));
-  }
-
-  /// Goes on from the slab before, at the first step of depth: the order of a sum must not depend on where slabs end.
-  void resume(std::int64_t row, std::int64_t column, T* sums, int columns) const {
-    if (!add) return;
-    const T* const before = partial_row(row) + column;
-    for (int l = 0; l < columns; ++l) sums[l] += before[l];
-  }
-
-  void row(std::int64_t row, std::int64_t column, T* sums, int columns) const {
-    T* const before = partial_row(row) + column;
-    if (direct || last) {
-      tile::store_row<P>(c + row * c_stride + column, sums, columns);
-    } else {
-      tile::store_row<P>(before, sums, columns);
-    }
-  }
-};
-
-/// Packs `count` <= Width neighbours over `depth`, whichever of the two axes is contiguous.
-template <int Width, class P, class S>
-void pack_operand(typename P::value_type* to, const S* from, std::int64_t stride, std::int64_t depth_stride, std::int64_t count,
-                  std::int64_t depth) {
-  if (stride == 1) {
-    pack_straight<Width, P>(to, from, depth_stride, count, depth);
-  } else {
-    pack_turned<Width, P>(to, from, stride, count, depth, as_stored{});
-  }
-}
 
 /// A matrix operand may be stored by rows or by columns.
 template <class T>
@@ -204,10 +84,10 @@ TESSERA_ALWAYS_INLINE void check_matrix(const view<T, 2>& v, const char* argumen
 ///                 operand), c with contiguous rows. Storage float64, float32, float16, bfloat16 in any mixture; computed in
 ///                 float64 if an operand is float64, else in float32; rounded to c's type once.
 /// Special values  k = 0 gives zeros; NaN and inf as in IEEE arithmetic.
-/// Accuracy        every element is a chain of 192 fused multiply-adds, and the chains are added in order:
-///                 |error| <= (min(k, 192) + k / 192) u sum |a||b| (+ the last rounding).
-/// Cost            2 m n k flops; scratch of (m + n) k numbers up to 20 MiB (or a depth of 768), and m n more where c is narrower than the
-///                 compute type and k is larger than that.
+/// Accuracy        every element is a sum of chains of 128 fused multiply-adds, added in order:
+///                 |error| <= (min(k, 128) + k / 128) u sum |a||b| (+ the last rounding).
+/// Cost            2 m n k flops; scratch of (n + 528 workers) k numbers up to 24 MiB (or a depth of 768; large products up to
+///                 256 MiB), 600 KiB a worker, and m n numbers where c is narrower than the compute type and k is cut.
 /// Determinism     the same bits for every number of threads and every m and n.
 /// Errors          argument_error before c is touched: shapes, null data, strides, c overlapping a or b.
 template <executor Exec, mdspan_like A, mdspan_like B, mdspan_like C>
@@ -242,63 +122,80 @@ void matmul(const Exec& exec, const A& a_in, const B& b_in, const C& c_in) {
   const std::int64_t m = c.extent(0);
   const std::int64_t n = c.extent(1);
   const std::int64_t k = a.extent(1);
-  const std::int64_t blocks = (m + rows - 1) / rows;
+  if (m == 0 || n == 0) return;
+  const double operations = 2 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
   const std::int64_t panels = (n + width - 1) / width;
-  const std::int64_t slab = slab_depth<T>(m, n, k);
-  const std::int64_t tall_items = (m + item_rows - 1) / item_rows;
-  const std::int64_t wide_items = (panels + item_panels - 1) / item_panels;
+  const int workers = operations < tessera::detail::worth_sharing ? 1 : exec.workers();
+  const product_cut cut(m, panels, rows, workers);
+  const std::int64_t team = std::min<std::int64_t>(workers, cut.stripes * cut.parts);
+  const std::int64_t slab = slab_depth<T>(m, n, k, n + team * cut.height);
   const bool keep_partial = !std::is_same_v<TC, T> && k > slab;  // what a narrower c cannot hold between slabs
-  const int workers = exec.workers();
-  constexpr std::int64_t item_width = item_panels * width;
+  const bool streaming = std::is_same_v<TC, T> && m * n * static_cast<std::int64_t>(sizeof(TC)) >= smallest_streamed &&
+                         width * sizeof(T) % 64 == 0 && c.stride(0) * static_cast<std::int64_t>(sizeof(TC)) % 64 == 0 &&
+                         reinterpret_cast<std::uintptr_t>(c.data_handle()) % 64 == 0;
 
   struct arrays {
     T* a;
     T* b;
     T* sums;
     T* partial;
+    stripe_queue::counter* taken;
   };
+  const std::int64_t stripe_size = cut.height * slab;
+  const std::int64_t sums_size = cut.height * cut.breadth * width;
   const auto lay_out = [&](tessera::detail::bump& memory) {
-    return arrays{memory.take<T>(blocks * rows * slab), memory.take<T>(panels * width * slab),
-                  memory.take<T>(workers * block_type::sums_size), memory.take<T>(keep_partial ? m * n : 0)};
+    return arrays{memory.take<T>(team * stripe_size), memory.take<T>(panels * width * slab), memory.take<T>(team * sums_size),
+                  memory.take<T>(keep_partial ? m * n : 0), memory.take<stripe_queue::counter>(cut.stripes)};
   };
   tessera::detail::bump size;
   lay_out(size);
   tessera::detail::scratch memory(exec.memory(), size.bytes());
-  tessera::detail::bump cut(memory.data());
-  const arrays packed = lay_out(cut);
+  tessera::detail::bump pieces(memory.data());
+  const arrays scratch = lay_out(pieces);
 
   std::int64_t k0 = 0;
   do {
     const std::int64_t depth = std::min(slab, k - k0);
-    exec.for_each(blocks + panels, [&](int, std::int64_t i) {
-      for (std::int64_t s = 0; s < depth; s += depth_step) {
-        const std::int64_t step = std::min(depth_step, depth - s);
-        if (i < blocks) {
-          pack_operand<rows, P>(packed.a + (s * blocks + i * step) * rows,
-                                a.data_handle() + i * rows * a.stride(0) + (k0 + s) * a.stride(1), a.stride(0), a.stride(1),
-                                std::min<std::int64_t>(rows, m - i * rows), step);
-        } else {
-          const std::int64_t p = i - blocks;
-          pack_operand<width, P>(packed.b + (s * panels + p * step) * width,
-                                 b.data_handle() + (k0 + s) * b.stride(0) + p * width * b.stride(1), b.stride(1), b.stride(0),
-                                 std::min<std::int64_t>(width, n - p * width), step);
+    const packed_operand<T, width> packed_b{scratch.b, panels};
+    constexpr double operations_packing = 64;  // to pack a number takes as long as so many
+    tessera::detail::for_each_worth(
+        exec, operations_packing * static_cast<double>(n) * static_cast<double>(depth), panels, [&](int, std::int64_t p) {
+          packed_b.template pack<P>(p, b.data_handle() + k0 * b.stride(0) + p * width * b.stride(1), b.stride(1), b.stride(0),
+                                    std::min<std::int64_t>(width, n - p * width), depth);
+        });
+    for (std::int64_t s = 0; s < cut.stripes; ++s) new (scratch.taken + s) stripe_queue::counter(0);
+    stripe_queue queue(scratch.taken, cut.stripes, cut.parts);
+    const auto work = [&](int worker, std::int64_t) {
+      const block_type product{{scratch.a + worker * stripe_size, cut.height / rows}, packed_b, depth};
+      std::int64_t packed_stripe = -1;
+      for (auto item = queue.take(-1); item.stripe >= 0; item = queue.take(item.stripe)) {
+        const std::int64_t i0 = item.stripe * cut.height;
+        const std::int64_t tall = std::min(cut.height, m - i0);
+        if (item.stripe != packed_stripe) {
+          for (std::int64_t i = 0; i < tall; i += rows) {
+            product.a.template pack<P>(i / rows, a.data_handle() + (i0 + i) * a.stride(0) + k0 * a.stride(1), a.stride(0),
+                                       a.stride(1), std::min<std::int64_t>(rows, tall - i), depth);
+          }
+          packed_stripe = item.stripe;
         }
+        const std::int64_t j0 = item.part * cut.breadth * width;
+        const stored_sums<P, TC> store{c.data_handle() + i0 * c.stride(0) + j0,
+                                       c.stride(0),
+                                       keep_partial ? scratch.partial + (i0 * n + j0) : nullptr,
+                                       n,
+                                       k0 > 0,
+                                       k0 + depth == k,
+                                       streaming};
+        product.run(item.part * cut.breadth, tall, std::min(cut.breadth * width, n - j0), scratch.sums + worker * sums_size,
+                    store);
       }
-    });
-    const block_type product{packed.a, packed.b, blocks, panels, depth};
-    exec.for_each(tall_items * wide_items, [&](int worker, std::int64_t item) {
-      const std::int64_t i = item / wide_items * item_rows;
-      const std::int64_t j = item % wide_items * item_width;
-      const std::int64_t tall = std::min(item_rows, m - i);
-      const std::int64_t wide = std::min(item_width, n - j);
-      const stored_sums<P, TC> store{c.data_handle() + i * c.stride(0) + j,
-                                     c.stride(0),
-                                     keep_partial ? packed.partial + (i * n + j) : nullptr,
-                                     n,
-                                     k0 > 0,
-                                     k0 + depth == k};
-      product.run(i / rows, j / width, tall, wide, packed.sums + worker * block_type::sums_size, store);
-    });
+      if (streaming) simd::stream_fence();
+    };
+    if (team > 1) {
+      exec.for_each(team, work);
+    } else {
+      work(0, 0);
+    }
     k0 += depth;
   } while (k0 < k);
 }

@@ -7,24 +7,6 @@
 
 #include "tessera/simd/pack.hpp"
 
-/// Unrolls the next loop completely; its bounds are compile-time constants.
-#if defined(__clang__)
-#define TESSERA_UNROLL _Pragma("unroll")
-#elif defined(__GNUC__)
-#define TESSERA_UNROLL _Pragma("GCC unroll 32")
-#else
-#define TESSERA_UNROLL
-#endif
-
-/// Unrolls the next loop by four.
-#if defined(__clang__)
-#define TESSERA_UNROLL_BY_4 _Pragma("unroll 4")
-#elif defined(__GNUC__)
-#define TESSERA_UNROLL_BY_4 _Pragma("GCC unroll 4")
-#else
-#define TESSERA_UNROLL_BY_4
-#endif
-
 namespace tessera::tile {
 
 /// Steps of depth that the operands are fetched ahead of their use: the second-level cache answers in about that time.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 #include "tessera/core/config.hpp"
 #include "tessera/simd/load.hpp"
@@ -30,25 +31,31 @@ TESSERA_ALWAYS_INLINE P load_columns(const S* row, int n) {
 
 /// dst[k * Width + i] = map(src[i * row_stride + k]) for i < count, and 0 for the rest of the Width neighbours: a turn.
 ///
-/// A few rows at a time are read in whole registers and written crosswise while they are in the first-level cache; few, because
-/// rows of a power-of-two stride share the cache's sets.
+/// A few rows at a time are read in whole registers and turned there; few, because rows of a power-of-two stride share the sets of
+/// the first-level cache.
 template <int Width, class P, class S, class Map>
 void pack_turned(typename P::value_type* TESSERA_RESTRICT dst, const S* src, std::int64_t row_stride, std::int64_t count,
                  std::int64_t depth, const Map& map) {
   using T = typename P::value_type;
-  constexpr int group = Width % 8 == 0 ? 8 : (Width % 6 == 0 ? 6 : (Width % 4 == 0 ? 4 : 1));
   constexpr int lanes = P::lanes;
-  alignas(P::alignment) T turned[group][lanes];
+  constexpr int group = Width % 8 == 0 && lanes % 8 == 0 ? 8 : (Width % 4 == 0 && lanes % 4 == 0 ? 4 : (Width % 2 == 0 ? 2 : 1));
   for (std::int64_t k = 0; k < depth; k += lanes) {
     const int columns = static_cast<int>(depth - k < lanes ? depth - k : lanes);
     for (int i0 = 0; i0 < Width; i0 += group) {
+      P x[group];
+      TESSERA_UNROLL
       for (int i = 0; i < group; ++i) {
         const bool stored = i0 + i < count;
-        (stored ? map(detail::load_columns<P>(src + (i0 + i) * row_stride + k, columns), k) : P(T(0))).store(turned[i]);
+        x[i] = stored ? map(detail::load_columns<P>(src + (i0 + i) * row_stride + k, columns), k) : P(T(0));
       }
+      simd::turn(x);
       T* const to = dst + k * Width + i0;
-      for (int c = 0; c < columns; ++c) {
-        for (int i = 0; i < group; ++i) to[c * Width + i] = turned[i][c];
+      if (Width == group && columns == lanes) {
+        for (int i = 0; i < group; ++i) x[i].store_unaligned(to + i * lanes);
+      } else {
+        alignas(P::alignment) T turned[lanes][group];
+        for (int i = 0; i < group; ++i) x[i].store(&turned[0][0] + i * lanes);
+        for (int c = 0; c < columns; ++c) std::memcpy(to + c * Width, turned[c], sizeof(turned[c]));
       }
     }
   }
