@@ -7,6 +7,7 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <new>
 
 #include "tessera/exec/exec.hpp"
 #include "tessera/random/fill.hpp"
@@ -17,17 +18,21 @@ namespace bench {
 
 using tessera::view;
 
-/// A contiguous view with memory of its own.
+/// A contiguous view with memory of its own, on a cache line as every array library has it.
 template <class T, std::size_t Rank>
 class array : public tessera::view<T, Rank> {
  public:
   template <std::convertible_to<std::int64_t>... Extents>
   explicit array(Extents... extents)
-      : tessera::view<T, Rank>(new T[static_cast<std::size_t>((std::int64_t{extents} * ...))], extents...),
+      : tessera::view<T, Rank>(new(line) T[static_cast<std::size_t>((std::int64_t{extents} * ...))], extents...),
         owner_(this->data_handle()) {}
 
  private:
-  std::unique_ptr<T[]> owner_;
+  static constexpr std::align_val_t line{64};
+  struct release {
+    void operator()(T* p) const { ::operator delete[](p, line); }
+  };
+  std::unique_ptr<T[], release> owner_;
 };
 
 /// An array of normal numbers, the same on every machine.

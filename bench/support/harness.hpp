@@ -18,7 +18,6 @@
 #include <exception>
 #include <functional>
 #include <limits>
-#include <map>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -43,9 +42,8 @@ struct work {
 /// One case on one number of threads: its body makes the data, names the sides and calls `run`.
 class contest {
  public:
-  /// `limit` is the highest peak that the run has seen so far for this number of threads, flop/s.
-  contest(benchmark::State& state, const work& what, int n, double& limit, report& to)
-      : par(tessera::par.threads(n)), threads(n), state_(state), work_(what), limit_(limit), report_(to) {}
+  contest(benchmark::State& state, const work& what, int n, report& to)
+      : par(tessera::par.threads(n)), threads(n), state_(state), work_(what), report_(to) {}
 
   const tessera::basic_par<> par;
   const int threads;
@@ -67,17 +65,26 @@ class contest {
   }
   void peer(std::string name, peers::side what) { sides_.push_back({std::move(name), std::move(what)}); }
 
-  /// Lets the sides take turns, once per iteration of the benchmark, and adds a row for each peer.
+  /// Lets the sides take turns, once per iteration of the benchmark, and adds a row for each peer. The limit is taken right before
+  /// and right after each of our turns: a shared machine's clock moves by a tenth within seconds.
   void run() {
-    limit_ = std::max(limit_, peak());
     for (entry& side : sides_) prepare(side);
+    std::vector<double> limits;
+    std::vector<double> fractions;
     for ([[maybe_unused]] auto round : state_) {
       for (entry& side : sides_) {
-        if (side.what.seconds) side.times.push_back(turn(side));
+        if (!side.what.seconds) continue;
+        const bool ours = &side == &sides_[0];
+        settle();
+        const double before = ours ? peak() : 0;
+        if (side.calls > 1) side.what.seconds(1);  // wakes its threads, which a long call can afford to do itself
+        side.times.push_back(side.what.seconds(side.calls));
+        if (!ours) continue;
+        limits.push_back((before + peak()) / 2);
+        fractions.push_back(work_.flops / side.times.back() / limits.back());
       }
       state_.SetIterationTime(sides_[0].times.back());
     }
-    limit_ = std::max(limit_, peak());
     const double ours = median(sides_[0].times);
     for (std::size_t i = 1; i < sides_.size(); ++i) {
       const entry& side = sides_[i];
@@ -87,8 +94,8 @@ class contest {
                    .peer = side.name,
                    .peer_ms = 1e3 * median(side.times),
                    .absence = side.what.seconds ? "" : side.what.absence,
-                   .limit = limit_,
-                   .limit_fraction = work_.flops / ours / limit_,
+                   .limit = median(limits),
+                   .limit_fraction = median(fractions),
                    .max_error = error_of_ours_});
     }
   }
@@ -101,7 +108,10 @@ class contest {
     std::vector<double> times{};
   };
 
-  [[nodiscard]] double peak() const { return work_.float64 ? machine::fma_peak<double>(par) : machine::fma_peak<float>(par); }
+  [[nodiscard]] double peak() const {
+    constexpr int rounds = 3;
+    return work_.float64 ? machine::fma_peak<double>(par, rounds) : machine::fma_peak<float>(par, rounds);
+  }
 
   /// The first call does not count and its result is checked: a ratio to a side that computes something else says nothing. What is
   /// quick is called several times a turn.
@@ -118,16 +128,15 @@ class contest {
     side.calls = static_cast<int>(std::ceil(shortest_turn / seconds));
   }
 
-  /// Seconds a call. The threads of the side before go on spinning for a while in wait of more work (0.1 s in OpenBLAS), on the
-  /// cores of the side that is measured now: first they are given the time to fall asleep.
-  static double turn(entry& side) {
+  /// The threads of the side before go on spinning for a while in wait of more work (0.1 s in OpenBLAS), on the cores of the side
+  /// that is measured next: first they are given the time to fall asleep.
+  static void settle() {
     constexpr std::clock_t busy = CLOCKS_PER_SEC / 2000;  // processor time of the whole process
     std::clock_t before = 0;
     do {
       before = std::clock();
       std::this_thread::sleep_for(std::chrono::milliseconds(10));
     } while (std::clock() - before > busy);
-    return side.what.seconds(side.calls);
   }
 
   static double median(std::vector<double> times) {
@@ -139,7 +148,6 @@ class contest {
 
   benchmark::State& state_;
   const work& work_;
-  double& limit_;
   report& report_;
   std::vector<entry> sides_;
   std::function<void()> clear_;
@@ -160,7 +168,7 @@ class family {
       benchmark::RegisterBenchmark(name.c_str(),
                                    [this, what, threads, body](benchmark::State& state) {
                                      try {
-                                       contest c(state, what, threads, limits_[{threads, what.float64}], report_);
+                                       contest c(state, what, threads, report_);
                                        body(c);
                                      } catch (const std::exception& error) {
                                        state.SkipWithError(error.what());
@@ -181,7 +189,6 @@ class family {
 
  private:
   report report_;
-  std::map<std::pair<int, bool>, double> limits_;
 };
 
 }  // namespace bench

@@ -48,17 +48,17 @@ TESSERA_NOINLINE void multiply_add(std::int64_t rounds, std::index_sequence<Chai
 
 /// The most multiply-adds that exec's threads together do a second, times two: flop/s of T = float or double.
 ///
-/// Registers only, no load or store. The best of 30 rounds of 2 to 10 ms, handed out in pieces: a thread that the system holds up
-/// does not hold up the round, and a limit is not lowered by a disturbed round.
+/// Registers only, no load or store. The best of `rounds` rounds of 2 to 10 ms, handed out in pieces: a thread that the system holds
+/// up does not hold up the round, and a limit is not lowered by a disturbed round.
 template <class T = float, tessera::executor Exec>
-double fma_peak(const Exec& exec) {
+double fma_peak(const Exec& exec, int rounds = 30) {
   using P = tessera::simd::pack<T, typename Exec::arch>;
   constexpr std::size_t chains = 12;
   constexpr std::int64_t multiply_adds = 200'000;
   const std::int64_t pieces = 8 * exec.workers();
   const double flops = 2.0 * static_cast<double>(chains * P::lanes) * static_cast<double>(multiply_adds * pieces);
   double best = 0;
-  for (int repeat = 0; repeat < 30; ++repeat) {
+  for (int repeat = 0; repeat < rounds; ++repeat) {
     const auto start = steady::now();
     exec.for_each(pieces, [&](int, std::int64_t) { detail::multiply_add<P>(multiply_adds, std::make_index_sequence<chains>{}); });
     best = std::max(best, flops / seconds_since(start));

@@ -74,7 +74,7 @@ class report : public benchmark::BenchmarkReporter {
     for (const std::string& version : peers::python_versions()) std::printf("%s\n", version.c_str());
     std::printf("memory copy: %.1f GB/s on 1 thread, %.1f GB/s on all\n", machine::copy_bandwidth(tessera::par.threads(1)) / 1e9,
                 machine::copy_bandwidth(tessera::par) / 1e9);
-    std::printf("ratio: time of the peer / time of Tessera. limit: multiply-adds in registers, the most seen in this run.\n\n");
+    std::printf("ratio: time of the peer / time of Tessera. limit: multiply-adds in registers, beside each turn of ours.\n\n");
     std::printf("%-41s %7s %11s  %-30s %11s %6s %15s %8s %9s\n", "case", "threads", "tessera_ms", "peer", "peer_ms", "ratio",
                 "limit", "fraction", "max_error");
     return true;

@@ -34,24 +34,30 @@ class bump {
 };
 
 /// The block itself, given back at the end of the call.
+///
+/// It is asked for with the alignment of any object and cut to a cache line here: allocators keep the remainders of over-aligned
+/// blocks apart, so that the block of the next call, of the same size, would not fit into the place of this one.
 class scratch {
  public:
   TESSERA_ALWAYS_INLINE scratch(std::pmr::memory_resource* memory, std::size_t bytes)
       : memory_(memory),
-        bytes_(bytes),
-        data_(bytes != 0 ? static_cast<std::byte*>(memory->allocate(bytes, bump::alignment)) : nullptr) {}
+        bytes_(bytes != 0 ? bytes + bump::alignment : 0),
+        block_(bytes != 0 ? static_cast<std::byte*>(memory->allocate(bytes_, alignof(std::max_align_t))) : nullptr) {}
   scratch(const scratch&) = delete;
   scratch& operator=(const scratch&) = delete;
   TESSERA_ALWAYS_INLINE ~scratch() {
-    if (data_ != nullptr) memory_->deallocate(data_, bytes_, bump::alignment);
+    if (block_ != nullptr) memory_->deallocate(block_, bytes_, alignof(std::max_align_t));
   }
 
-  [[nodiscard]] std::byte* data() const { return data_; }
+  [[nodiscard]] std::byte* data() const {
+    const std::size_t beyond = reinterpret_cast<std::uintptr_t>(block_) % bump::alignment;
+    return block_ + (beyond != 0 ? bump::alignment - beyond : 0);
+  }
 
  private:
   std::pmr::memory_resource* memory_;
   std::size_t bytes_;
-  std::byte* data_;
+  std::byte* block_;
 };
 
 }  // namespace tessera::detail

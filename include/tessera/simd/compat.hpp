@@ -150,6 +150,17 @@ TESSERA_ALWAYS_INLINE __m512 min(__m512 a, __m512 b) { return _mm512_maskz_min_p
 TESSERA_ALWAYS_INLINE __m512d min(__m512d a, __m512d b) { return _mm512_maskz_min_pd(0xff, a, b); }
 #endif
 
+TESSERA_ALWAYS_INLINE std::uint32_t lane_bits(__m128 m) { return static_cast<std::uint32_t>(_mm_movemask_ps(m)); }
+TESSERA_ALWAYS_INLINE std::uint32_t lane_bits(__m128d m) { return static_cast<std::uint32_t>(_mm_movemask_pd(m)); }
+#if defined(__AVX__)
+TESSERA_ALWAYS_INLINE std::uint32_t lane_bits(__m256 m) { return static_cast<std::uint32_t>(_mm256_movemask_ps(m)); }
+TESSERA_ALWAYS_INLINE std::uint32_t lane_bits(__m256d m) { return static_cast<std::uint32_t>(_mm256_movemask_pd(m)); }
+#endif
+#if defined(__AVX512F__)
+TESSERA_ALWAYS_INLINE std::uint32_t lane_bits(__mmask16 m) { return m; }
+TESSERA_ALWAYS_INLINE std::uint32_t lane_bits(__mmask8 m) { return m; }
+#endif
+
 template <class T, class Arch>
 using register_of = typename xsimd::batch<T, Arch>::register_type;
 
@@ -184,6 +195,19 @@ TESSERA_ALWAYS_INLINE xsimd::batch<T, Arch> min(const xsimd::batch<T, Arch>& a, 
 #else
   return xsimd::select(a < b, a, b);
 #endif
+}
+
+/// Bit l is lane l of a mask of floating-point lanes.
+template <class T, class Arch>
+TESSERA_ALWAYS_INLINE std::uint32_t lane_bits(const xsimd::batch_bool<T, Arch>& m) {
+#if defined(__SSE2__)
+  if constexpr (is_x86<Arch>) return detail::lane_bits(static_cast<typename xsimd::batch_bool<T, Arch>::register_type>(m));
+#endif
+  alignas(Arch::alignment()) bool lanes[xsimd::batch_bool<T, Arch>::size];
+  m.store_aligned(lanes);
+  std::uint32_t bits = 0;
+  for (std::size_t l = 0; l < xsimd::batch_bool<T, Arch>::size; ++l) bits |= static_cast<std::uint32_t>(lanes[l]) << l;
+  return bits;
 }
 
 /// Stores to p, aligned to the register, past the caches where there is an instruction for it; others see it after `stream_fence`.

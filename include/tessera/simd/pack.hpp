@@ -206,6 +206,11 @@ template <class T, class Arch>
 TESSERA_ALWAYS_INLINE bool all(mask<T, Arch> m) {
   return xsimd::all(m.v);
 }
+/// Bit l is lane l.
+template <class T, class Arch>
+TESSERA_ALWAYS_INLINE std::uint32_t lane_bits(mask<T, Arch> m) {
+  return compat::lane_bits(m.v);
+}
 
 namespace detail {
 

@@ -20,18 +20,23 @@ namespace tile::detail {
 
 /// Depth that is packed at once is at least this, and as much more as packed operands of `slab_bytes` hold: every slab costs a pass
 /// over C. Scratch of that size is kept by the allocator from call to call; more comes from the system anew at each call, a page
-/// fault in 4 KiB, which pays for itself where it is a small part of the product's time.
+/// fault in 4 KiB, which pays for itself where it is a small part of the product's time. A small C is passed over at no cost, so
+/// that the operands had better stay in the second-level cache.
 inline constexpr std::int64_t shallowest_slab = 4 * depth_step;
-inline constexpr std::int64_t slab_bytes = std::int64_t{24} << 20;
+inline constexpr std::int64_t slab_bytes = std::int64_t{28} << 20;
 inline constexpr std::int64_t most_slab_bytes = std::int64_t{256} << 20;
+inline constexpr std::int64_t small_slab_bytes = std::int64_t{1} << 20;
+inline constexpr std::int64_t small_result_bytes = std::int64_t{256} << 10;
 
 /// Equal slabs, whole steps, for `neighbours` rows and columns that are packed at a time.
 template <class T>
 std::int64_t slab_depth(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t neighbours) {
+  constexpr auto size = static_cast<std::int64_t>(sizeof(T));
   const double worth = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) / 4096;
-  const auto bytes =
-      static_cast<std::int64_t>(std::clamp(worth, static_cast<double>(slab_bytes), static_cast<double>(most_slab_bytes)));
-  const std::int64_t most = std::max(shallowest_slab, bytes / (static_cast<std::int64_t>(sizeof(T)) * (neighbours + 1)));
+  const std::int64_t bytes = m * n * size <= small_result_bytes
+                                 ? small_slab_bytes
+                                 : static_cast<std::int64_t>(std::clamp<double>(worth, slab_bytes, most_slab_bytes));
+  const std::int64_t most = std::max(shallowest_slab, bytes / (size * neighbours));
   const std::int64_t slabs = std::max<std::int64_t>(1, (k + most - 1) / most);
   return std::min(k, ((k + slabs - 1) / slabs + depth_step - 1) / depth_step * depth_step);
 }
@@ -86,7 +91,7 @@ TESSERA_ALWAYS_INLINE void check_matrix(const view<T, 2>& v, const char* argumen
 /// Special values  k = 0 gives zeros; NaN and inf as in IEEE arithmetic.
 /// Accuracy        every element is a sum of chains of 128 fused multiply-adds, added in order:
 ///                 |error| <= (min(k, 128) + k / 128) u sum |a||b| (+ the last rounding).
-/// Cost            2 m n k flops; scratch of (n + 528 workers) k numbers up to 24 MiB (or a depth of 768; large products up to
+/// Cost            2 m n k flops; scratch of (n + 528 workers) k numbers up to 28 MiB (or a depth of 768; large products up to
 ///                 256 MiB), 600 KiB a worker, and m n numbers where c is narrower than the compute type and k is cut.
 /// Determinism     the same bits for every number of threads and every m and n.
 /// Errors          argument_error before c is touched: shapes, null data, strides, c overlapping a or b.
@@ -158,24 +163,30 @@ void matmul(const Exec& exec, const A& a_in, const B& b_in, const C& c_in) {
     const std::int64_t depth = std::min(slab, k - k0);
     const packed_operand<T, width> packed_b{scratch.b, panels};
     constexpr double operations_packing = 64;  // to pack a number takes as long as so many
-    tessera::detail::for_each_worth(
-        exec, operations_packing * static_cast<double>(n) * static_cast<double>(depth), panels, [&](int, std::int64_t p) {
-          packed_b.template pack<P>(p, b.data_handle() + k0 * b.stride(0) + p * width * b.stride(1), b.stride(1), b.stride(0),
-                                    std::min<std::int64_t>(width, n - p * width), depth);
-        });
+    const std::int64_t steps = (depth + depth_step - 1) / depth_step;
+    const std::int64_t together = packed_b.together(b.stride(1));
+    const std::int64_t groups = (panels + together - 1) / together;
+    tessera::detail::for_each_worth(exec, operations_packing * static_cast<double>(n) * static_cast<double>(depth),
+                                    steps * groups, [&](int, std::int64_t item) {
+                                      const std::int64_t s = item / groups * depth_step;
+                                      const std::int64_t g = item % groups * together;
+                                      packed_b.template pack<P>(g, std::min(panels, g + together), s,
+                                                                std::min(depth_step, depth - s),
+                                                                b.data_handle() + k0 * b.stride(0), b.stride(1), b.stride(0), n);
+                                    });
     for (std::int64_t s = 0; s < cut.stripes; ++s) new (scratch.taken + s) stripe_queue::counter(0);
     stripe_queue queue(scratch.taken, cut.stripes, cut.parts);
     const auto work = [&](int worker, std::int64_t) {
       const block_type product{{scratch.a + worker * stripe_size, cut.height / rows}, packed_b, depth};
       std::int64_t packed_stripe = -1;
-      for (auto item = queue.take(-1); item.stripe >= 0; item = queue.take(item.stripe)) {
+      for (;;) {
+        const stripe_queue::item item = queue.take(packed_stripe);
+        if (item.stripe < 0) break;
         const std::int64_t i0 = item.stripe * cut.height;
         const std::int64_t tall = std::min(cut.height, m - i0);
         if (item.stripe != packed_stripe) {
-          for (std::int64_t i = 0; i < tall; i += rows) {
-            product.a.template pack<P>(i / rows, a.data_handle() + (i0 + i) * a.stride(0) + k0 * a.stride(1), a.stride(0),
-                                       a.stride(1), std::min<std::int64_t>(rows, tall - i), depth);
-          }
+          product.a.template pack_all<P>(depth, a.data_handle() + i0 * a.stride(0) + k0 * a.stride(1), a.stride(0), a.stride(1),
+                                         tall);
           packed_stripe = item.stripe;
         }
         const std::int64_t j0 = item.part * cut.breadth * width;

@@ -23,17 +23,6 @@ inline constexpr std::int64_t stripe_rows = 528;
 /// Panels of B of one item of work: with a stripe of A and the sums they stay in the second-level cache.
 inline constexpr std::int64_t item_panels = 6;
 
-/// Packs `count` <= Width neighbours over `depth`, whichever of the two axes is contiguous.
-template <int Width, class P, class S>
-void pack_operand(typename P::value_type* to, const S* from, std::int64_t stride, std::int64_t depth_stride, std::int64_t count,
-                  std::int64_t depth) {
-  if (stride == 1) {
-    pack_straight<Width, P>(to, from, depth_stride, count, depth);
-  } else {
-    pack_turned<Width, P>(to, from, stride, count, depth, as_stored{});
-  }
-}
-
 /// Neighbours of an operand, `Width` at a time, packed as [steps][groups][depth_step][Width]: by steps of depth outside, so that the
 /// groups of a step follow one another in memory and the prefetchers keep up.
 template <class T, int Width>
@@ -45,13 +34,39 @@ struct packed_operand {
     return data + (k * groups + group * step) * Width;
   }
 
-  /// Group `group` over `depth`, from the first of its `count` neighbours on.
+  /// Groups that are packed together: where neighbours are contiguous whole rows are read, which the prefetchers and the memory reward;
+  /// where depth is, each group by itself.
+  static std::int64_t together(std::int64_t stride) { return stride == 1 ? 8 : 1; }
+
+  /// Groups [first, last) over a step of depth, of an operand that has its neighbour 0 and depth 0 at `from`.
   template <class P, class S>
-  void pack(std::int64_t group, const S* from, std::int64_t stride, std::int64_t depth_stride, std::int64_t count,
-            std::int64_t depth) const {
-    for (std::int64_t k = 0; k < depth; k += depth_step) {
-      const std::int64_t step = std::min(depth_step, depth - k);
-      pack_operand<Width, P>(at(k, group, step), from + k * depth_stride, stride, depth_stride, count, step);
+  void pack(std::int64_t first, std::int64_t last, std::int64_t k, std::int64_t step, const S* from, std::int64_t stride,
+            std::int64_t depth_stride, std::int64_t neighbours) const {
+    const auto count = [&](std::int64_t g) { return std::min<std::int64_t>(Width, neighbours - g * Width); };
+    if (stride == 1) {
+      for (std::int64_t r = 0; r < step; ++r) {
+        const S* const row = from + (k + r) * depth_stride;
+        for (std::int64_t g = first; g < last; ++g) {
+          pack_straight<Width, P>(at(k, g, step) + r * Width, row + g * Width, depth_stride, count(g), 1);
+        }
+      }
+    } else {
+      for (std::int64_t g = first; g < last; ++g) {
+        pack_turned<Width, P>(at(k, g, step), from + g * Width * stride + k * depth_stride, stride, count(g), step, as_stored{});
+      }
+    }
+  }
+
+  /// All groups over all depth.
+  template <class P, class S>
+  void pack_all(std::int64_t depth, const S* from, std::int64_t stride, std::int64_t depth_stride,
+                std::int64_t neighbours) const {
+    const std::int64_t few = together(stride);
+    const std::int64_t last = (neighbours + Width - 1) / Width;
+    for (std::int64_t g = 0; g < last; g += few) {
+      for (std::int64_t k = 0; k < depth; k += depth_step) {
+        pack<P>(g, std::min(last, g + few), k, std::min(depth_step, depth - k), from, stride, depth_stride, neighbours);
+      }
     }
   }
 };

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -341,22 +342,16 @@ class query_block {
       }
     };
     if (!lane<P>::any(suspect(wanted.best))) return found;
-    alignas(P::alignment) T limit[P::lanes];
-    wanted.limit.store(limit);
-    constexpr int stride = 4;  // rows looked at together: suspects are few
+    constexpr int stride = 8;  // rows looked at together: suspects are few
     for (int j0 = 0; j0 < size; j0 += stride) {
       const int j1 = j0 + stride < size ? j0 + stride : size;
-      auto any = suspect(tile[j0]);
-      for (int j = j0 + 1; j < j1; ++j) any = any | suspect(tile[j]);
-      if (!lane<P>::any(any)) continue;
+      P best = tile[j0];
+      for (int j = j0 + 1; j < j1; ++j) best = Reducer::smallest_wins ? min(tile[j], best) : max(tile[j], best);
+      if (!lane<P>::any(suspect(best))) continue;
       for (int j = j0; j < j1; ++j) {
-        const T* const scores = memory_.scores + j * width + v * P::lanes;
-        for (int l = 0; l < P::lanes; ++l) {
-          if (Reducer::smallest_wins ? scores[l] <= limit[l] : scores[l] >= limit[l]) {
-            refine_pair(chunk, keys, p, v, j, l);
-            found = {found.first < j ? found.first : j, found.last > j ? found.last : j + 1};
-          }
-        }
+        std::uint32_t lanes = simd::lane_bits(suspect(tile[j]));
+        if (lanes != 0) found = {std::min<std::int64_t>(found.first, j), j + 1};
+        for (; lanes != 0; lanes &= lanes - 1) refine_pair(chunk, keys, p, v, j, std::countr_zero(lanes));
       }
     }
     return found;

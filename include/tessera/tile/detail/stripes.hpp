@@ -6,6 +6,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include "tessera/core/config.hpp"
+
 namespace tessera::tile::detail {
 
 /// `stripes` stripes of `parts` parts each. A worker stays with its stripe while there are parts, then takes one that nobody has
@@ -24,7 +26,7 @@ class stripe_queue {
   };
 
   /// The next item of the worker whose last one was of stripe `mine` (-1: of none); `none` of its stripe when all are taken.
-  item take(std::int64_t mine) {
+  TESSERA_ALWAYS_INLINE item take(std::int64_t mine) {
     if (mine >= 0) {
       if (const item next = part_of(mine); next.stripe >= 0) return next;
     }
@@ -42,7 +44,7 @@ class stripe_queue {
   static constexpr item none{-1, -1};
 
  private:
-  item part_of(std::int64_t stripe) {
+  TESSERA_ALWAYS_INLINE item part_of(std::int64_t stripe) {
     if (taken_[stripe].load() >= parts_) return none;
     const std::int64_t part = taken_[stripe].fetch_add(1);
     return part < parts_ ? item{stripe, part} : none;
