@@ -274,6 +274,14 @@ void check_turn() {
 }
 
 template <class T>
+void check_lane_bits() {
+  using P = simd::pack<T>;
+  for (int l = 0; l < P::lanes; ++l) BOOST_TEST(simd::lane_bits(P::iota(T(0)) == P(static_cast<T>(l))) == 1U << l);
+  BOOST_TEST(simd::lane_bits(P(T(1)) < P(T(0))) == 0U);
+  BOOST_TEST(simd::lane_bits(P(T(1)) > P(T(0))) == (P::lanes == 32 ? ~0U : (1U << P::lanes) - 1));
+}
+
+template <class T>
 void check_stream() {
   using P = simd::pack<T>;
   alignas(64) T to[3 * P::lanes];
@@ -335,6 +343,11 @@ BOOST_AUTO_TEST_CASE(a_turn_puts_columns_one_after_another) {
   check_turn<double, 2>();
   check_turn<double, (simd::pack<double>::lanes >= 4 ? 4 : 2)>();
   check_turn<float, (simd::pack<float>::lanes >= 8 ? 8 : 4)>();
+}
+
+BOOST_AUTO_TEST_CASE(bits_of_a_mask_are_its_lanes) {
+  check_lane_bits<float>();
+  check_lane_bits<double>();
 }
 
 // The end of what is streamed must not reach beyond, and what a thread streams it reads back at once.

@@ -71,7 +71,7 @@ struct extremum_reducer {
   }
 
   template <class T>
-  [[nodiscard]] TESSERA_HD extremum<T> finish(const state<T>& s) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE extremum<T> finish(const state<T>& s) const {
     return s;
   }
 

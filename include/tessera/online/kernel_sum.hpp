@@ -39,7 +39,7 @@ struct kernel_sum {
   }
 
   template <class T>
-  [[nodiscard]] TESSERA_HD T finish(const state<T>& s) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T finish(const state<T>& s) const {
     return s.sum;
   }
 };

@@ -73,7 +73,7 @@ struct moments {
   }
 
   template <class T>
-  [[nodiscard]] TESSERA_HD row_moments<T> finish(const state<T>& s) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE row_moments<T> finish(const state<T>& s) const {
     using V = lane_value<T>;
     const T to_natural(V(1 / unit));
     const T shifted_mean = s.first / s.mass;

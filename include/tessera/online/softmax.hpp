@@ -63,7 +63,7 @@ struct softmax {
   }
 
   template <class T>
-  [[nodiscard]] TESSERA_HD T finish(const state<T>& s) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T finish(const state<T>& s) const {
     return (s.max + log2(s.mass)) * T(lane_value<T>(1 / unit));
   }
 

@@ -59,7 +59,7 @@ struct top_k {
   }
 
   template <class T>
-  [[nodiscard]] TESSERA_HD state<T> finish(const state<T>& s) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE state<T> finish(const state<T>& s) const {
     return s;
   }
 

@@ -161,9 +161,8 @@ struct top_k {
     for (const auto& entry : row) {
       if (!std::isnan(entry.score) && entry.score != none) best.push_back(entry);
     }
-    std::sort(best.begin(), best.end(), [](const auto& a, const auto& b) {
-      return a.score == b.score ? a.key < b.key : (a.score < b.score) == Smallest;
-    });
+    std::sort(best.begin(), best.end(),
+              [](const auto& a, const auto& b) { return a.score == b.score ? a.key < b.key : (a.score < b.score) == Smallest; });
     best.resize(k, scored_key<Real>{-1, none});
     return best;
   }

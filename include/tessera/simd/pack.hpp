@@ -133,7 +133,7 @@ TESSERA_ALWAYS_INLINE void zip(pack<T, Arch> a, pack<T, Arch> b, pack<T, Arch>& 
                                std::index_sequence<L...>) {
   constexpr int lanes = pack<T, Arch>::lanes;
 #if defined(TESSERA_SHUFFLEVECTOR)
-  typedef T vector __attribute__((vector_size(sizeof(T) * lanes)));
+  typedef T vector __attribute__((vector_size(sizeof(T) * lanes)));  // NOLINT(modernize-use-using): GCC 12 drops it from an alias
   const vector x = __builtin_bit_cast(vector, a);
   const vector y = __builtin_bit_cast(vector, b);
   low = __builtin_bit_cast(pack<T, Arch>,

@@ -152,7 +152,7 @@ TESSERA_ALWAYS_INLINE void check_contraction(const argument_names& names, const 
 
 /// Arguments that a score brings along, in the compute type and with the reducer's unit.
 template <class T, class Score, class Reducer>
-void check_score(const char* function, const Score& score, const Reducer&, std::int64_t n, std::int64_t m) {
+TESSERA_ALWAYS_INLINE void check_score(const char* function, const Score& score, const Reducer&, std::int64_t n, std::int64_t m) {
   using tessera::detail::expects;
   const auto finite = [](T x) { return x - x == T(0); };
   if constexpr (requires { score.query_scale(); }) {

@@ -30,7 +30,7 @@ inline constexpr std::int64_t small_result_bytes = std::int64_t{256} << 10;
 
 /// Equal slabs, whole steps, for `neighbours` rows and columns that are packed at a time.
 template <class T>
-std::int64_t slab_depth(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t neighbours) {
+TESSERA_ALWAYS_INLINE std::int64_t slab_depth(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t neighbours) {
   constexpr auto size = static_cast<std::int64_t>(sizeof(T));
   const double worth = static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) / 4096;
   const std::int64_t bytes = m * n * size <= small_result_bytes
@@ -51,7 +51,7 @@ struct product_cut {
   std::int64_t breadth;  ///< panels of a part
   std::int64_t parts;
 
-  product_cut(std::int64_t m, std::int64_t panels, std::int64_t rows, int workers) {
+  TESSERA_ALWAYS_INLINE product_cut(std::int64_t m, std::int64_t panels, std::int64_t rows, int workers) {
     constexpr std::int64_t lowest = 64;
     const std::int64_t most = std::min(stripe_rows, std::max(lowest, (m + workers - 1) / workers));
     stripes = std::max<std::int64_t>(1, (m + most - 1) / most);
