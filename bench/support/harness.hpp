@@ -77,7 +77,8 @@ class contest {
         const bool ours = &side == &sides_[0];
         settle();
         const double before = ours ? peak() : 0;
-        if (side.calls > 1) side.what.seconds(1);  // wakes its threads, which a long call can afford to do itself
+        if (side.quick)
+          side.what.seconds(1);  // finds threads, caches and pages as a program at work does; long calls see to it themselves
         side.times.push_back(side.what.seconds(side.calls));
         if (!ours) continue;
         limits.push_back((before + peak()) / 2);
@@ -105,6 +106,7 @@ class contest {
     std::string name;
     peers::side what;
     int calls = 1;
+    bool quick = false;
     std::vector<double> times{};
   };
 
@@ -126,6 +128,7 @@ class contest {
     if (&side == &sides_[0]) error_of_ours_ = error;
     if (seconds < shortest_turn) seconds = side.what.seconds(1);  // caches and threads are warm now
     side.calls = static_cast<int>(std::ceil(shortest_turn / seconds));
+    side.quick = seconds < 0.25;
   }
 
   /// The threads of the side before go on spinning for a while in wait of more work (0.1 s in OpenBLAS), on the cores of the side

@@ -29,9 +29,10 @@ BOOST_AUTO_TEST_CASE(its_second_example_finds_every_code) {
   tessera::random::fill_normal(tessera::seq, tessera::view(rows.data(), 300), 1, 0);
   const tessera::view<const float, 2> points(rows.data(), 100, 3);
   const tessera::view<const float, 2> codebook = points;
-  std::vector<int> code(100, -1);
+  std::vector<int> codes(100, -1);
+  int* const code = codes.data();
 #include "README_2.inc"
-  for (int i = 0; i < 100; ++i) BOOST_REQUIRE_EQUAL(code[static_cast<std::size_t>(i)], i);
+  for (int i = 0; i < 100; ++i) BOOST_REQUIRE_EQUAL(code[i], i);
 }
 
 BOOST_AUTO_TEST_SUITE_END()
