@@ -120,7 +120,6 @@ class product_block {
   using shape = block_shape<T, Arch>;
   static constexpr int rows = shape::rows;
   static constexpr int width = shape::width;
-  static constexpr std::int64_t sums_size = stripe_rows * item_panels * width;
   static_assert(stripe_rows % rows == 0);
 
   packed_operand<T, rows> a;  ///< one stripe
