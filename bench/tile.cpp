@@ -28,28 +28,30 @@ template <class T>
 void add_matmul(bench::family& tile, const std::string& type, std::int64_t m, std::int64_t n, std::int64_t k) {
   const std::string size = std::to_string(m) + " x " + std::to_string(n) + " x " + std::to_string(k);
   const double flops = 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
-  tile.add({"matmul " + type + " " + size, flops, std::is_same_v<T, double>}, [=](contest& c) {
-    const auto a = bench::normal<T>(1, m, k);
-    const auto b = bench::normal<T>(2, k, n);
-    array<T, 2> out(m, n);
-    c.result(out, [&] { return bench::product_error<T, T>(a, b, out); });
-    c.tessera([&] { tessera::matmul(c.par, a, b, out); });
-    if constexpr (sizeof(T) > 2) {
-      c.peer("OpenBLAS", peers::openblas_matmul(c.threads, a, b, out));
-      if constexpr (sizeof(T) == 4) c.peer("oneDNN", peers::onednn_matmul(c.threads, a, b, out));
-      c.run();
-    } else {
-      array<float, 2> wide_a(m, k);
-      array<float, 2> wide_b(k, n);
-      array<float, 2> wide_out(m, n);
-      const auto widen = [&] { convert(c.par, a, wide_a), convert(c.par, b, wide_b); };
-      const auto narrow = [&] { convert(c.par, wide_out, out); };
-      c.peer("widen + OpenBLAS sgemm",
-             peers::between(widen, peers::openblas_matmul(c.threads, wide_a, wide_b, wide_out), narrow));
-      c.peer("oneDNN", peers::onednn_matmul(c.threads, a, b, out));
-      c.run();
-    }
-  });
+  tile.add(
+      {"matmul " + type + " " + size, flops, std::is_same_v<T, double> ? machine::resource::float64 : machine::resource::float32},
+      [=](contest& c) {
+        const auto a = bench::normal<T>(1, m, k);
+        const auto b = bench::normal<T>(2, k, n);
+        array<T, 2> out(m, n);
+        c.result(out, [&] { return bench::product_error<T, T>(a, b, out); });
+        c.tessera([&] { tessera::matmul(c.par, a, b, out); });
+        if constexpr (sizeof(T) > 2) {
+          c.peer("OpenBLAS", peers::openblas_matmul(c.threads, a, b, out));
+          if constexpr (sizeof(T) == 4) c.peer("oneDNN", peers::onednn_matmul(c.threads, a, b, out));
+          c.run();
+        } else {
+          array<float, 2> wide_a(m, k);
+          array<float, 2> wide_b(k, n);
+          array<float, 2> wide_out(m, n);
+          const auto widen = [&] { convert(c.par, a, wide_a), convert(c.par, b, wide_b); };
+          const auto narrow = [&] { convert(c.par, wide_out, out); };
+          c.peer("widen + OpenBLAS sgemm",
+                 peers::between(widen, peers::openblas_matmul(c.threads, wide_a, wide_b, wide_out), narrow));
+          c.peer("oneDNN", peers::onednn_matmul(c.threads, a, b, out));
+          c.run();
+        }
+      });
 }
 
 std::string size_name(std::int64_t n, std::int64_t m, std::int64_t d) {

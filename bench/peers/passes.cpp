@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 namespace peers {
 
@@ -34,5 +35,34 @@ float sum_of_squares(const float* x, std::int64_t count) {
   for (std::int64_t k = 0; k < count; ++k) sum += x[k] * x[k];
   return sum;
 }
+
+namespace {
+
+template <class T, class F>
+void apply(const T* __restrict__ x, T* __restrict__ out, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) out[i] = F{}(x[i]);
+}
+
+template <class T>
+loop<T> loop_of(std::string_view f) {
+  if (f == "exp") return apply<T, decltype([](T x) { return std::exp(x); })>;
+  if (f == "exp2") return apply<T, decltype([](T x) { return std::exp2(x); })>;
+  if (f == "log") return apply<T, decltype([](T x) { return std::log(x); })>;
+  if (f == "log2") return apply<T, decltype([](T x) { return std::log2(x); })>;
+  if (f == "tanh") return apply<T, decltype([](T x) { return std::tanh(x); })>;
+  if (f == "sigmoid") return apply<T, decltype([](T x) { return 1 / (1 + std::exp(-x)); })>;
+  if (f == "silu") return apply<T, decltype([](T x) { return x / (1 + std::exp(-x)); })>;
+  if (f == "erf") return apply<T, decltype([](T x) { return std::erf(x); })>;
+  if (f == "gelu") return apply<T, decltype([](T x) { return x / 2 * (1 + std::erf(x * T(0.70710678118654752))); })>;
+  if (f == "sin") return apply<T, decltype([](T x) { return std::sin(x); })>;
+  if (f == "cos") return apply<T, decltype([](T x) { return std::cos(x); })>;
+  if (f == "rsqrt") return apply<T, decltype([](T x) { return 1 / std::sqrt(x); })>;
+  return nullptr;
+}
+
+}  // namespace
+
+loop<float> loop_of_floats(const char* f) { return loop_of<float>(f); }
+loop<double> loop_of_doubles(const char* f) { return loop_of<double>(f); }
 
 }  // namespace peers

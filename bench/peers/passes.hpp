@@ -17,4 +17,10 @@ float exponentials(float* scores, std::int64_t count);
 
 float sum_of_squares(const float* x, std::int64_t count);
 
+/// The loop out[i] = f(x[i]) for a function by its name, or null.
+template <class T>
+using loop = void (*)(const T* x, T* out, std::int64_t count);
+loop<float> loop_of_floats(const char* f);
+loop<double> loop_of_doubles(const char* f);
+
 }  // namespace peers

@@ -6,7 +6,9 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "tessera/numeric/bfloat16.hpp"
@@ -27,10 +29,13 @@ struct side {
 
 /// The side that does its job by calling f.
 template <class F>
-side timed(const F& f) {
-  return {[f](int calls) {
+side timed(F f) {
+  return {[f](int calls) mutable {
     const auto start = std::chrono::steady_clock::now();
-    for (int i = 0; i < calls; ++i) f();
+    for (int i = 0; i < calls; ++i) {
+      f();
+      asm volatile("" : : : "memory");  // every call does its job anew
+    }
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / calls;
   }};
 }
@@ -49,6 +54,8 @@ side between(const Before& before, const side& what, const After& after) {
 /// Name, version and settings, or "NAME: missing".
 std::string openblas_version();
 std::string onednn_version();
+std::string eigen_version();
+std::string sleef_version();
 std::vector<std::string> python_versions();
 
 /// c [m, n] = a [m, k] b [k, n]
@@ -76,5 +83,44 @@ side torch_attention(int threads, const attention<float>& job);
 side torch_attention(int threads, const attention<bfloat16>& job);
 side torch_attention(int threads, const attention<float16>& job);
 side onnxruntime_attention(int threads, const attention<float>& job);
+
+/// An array of any type, contiguous: how elementwise jobs go to peers that are asked by name.
+struct flat {
+  const char* type;  ///< float64, float32, float16, bfloat16, float8_e4m3, float8_e5m2, int32, uint32
+  void* data;
+  std::int64_t length;
+  std::int64_t bytes;
+
+  template <class T>
+  flat(const view<T, 1>& x)
+      : type(name<std::remove_const_t<T>>()),
+        data(const_cast<std::remove_const_t<T>*>(x.data_handle())),
+        length(x.extent(0)),
+        bytes(length * static_cast<std::int64_t>(sizeof(T))) {}
+
+  template <class T>
+  static constexpr const char* name() {
+    if constexpr (std::is_integral_v<T>) return std::is_signed_v<T> ? "int32" : "uint32";
+    constexpr int digits = std::numeric_limits<T>::digits;
+    constexpr const char* names[] = {"", "", "", "float8_e5m2", "float8_e4m3"};
+    if constexpr (digits < 5) return names[digits];
+    return digits == 8 ? "bfloat16" : digits == 11 ? "float16" : digits == 24 ? "float32" : "float64";
+  }
+};
+
+/// out[i] = in[i], rounded to nearest.
+side eigen_cast(flat in, flat out);
+side python_cast(const std::string& package, int threads, flat in, flat out);
+
+/// out[i] = f(x[i]) for a function f by its name in <cmath>, or sigmoid, silu, gelu, rsqrt; absent where a peer has no such function.
+side sleef_map(const std::string& f, flat x, flat out);    ///< the variants of 1.0 ulp, widest registers
+side xsimd_map(const std::string& f, flat x, flat out);    ///< xsimd's own functions
+side eigen_map(const std::string& f, flat x, flat out);    ///< Eigen::Array
+side libmvec_map(const std::string& f, flat x, flat out);  ///< a plain loop under -ffast-math: glibc's vector functions
+side python_map(const std::string& package, int threads, const std::string& f, flat x, flat out);
+
+/// out[i] = random numbers of a law: uniform, normal, exponential, gumbel, gamma(2), gamma(0.5), poisson(10), poisson(1000), bits.
+side std_random(const std::string& law, flat out);  ///< mt19937 and the standard's distributions
+side python_random(const std::string& package, int threads, const std::string& law, flat out);
 
 }  // namespace peers

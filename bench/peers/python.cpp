@@ -69,6 +69,12 @@ class process {
     std::ofstream(folder_ / name, std::ios::binary)
         .write(reinterpret_cast<const char*>(x.data_handle()), x.size() * static_cast<std::streamsize>(sizeof(*x.data_handle())));
   }
+  void write(const char* name, const flat& x) const {
+    std::ofstream(folder_ / name, std::ios::binary).write(static_cast<const char*>(x.data), x.bytes);
+  }
+  void read_result(const flat& x) const {
+    std::ifstream(folder_ / "out", std::ios::binary).read(static_cast<char*>(x.data), x.bytes);
+  }
   template <class View>
   void read_result(const View& x) const {
     std::ifstream(folder_ / "out", std::ios::binary)
@@ -90,11 +96,11 @@ process& process_of(const std::string& name) {
   return *mine;
 }
 
-/// Peer `name` on arrays that have been written; its first result is read back to `out`.
+/// Peer `name` at its job (a function of python_peers.py) on arrays that have been written; its first result is read back to `out`.
 template <class Out>
-side prepared(const std::string& name, int threads, const std::string& arguments, const Out& out) {
+side prepared(const std::string& name, int threads, const std::string& arguments, const Out& out, const std::string& job = "") {
   process& python = process_of(name);
-  const std::string answer = python.ask(name + " " + std::to_string(threads) + " " + python.folder() + arguments);
+  const std::string answer = python.ask(name + job + " " + std::to_string(threads) + " " + python.folder() + arguments);
   if (answer != "ok") return {.absence = answer};
   return {[&python, out, read = false](int calls) mutable {
     const double seconds = std::strtod(python.ask("run " + std::to_string(calls)).c_str(), nullptr);
@@ -150,18 +156,35 @@ side onnxruntime_attention(int threads, const attention<float>& job) {
   return attention_of("onnxruntime", "float32", threads, job);
 }
 
+side python_cast(const std::string& package, int threads, flat in, flat out) {
+  process_of(package).write("x", in);
+  return prepared(package, threads, std::string(" source=") + in.type + " target=" + out.type, out, "_cast");
+}
+
+side python_map(const std::string& package, int threads, const std::string& f, flat x, flat out) {
+  process_of(package).write("x", x);
+  return prepared(package, threads, " f=" + f + " type=" + x.type, out, "_map");
+}
+
+side python_random(const std::string& package, int threads, const std::string& law, flat out) {
+  return prepared(package, threads, " law=" + law + " type=" + out.type + argument("n", out.length), out, "_random");
+}
+
 }  // namespace peers
 
 #else
 
 namespace peers {
 
-std::vector<std::string> python_versions() { return {"faiss, torch, onnxruntime: missing (TESSERA_BENCH_PYTHON_PEERS is off)"}; }
+std::vector<std::string> python_versions() { return {"the peers of PyPI: missing (TESSERA_BENCH_PYTHON_PEERS is off)"}; }
 side faiss_nearest(int, view<const float, 2>, view<const float, 2>, view<std::int32_t, 1>) { return {}; }
 side torch_attention(int, const attention<float>&) { return {}; }
 side torch_attention(int, const attention<bfloat16>&) { return {}; }
 side torch_attention(int, const attention<float16>&) { return {}; }
 side onnxruntime_attention(int, const attention<float>&) { return {}; }
+side python_cast(const std::string&, int, flat, flat) { return {}; }
+side python_map(const std::string&, int, const std::string&, flat, flat) { return {}; }
+side python_random(const std::string&, int, const std::string&, flat) { return {}; }
 
 }  // namespace peers
 

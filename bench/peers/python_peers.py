@@ -75,6 +75,134 @@ def onnxruntime(threads, folder, type, batch, heads, len_q, len_k, d, causal):
     return run, lambda out: out.reshape(batch, len_q, heads, d).swapaxes(1, 2)
 
 
+def bits_of(type):
+    """The NumPy type that holds the codes of a type which NumPy may not have."""
+    return {"bfloat16": "uint16", "float8_e4m3": "uint8", "float8_e5m2": "uint8"}.get(type, type)
+
+
+def torch_type(type):
+    import torch
+
+    return {"float8_e4m3": torch.float8_e4m3fn, "float8_e5m2": torch.float8_e5m2}.get(type) or getattr(torch, type)
+
+
+def torch_tensor(folder, name, type):
+    import torch
+
+    return torch.from_numpy(load(folder, name, bits_of(type), -1)).view(torch_type(type))
+
+
+def torch_bits(out, type):
+    import torch
+
+    return out.view({"bfloat16": torch.uint16, "float8_e4m3": torch.uint8, "float8_e5m2": torch.uint8}.get(type, out.dtype)).numpy()
+
+
+def torch_cast(threads, folder, source, target):
+    import torch
+
+    torch.set_num_threads(threads)
+    x, dtype = torch_tensor(folder, "x", source), torch_type(target)
+    out = torch.empty_like(x, dtype=dtype)
+    return lambda: out.copy_(x), lambda out: torch_bits(out, target)
+
+
+def numpy_cast(threads, folder, source, target):
+    import numpy
+
+    if bits_of(source) != source or bits_of(target) != target:
+        raise ModuleNotFoundError
+    x = load(folder, "x", source, -1)
+    out = numpy.empty_like(x, target)
+
+    def run():
+        numpy.copyto(out, x, casting="unsafe")
+        return out
+
+    return run, lambda out: out
+
+
+def numkong_cast(threads, folder, source, target):
+    import numkong
+
+    plain = numkong.Tensor(load(folder, "x", bits_of(source), -1)) if bits_of(source) == source else None
+    if plain is None:
+        raise ModuleNotFoundError  # its tensors of narrow types cannot be made of codes without a copy through others
+    out = plain.astype(target)
+    pointer, count, item = out.data_ptr, out.shape[0], {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}.get(target, 1)
+
+    def codes(out):
+        import ctypes
+        import numpy
+
+        return numpy.frombuffer((ctypes.c_char * (count * item)).from_address(pointer), "uint8").copy()
+
+    return lambda: numkong.astype(plain, target, out=out), codes
+
+
+def torch_map(threads, folder, f, type):
+    import torch
+
+    torch.set_num_threads(threads)
+    x = torch_tensor(folder, "x", type)
+    out = torch.empty_like(x)
+    functional = {"silu": torch.nn.functional.silu, "gelu": torch.nn.functional.gelu}
+    if f in functional:  # these have no `out`
+        return lambda: functional[f](x), lambda out: out.numpy()
+    function = getattr(torch, f)
+    return lambda: function(x, out=out), lambda out: out.numpy()
+
+
+def law_of(law):
+    name, _, rest = law.partition("(")
+    return name, float(rest.rstrip(")") or 0)
+
+
+def torch_random(threads, folder, law, type, n):
+    import torch
+
+    torch.set_num_threads(threads)
+    name, shape = law_of(law)
+    out = torch.empty(n, dtype=torch_type(type))
+    if name == "gamma":
+        shapes = torch.full((n,), shape, dtype=out.dtype)
+        return lambda: torch._standard_gamma(shapes), lambda out: out.numpy()
+    if name == "poisson":
+        rates = torch.full((n,), shape)
+        return lambda: torch.poisson(rates), lambda out: out.numpy().astype(type)
+    if name == "bits":
+        return lambda: out.random_(), lambda out: out.numpy()
+    if name == "gumbel":
+        return lambda: out.exponential_().log_().neg_(), lambda out: torch_bits(out, type)
+    fill = {"uniform": out.uniform_, "normal": out.normal_, "exponential": out.exponential_}
+    if name not in fill:
+        raise ModuleNotFoundError
+    return fill[name], lambda out: torch_bits(out, type)
+
+
+def numpy_random(threads, folder, law, type, n):
+    import numpy
+
+    generator = numpy.random.Generator(numpy.random.SFC64(1))  # the fastest of NumPy's generators
+    name, shape = law_of(law)
+    if bits_of(type) != type or type == "float16":
+        raise ModuleNotFoundError
+    if name in ("uniform", "normal", "exponential"):
+        out = numpy.empty(n, type)
+        fill = {"uniform": generator.random, "normal": generator.standard_normal, "exponential": generator.standard_exponential}[name]
+        return lambda: fill(dtype=type, out=out), lambda out: out
+    if name == "gamma":
+        out = numpy.empty(n, type)
+        return lambda: generator.standard_gamma(shape, dtype=type, out=out), lambda out: out
+    if name == "bits":
+        return lambda: generator.integers(0, 1 << 32, n, dtype=numpy.uint32), lambda out: out
+    if name == "gumbel":
+        return lambda: generator.gumbel(size=n), lambda out: out.astype(type)
+    if name == "poisson":
+        return lambda: generator.poisson(shape, n), lambda out: out.astype(type)
+    raise ModuleNotFoundError
+
+
 def number(text):
     return int(text) if text.lstrip("-").isdigit() else text
 
@@ -108,7 +236,7 @@ def main():
 
 
 if sys.argv[1:] == ["versions"]:
-    for name in ["faiss-cpu", "torch", "onnxruntime"]:
+    for name in ["faiss-cpu", "numkong", "numpy", "onnxruntime", "torch"]:
         try:
             print(name, importlib.metadata.version(name))
         except importlib.metadata.PackageNotFoundError:

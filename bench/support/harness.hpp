@@ -17,6 +17,7 @@
 #include <ctime>
 #include <exception>
 #include <functional>
+#include <initializer_list>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -32,11 +33,12 @@
 
 namespace bench {
 
-/// What is measured: its name in the table, the flops that its result needs, and whether they are done in float64.
+/// What is measured: its name in the table, the flops that its result needs or the bytes that it reads and writes, and what limits that.
 struct work {
   std::string name;
-  double flops;
-  bool float64 = false;
+  double amount;
+  machine::resource limit = machine::resource::float32;
+  double items = 0;  ///< numbers made, where their rate is what people compare
 };
 
 /// One case on one number of threads: its body makes the data, names the sides and calls `run`.
@@ -50,13 +52,15 @@ class contest {
 
   /// Where every side writes, and the scale-free error against float64 of what stands there. It is emptied before each side's
   /// first turn, so that nobody is credited with the result of another.
+  /// Beyond `worst` a side is wrong; the default allows two roundings to bfloat16 and then some.
   template <class T, std::size_t Rank>
-  void result(array<T, Rank>& out, std::function<double()> error) {
+  void result(array<T, Rank>& out, std::function<double()> error, double worst = 0.005) {
     clear_ = [&out] {
       using limits = std::numeric_limits<T>;
-      std::fill_n(out.data_handle(), out.size(), limits::has_quiet_NaN ? limits::quiet_NaN() : T(-1));
+      std::fill_n(out.data_handle(), out.size(), limits::has_quiet_NaN ? limits::quiet_NaN() : static_cast<T>(-1));
     };
     error_ = std::move(error);
+    worst_ = worst;
   }
 
   template <std::invocable F>
@@ -69,6 +73,7 @@ class contest {
   /// and right after each of our turns: a shared machine's clock moves by a tenth within seconds.
   void run() {
     for (entry& side : sides_) prepare(side);
+    machine::meter meter(work_.limit, work_.amount);
     std::vector<double> limits;
     std::vector<double> fractions;
     for ([[maybe_unused]] auto round : state_) {
@@ -76,13 +81,13 @@ class contest {
         if (!side.what.seconds) continue;
         const bool ours = &side == &sides_[0];
         settle();
-        const double before = ours ? peak() : 0;
+        const double before = ours ? meter.rate(par) : 0;
         if (side.quick)
           side.what.seconds(1);  // finds threads, caches and pages as a program at work does; long calls see to it themselves
         side.times.push_back(side.what.seconds(side.calls));
         if (!ours) continue;
-        limits.push_back((before + peak()) / 2);
-        fractions.push_back(work_.flops / side.times.back() / limits.back());
+        limits.push_back((before + meter.rate(par)) / 2);
+        fractions.push_back(work_.amount / side.times.back() / limits.back());
       }
       state_.SetIterationTime(sides_[0].times.back());
     }
@@ -96,8 +101,12 @@ class contest {
                    .peer_ms = 1e3 * median(side.times),
                    .absence = side.what.seconds ? "" : side.what.absence,
                    .limit = median(limits),
+                   .unit = machine::unit(work_.limit),
                    .limit_fraction = median(fractions),
-                   .max_error = error_of_ours_});
+                   .max_error = sides_[0].error,
+                   .peer_error = side.error,
+                   .amount = work_.amount,
+                   .items = work_.items});
     }
   }
 
@@ -107,25 +116,19 @@ class contest {
     peers::side what;
     int calls = 1;
     bool quick = false;
+    double error = std::numeric_limits<double>::quiet_NaN();
     std::vector<double> times{};
   };
-
-  [[nodiscard]] double peak() const {
-    constexpr int rounds = 3;
-    return work_.float64 ? machine::fma_peak<double>(par, rounds) : machine::fma_peak<float>(par, rounds);
-  }
 
   /// The first call does not count and its result is checked: a ratio to a side that computes something else says nothing. What is
   /// quick is called several times a turn.
   void prepare(entry& side) {
     constexpr double shortest_turn = 0.02;
-    constexpr double worst_error = 0.005;  // two roundings to bfloat16 and then some
     if (!side.what.seconds) return;
     clear_();
     double seconds = side.what.seconds(1);
-    const double error = error_();
-    if (!(error <= worst_error)) throw std::runtime_error(side.name + " is wrong: error " + std::to_string(error));
-    if (&side == &sides_[0]) error_of_ours_ = error;
+    side.error = error_();
+    if (!(side.error <= worst_)) throw std::runtime_error(side.name + " is wrong: error " + std::to_string(side.error));
     if (seconds < shortest_turn) seconds = side.what.seconds(1);  // caches and threads are warm now
     side.calls = static_cast<int>(std::ceil(shortest_turn / seconds));
     side.quick = seconds < 0.25;
@@ -155,18 +158,18 @@ class contest {
   std::vector<entry> sides_;
   std::function<void()> clear_;
   std::function<double()> error_;
-  double error_of_ours_ = 0;
+  double worst_ = 0;
 };
 
-/// The cases of a family, each run on 1 and on 2 threads.
+/// The cases of a family.
 class family {
  public:
   explicit family(const std::string& name) : report_(name) {}
 
   /// body(contest&) is called once per number of threads, when the case is due.
   template <std::invocable<contest&> Body>
-  void add(const work& what, const Body& body) {
-    for (const int threads : {1, 2}) {
+  void add(const work& what, const Body& body, std::initializer_list<int> teams = {1, 2}) {
+    for (const int threads : teams) {
       const std::string name = what.name + "/threads:" + std::to_string(threads);
       benchmark::RegisterBenchmark(name.c_str(),
                                    [this, what, threads, body](benchmark::State& state) {
@@ -178,7 +181,7 @@ class family {
                                      }
                                    })
           ->UseManualTime()
-          ->Iterations(what.flops > 2e10 ? 9 : 15);  // rounds: what is quick is also more easily disturbed
+          ->Iterations(what.amount > 2e10 ? 9 : 15);  // rounds: what is quick is also more easily disturbed
     }
   }
 

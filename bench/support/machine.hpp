@@ -66,25 +66,59 @@ double fma_peak(const Exec& exec, int rounds = 30) {
   return best;
 }
 
-/// Bytes that exec's threads read and write a second with memcpy, read + written. `bytes` is the size of the source: take it
-/// larger than the last-level cache to measure the memory.
-template <tessera::executor Exec>
-double copy_bandwidth(const Exec& exec, std::int64_t bytes = std::int64_t{256} << 20) {
-  const std::int64_t parts = exec.workers();
-  const std::int64_t part = bytes / parts;
-  std::vector<char> from(static_cast<std::size_t>(parts * part), 1);
-  std::vector<char> to(static_cast<std::size_t>(parts * part), 2);
-  double best = 0;
-  for (int repeat = 0; repeat < 7; ++repeat) {
-    const auto start = steady::now();
-    exec.for_each(parts, [&](int, std::int64_t p) {
-      std::memcpy(to.data() + p * part, from.data() + p * part, static_cast<std::size_t>(part));
-    });
-    best = std::max(best, 2.0 * static_cast<double>(parts * part) / seconds_since(start));
-    detail::opaque(*to.data());
+/// Two buffers and the bytes a second, read + written, at which memcpy moves one to the other.
+class copier {
+ public:
+  explicit copier(std::int64_t bytes) : from_(static_cast<std::size_t>(bytes), 1), to_(static_cast<std::size_t>(bytes), 2) {}
+
+  /// The best of `rounds` rounds, each a copy on all of exec's threads; small copies are repeated for a tenth of a millisecond or more.
+  template <tessera::executor Exec>
+  double rate(const Exec& exec, int rounds) {
+    const auto bytes = static_cast<std::int64_t>(from_.size());
+    const std::int64_t parts = exec.workers();
+    const std::int64_t part = bytes / parts;
+    const std::int64_t repeats = 1 + (std::int64_t{1} << 23) / bytes;
+    double best = 0;
+    for (int round = 0; round < rounds; ++round) {
+      const auto start = steady::now();
+      exec.for_each(parts, [&](int, std::int64_t p) {
+        for (std::int64_t i = 0; i < repeats; ++i) {
+          std::memcpy(to_.data() + p * part, from_.data() + p * part, static_cast<std::size_t>(part));
+          detail::opaque(to_[static_cast<std::size_t>(p * part)]);
+        }
+      });
+      best = std::max(best, 2.0 * static_cast<double>(parts * part * repeats) / seconds_since(start));
+    }
+    return best;
   }
-  return best;
-}
+
+ private:
+  std::vector<char> from_;
+  std::vector<char> to_;
+};
+
+/// What a job can be limited by: multiply-adds, or the reading and writing of as many bytes as it moves.
+enum class resource { float32, float64, copy };
+
+inline const char* unit(resource r) { return r == resource::copy ? "B" : "FLOP"; }
+
+/// Measures a limit beside each turn of a case that needs `amount` of it.
+class meter {
+ public:
+  meter(resource what, double amount)
+      : what_(what), copier_(what == resource::copy ? static_cast<std::int64_t>(amount / 2) : 0) {}
+
+  template <tessera::executor Exec>
+  double rate(const Exec& exec) {
+    constexpr int rounds = 3;
+    if (what_ == resource::copy) return copier_.rate(exec, rounds);
+    return what_ == resource::float64 ? fma_peak<double>(exec, rounds) : fma_peak<float>(exec, rounds);
+  }
+
+ private:
+  resource what_;
+  copier copier_;
+};
 
 /// The processor's name as the system tells it, or the architecture's.
 inline std::string cpu_name() {

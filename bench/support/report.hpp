@@ -32,23 +32,32 @@ class report : public benchmark::BenchmarkReporter {
     std::string peer;
     double peer_ms;
     std::string absence;
-    double limit;           ///< flop/s
+    double limit;           ///< `unit` per second
+    std::string unit;       ///< FLOP or B
     double limit_fraction;  ///< of it, reached by Tessera
     double max_error;
+    double peer_error;
+    double amount;  ///< in `unit`
+    double items;   ///< numbers made, or 0
   };
 
   explicit report(const std::string& family) : path_("out/bench/" + family + ".csv") {}
 
   void add(const row& r) {
     const bool absent = !r.absence.empty();
-    const std::string peer_ms = absent ? r.absence : number("%.4f", r.peer_ms);
+    const std::string peer_ms = absent ? r.absence : number("%.4g", r.peer_ms);
     const std::string ratio = absent ? "" : number("%.3f", r.peer_ms / r.tessera_ms);
-    const std::string limit = number("%.1f", r.limit / 1e9) + " GFLOP/s";
-    std::fprintf(csv_.get(), "%s,%d,%.4f,%s,%s,%s,%s,%.3f,%.2e\n", r.name.c_str(), r.threads, r.tessera_ms, r.peer.c_str(),
-                 peer_ms.c_str(), ratio.c_str(), limit.c_str(), r.limit_fraction, r.max_error);
+    const std::string peer_error = absent ? "" : number("%.1e", r.peer_error);
+    const std::string limit = number("%.1f", r.limit / 1e9) + " G" + r.unit + "/s";
+    const double seconds = r.tessera_ms / 1e3;
+    const std::string rate = r.items > 0 ? number("%.0f", r.items / seconds / 1e6) + " M/s"
+                                         : number("%.1f", r.amount / seconds / 1e9) + " G" + r.unit + "/s";
+    std::fprintf(csv_.get(), "%s,%d,%.6g,%s,%s,%s,%s,%.3f,%.2e,%s,%s\n", r.name.c_str(), r.threads, r.tessera_ms, r.peer.c_str(),
+                 peer_ms.c_str(), ratio.c_str(), limit.c_str(), r.limit_fraction, r.max_error, peer_error.c_str(), rate.c_str());
     std::fflush(csv_.get());
-    std::printf("%-41s %7d %11.3f  %-30s %11s %6s %15s %8.3f %9.1e\n", r.name.c_str(), r.threads, r.tessera_ms, r.peer.c_str(),
-                peer_ms.c_str(), ratio.c_str(), limit.c_str(), r.limit_fraction, r.max_error);
+    std::printf("%-41s %7d %11.4g  %-30s %11s %6s %15s %8.3f %9.1e %10s %15s\n", r.name.c_str(), r.threads, r.tessera_ms,
+                r.peer.c_str(), peer_ms.c_str(), ratio.c_str(), limit.c_str(), r.limit_fraction, r.max_error, peer_error.c_str(),
+                rate.c_str());
     std::fflush(stdout);
   }
 
@@ -59,7 +68,7 @@ class report : public benchmark::BenchmarkReporter {
     std::filesystem::create_directories(std::filesystem::path(path_).parent_path());
     csv_.reset(std::fopen(path_.c_str(), "w"));
     if (csv_ == nullptr) throw std::runtime_error("cannot write " + path_);
-    std::fprintf(csv_.get(), "case,threads,tessera_ms,peer,peer_ms,ratio,limit,limit_fraction,max_error\n");
+    std::fprintf(csv_.get(), "case,threads,tessera_ms,peer,peer_ms,ratio,limit,limit_fraction,max_error,peer_error,rate\n");
     const std::time_t now = std::time(nullptr);
     char date[32];
     std::strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
@@ -70,13 +79,19 @@ class report : public benchmark::BenchmarkReporter {
     if (getloadavg(&load, 1) == 1) {
       std::printf("load average before the start: %.1f%s\n", load, load > 0.5 ? ", others use this machine" : "");
     }
-    std::printf("%s\n%s\n", peers::openblas_version().c_str(), peers::onednn_version().c_str());
+    for (const std::string& version :
+         {peers::openblas_version(), peers::onednn_version(), peers::eigen_version(), peers::sleef_version()}) {
+      std::printf("%s\n", version.c_str());
+    }
     for (const std::string& version : peers::python_versions()) std::printf("%s\n", version.c_str());
-    std::printf("memory copy: %.1f GB/s on 1 thread, %.1f GB/s on all\n", machine::copy_bandwidth(tessera::par.threads(1)) / 1e9,
-                machine::copy_bandwidth(tessera::par) / 1e9);
-    std::printf("ratio: time of the peer / time of Tessera. limit: multiply-adds in registers, beside each turn of ours.\n\n");
-    std::printf("%-41s %7s %11s  %-30s %11s %6s %15s %8s %9s\n", "case", "threads", "tessera_ms", "peer", "peer_ms", "ratio",
-                "limit", "fraction", "max_error");
+    machine::copier memory(std::int64_t{256} << 20);
+    std::printf("memory copy: %.1f GB/s on 1 thread, %.1f GB/s on all\n", memory.rate(tessera::par.threads(1), 5) / 1e9,
+                memory.rate(tessera::par, 5) / 1e9);
+    std::printf(
+        "ratio: time of the peer / time of Tessera. limit, beside each turn of ours: multiply-adds in registers (FLOP), or a\n");
+    std::printf("memcpy that reads and writes as many bytes as the case does (B). rate: ours.\n\n");
+    std::printf("%-41s %7s %11s  %-30s %11s %6s %15s %8s %9s %10s %15s\n", "case", "threads", "tessera_ms", "peer", "peer_ms",
+                "ratio", "limit", "fraction", "max_error", "peer_error", "rate");
     return true;
   }
 
