@@ -116,6 +116,17 @@ template <class Format>
   return {end, std::errc{}};
 }
 
+/// "inf" or "nan": standard libraries differ in what else they say of a NaN.
+template <class Format>
+[[nodiscard]] TESSERA_ALWAYS_INLINE constexpr std::to_chars_result put_special(char* first, char* last,
+                                                                               small_float<Format> x) noexcept {
+  if (last - first < 3 + signbit(x)) return {last, std::errc::value_too_large};
+  if (signbit(x)) *first++ = '-';
+  const char* const word = isnan(x) ? "nan" : "inf";
+  for (int i = 0; i < 3; ++i) *first++ = word[i];
+  return {first, std::errc{}};
+}
+
 /// Whether [first, last) begins with a lower-case word, in any case.
 [[nodiscard]] TESSERA_ALWAYS_INLINE constexpr bool begins_with(const char* first, const char* last, const char* word) noexcept {
   for (; *word != '\0'; ++word, ++first) {
@@ -151,10 +162,8 @@ template <class Format>
 template <class Format>
 TESSERA_ALWAYS_INLINE std::to_chars_result to_chars(char* first, char* last, small_float<Format> x,
                                                     std::chars_format format = std::chars_format{}) noexcept {
-  if (!isfinite(x) || format == std::chars_format::hex) {
-    const auto value = static_cast<float>(x);
-    return format == std::chars_format{} ? std::to_chars(first, last, value) : std::to_chars(first, last, value, format);
-  }
+  if (!isfinite(x)) return detail::put_special(first, last, x);
+  if (format == std::chars_format::hex) return std::to_chars(first, last, static_cast<float>(x), format);
   if (signbit(x)) {
     if (first == last) return {last, std::errc::value_too_large};
     *first++ = '-';
@@ -166,6 +175,7 @@ TESSERA_ALWAYS_INLINE std::to_chars_result to_chars(char* first, char* last, sma
 template <class Format>
 TESSERA_ALWAYS_INLINE std::to_chars_result to_chars(char* first, char* last, small_float<Format> x, std::chars_format format,
                                                     int precision) noexcept {
+  if (!isfinite(x)) return detail::put_special(first, last, x);
   return std::to_chars(first, last, static_cast<float>(x), format, precision);
 }
 
@@ -182,8 +192,8 @@ TESSERA_ALWAYS_INLINE std::to_chars_result to_chars(char* first, char* last, sma
 /// Backends        host, constant expressions
 /// Source          the standard's [charconv.from.chars]
 template <class Format>
-TESSERA_ALWAYS_INLINE constexpr std::from_chars_result from_chars(const char* first, const char* last, small_float<Format>& x,
-                                                                  std::chars_format format = std::chars_format::general) noexcept {
+TESSERA_ALWAYS_INLINE constexpr std::from_chars_result from_chars(
+    const char* first, const char* last, small_float<Format>& x, std::chars_format format = std::chars_format::general) noexcept {
   using limits = std::numeric_limits<small_float<Format>>;
   const bool negative = first != last && *first == '-';
   const char* const start = negative ? first + 1 : first;

@@ -55,8 +55,8 @@ struct numeral {
 }
 
 /// Reads an exponent, `mark` in either case and an integer, into `exponent`; what follows it, or `first` where there is none.
-[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr const char* scan_exponent(const char* first, const char* last, char mark,
-                                                                                   std::int64_t& exponent) noexcept {
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr const char* scan_exponent(const char* first, const char* last, char mark,
+                                                                     std::int64_t& exponent) noexcept {
   if (first == last || (*first | 0x20) != mark) return first;
   const char* p = first + 1;
   const bool negative = p != last && *p == '-';
@@ -125,13 +125,13 @@ struct text_range {
   /// No midpoint has more significant digits: 2^-n has 0.7 n of them, and a midpoint is an odd number of at most p + 1 bits times that.
   static constexpr int digits = (last_bit * 7 + 9) / 10 + Format::precision + 2 + Format::max_exponent / 3;
   static constexpr int limbs = (digits * 10 / 3 + last_bit + 64) / 32 + 1;
-  static constexpr int least_lead = -(last_bit * 30103 / 100000 + 2);  ///< 10^(least_lead + 1) is below 2^-last_bit
+  static constexpr int least_lead = -(last_bit * 30103 / 100000 + 2);             ///< 10^(least_lead + 1) is below 2^-last_bit
   static constexpr std::uint32_t beyond = std::uint32_t{Format::max_finite} + 1;  ///< stands for whatever is too large
   /// The middle between the largest value and the one that would follow.
-  static constexpr double limit =
-      ((Format::max_finite & Format::mantissa_mask) + Format::min_normal + 0.5) *
-      power_of_two<binary64>(Format::max_exponent - Format::mantissa_bits);
-  static constexpr int most_lead = (Format::max_exponent + 1) * 30103 / 100000 + 1;  ///< 10^most_lead is above 2^(max_exponent + 1)
+  static constexpr double limit = ((Format::max_finite & Format::mantissa_mask) + Format::min_normal + 0.5) *
+                                  power_of_two<binary64>(Format::max_exponent - Format::mantissa_bits);
+  static constexpr int most_lead =
+      (Format::max_exponent + 1) * 30103 / 100000 + 1;  ///< 10^most_lead is above 2^(max_exponent + 1)
 };
 
 /// The code nearest to x >= 0, ties to even.
