@@ -4,6 +4,7 @@
 /// twins, what kernels ask of element types, and distances in ulps. Apart: formatter.hpp, for <format> is dear.
 #pragma once
 
+#include "tessera/numeric/arithmetic.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/classify.hpp"
 #include "tessera/numeric/float16.hpp"
@@ -12,6 +13,8 @@
 #include "tessera/numeric/format.hpp"
 #include "tessera/numeric/interop.hpp"
 #include "tessera/numeric/literals.hpp"
+#include "tessera/numeric/next.hpp"
+#include "tessera/numeric/round_to.hpp"
 #include "tessera/numeric/rounding.hpp"
 #include "tessera/numeric/small_float.hpp"
 #include "tessera/numeric/text.hpp"

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "tessera/core/config.hpp"
+#include "tessera/numeric/detail/exact_sum.hpp"
 
 /// 1 where a fused multiply-add is one instruction.
 #if TESSERA_DEVICE_PASS
@@ -20,23 +21,8 @@
 
 namespace tessera::random::detail {
 
-/// s + e rounded to odd, where s = p + c rounded to nearest and e is the rest of that sum: rounding once more, to at least two
-/// bits less, then gives what a single rounding of p + c gives.
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double round_to_odd(double s, double e) noexcept {
-  const auto bits = __builtin_bit_cast(std::uint64_t, s);
-  const auto rest = __builtin_bit_cast(std::uint64_t, e);
-  const std::uint64_t magnitude = rest << 1;
-  const std::uint64_t inexact = (magnitude | (std::uint64_t{0} - magnitude)) >> 63;
-  const std::uint64_t step = inexact & ~bits;  // 1 where s is even and not the whole sum
-  const std::uint64_t toward_zero = ((rest ^ bits) >> 63) & step;
-  return __builtin_bit_cast(double, bits + step - (toward_zero << 1));
-}
-
-/// The rounding error of s = a + b.
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double sum_error(double a, double b, double s) noexcept {
-  const double t = s - a;
-  return (a - (s - t)) + (b - t);
-}
+using tessera::detail::round_to_odd;
+using tessera::detail::sum_error;
 
 /// a * b + c rounded once, without a fused instruction. The product of two floats is exact in double.
 /// The result must be normal or zero.
