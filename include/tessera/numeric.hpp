@@ -7,6 +7,7 @@
 #include "tessera/numeric/arithmetic.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/classify.hpp"
+#include "tessera/numeric/e8m0.hpp"
 #include "tessera/numeric/float16.hpp"
 #include "tessera/numeric/float4.hpp"
 #include "tessera/numeric/float8.hpp"

@@ -198,6 +198,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(square_root_of_every_code, T, all_formats) {
     if (!(x > 0) || std::isinf(x)) {
       result.add(o.rounds_to(root.bits, std::sqrt(x)), code);
       result.add(!(x < 0) || root.bits == std::numeric_limits<T>::quiet_NaN().bits, code);
+      result.add(x < 0 || root.bits == T(static_cast<float>(of_code<T>(code))).bits, code);  // a NaN keeps its payload
       continue;
     }
     // root is right if x lies between the squares of the midpoints about it, which are exact in double.

@@ -20,6 +20,9 @@ namespace numeric_device {
 
 using tessera::bfloat16;
 using tessera::float16;
+using tessera::float4_e2m1;
+using tessera::float8_e4m3;
+using tessera::float8_e5m2;
 
 constexpr float16 a_constant(0.1);
 static_assert(a_constant.bits == 0x2e66 && bfloat16(2143289343).bits == 0x4eff);
@@ -39,10 +42,15 @@ __device__ T everything(T x, T y, float f, double d, long long n, int i) {
     z = T(wide) + T(wider) + T(static_cast<int>(z));
   }
   if (tessera::isnan(z) || tessera::isinf(z) || !tessera::isfinite(y) || tessera::signbit(x)) {
-    z = tessera::abs(z) + tessera::infinity<T>() + tessera::max_finite<T>() + std::numeric_limits<T>::epsilon();
+    z = tessera::abs(z) + std::numeric_limits<T>::infinity() + tessera::max_finite<T>() + std::numeric_limits<T>::epsilon();
   }
+  z = fma(x, y, sqrt(z)) + nextafter(next_up(x), next_down(y)) + canonical(z);
+  z -= tessera::round_to<T, tessera::rounding::upward>(f) + tessera::round_to<T, tessera::rounding::to_odd>(d);
+  z += tessera::round_to<T, tessera::rounding::nearest_away, tessera::overflow::saturate>(n);
+  z *= tessera::round_stochastic<T>(f, 1u) - tessera::round_stochastic<T, tessera::overflow::saturate>(d, 2u);
+  z = T(tessera::round_to<tessera::e8m0, tessera::rounding::upward>(f) * z) / T(static_cast<double>(tessera::e8m0(d)));
   if (tessera::ulp_distance(x, y) > 1 || tessera::ulp_error(x, d) > tessera::unit_roundoff<T>) {
-    z = tessera::quiet_nan<T>();
+    z = std::numeric_limits<T>::quiet_NaN();
   }
   return z;
 }
@@ -58,6 +66,9 @@ __global__ void kernel(const T* in, const float* f, const double* d, const long 
 }
 
 template __global__ void kernel<float16>(const float16*, const float*, const double*, const long long*, float16*);
+template __global__ void kernel<float8_e4m3>(const float8_e4m3*, const float*, const double*, const long long*, float8_e4m3*);
+template __global__ void kernel<float8_e5m2>(const float8_e5m2*, const float*, const double*, const long long*, float8_e5m2*);
+template __global__ void kernel<float4_e2m1>(const float4_e2m1*, const float*, const double*, const long long*, float4_e2m1*);
 template __global__ void kernel<bfloat16>(const bfloat16*, const float*, const double*, const long long*, bfloat16*);
 
 }  // namespace numeric_device

@@ -53,6 +53,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(limits_with_one_digit_too_few, T, four_types) {
   for (double step = 1; static_cast<double>(T(1 + step)) == 1 + step; step /= 2) ++digits;
   BOOST_TEST(limits::digits == digits);
   BOOST_TEST(static_cast<double>(limits::epsilon()) == std::ldexp(1.0, 1 - digits));
+  BOOST_TEST(static_cast<double>(limits::round_error()) == 0.5);  // made of the code for 0.5 taken for an integer, it is 16,128
   // min() is the smallest with all its digits: its neighbour is an epsilon away, relatively, and from there on down no longer.
   const auto code = [](T x) { return static_cast<std::uint32_t>(x.bits); };
   const double smallest = static_cast<double>(limits::min());
@@ -78,6 +79,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(a_nan_constant_that_is_none, T, four_types) {
 // 511 becomes 510: truncated, under the name of rounding.
 BOOST_AUTO_TEST_CASE_TEMPLATE(integers_cut_off, T, all_formats) {
   BOOST_TEST(bfloat16(511).bits == 0x4400);
+  BOOST_TEST(bfloat16(511ll).bits == 0x4400);
   const oracle& o = oracle_of<T>();
   tally wrong;
   std::uint64_t cut = 0;
@@ -110,6 +112,7 @@ BOOST_AUTO_TEST_CASE(integers_rounded_twice) {
   NUMERIC_CHECK_TALLY(wrong);
   BOOST_TEST(through_float == 16256u);
   BOOST_TEST(bfloat16(2143289343).bits == 0x4eff);
+  BOOST_TEST(bfloat16((std::int64_t{1} << 62) + (std::int64_t{1} << 54) + 1).bits == 0x5e81);  // through double 0x5e80
 }
 
 // A double that becomes a float first: half of those next to a midpoint go to the wrong side.
@@ -182,7 +185,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_processors_rounding_mode, T, four_types) {
       const rounding_mode guard(mode);
       const T from_float(middle);
       const T from_double(static_cast<double>(middle));
-      wrong.add(from_float.bits == even && from_double.bits == even && std::fegetround() == mode, code);
+      const auto upward = tessera::round_to<T, tessera::rounding::upward>(middle).bits;
+      const auto downward = tessera::round_to<T, tessera::rounding::downward>(middle).bits;
+      wrong.add(from_float.bits == even && from_double.bits == even && upward == code + 1 && downward == code &&
+                    std::fegetround() == mode,
+                code);
     }
     NUMERIC_CHECK_TALLY(wrong);
   }

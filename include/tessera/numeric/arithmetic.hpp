@@ -7,7 +7,6 @@
 #include <limits>
 
 #include "tessera/core/config.hpp"
-#include "tessera/numeric/classify.hpp"
 #include "tessera/numeric/detail/exact_sum.hpp"
 #include "tessera/numeric/format.hpp"
 #include "tessera/numeric/small_float.hpp"
@@ -34,6 +33,13 @@ TESSERA_HD TESSERA_ALWAYS_INLINE constexpr double approximate_root(double x) noe
   y = y * (1.5 - half * y * y);
   return x * y;
 }
+
+/// What makes a NaN quiet: nothing in a format without infinity, whose NaN is quiet.
+template <class Format>
+inline constexpr std::int32_t quieting_bit = 0;
+template <class Format>
+  requires Format::has_infinity
+inline constexpr std::int32_t quieting_bit<Format> = Format::quiet_bit;
 
 /// x where the mask is all ones, +0 where it is 0.
 TESSERA_HD TESSERA_ALWAYS_INLINE constexpr double masked(double x, std::uint64_t mask) noexcept {
@@ -84,12 +90,21 @@ template <class Format>
     return number(__fsqrt_rn(static_cast<float>(x)));
   }
 #endif
-  // Zeros, infinities, NaNs and negative numbers go their own way; one takes their place in the computation.
-  const bool ordinary = static_cast<bits>(x.bits - 1) < Format::max_finite;
-  const number root(detail::approximate_root(static_cast<double>(number::from_bits(ordinary ? x.bits : Format::one))));
-  const bool kept = isnan(x) || (x.bits & Format::magnitude_mask) == 0 || !signbit(x);
-  const number special = kept ? number(static_cast<float>(x)) : std::numeric_limits<number>::quiet_NaN();
-  return ordinary ? root : special;
+  // Masks, all ones or 0, for the reason given in rounding.hpp. Where there is no root to compute, that of one is, and not used.
+  constexpr std::int32_t quiet = detail::quieting_bit<Format>;
+  const std::int32_t code = x.bits;
+  const std::int32_t magnitude = code & Format::magnitude_mask;
+  const std::int32_t is_negative = -(code >> (Format::width - 1));
+  const std::int32_t is_zero = (magnitude - 1) >> 31;
+  const std::int32_t is_special = (Format::max_finite - magnitude) >> 31;
+  const std::int32_t is_nan = (Format::max_number - magnitude) >> 31;
+  const std::int32_t has_root = ~(is_negative | is_zero | is_special);
+  const std::int32_t stays = is_zero | is_nan | (is_special & ~is_negative);
+  const auto argument = static_cast<bits>(Format::one ^ ((Format::one ^ code) & has_root));
+  const std::int32_t root = number(detail::approximate_root(static_cast<double>(number::from_bits(argument)))).bits;
+  const std::int32_t none = std::numeric_limits<number>::quiet_NaN().bits;
+  return number::from_bits(
+      static_cast<bits>((root & has_root) | (stays & (code | (quiet & is_nan))) | (none & ~has_root & ~stays)));
 }
 
 }  // namespace tessera

@@ -28,6 +28,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T negated(T x) noexcept {
 /// Backends        host, device
 /// Source          IEEE 754-2019, section 5.3.1, nextUp
 template <storage T>
+  requires(format_of_t<T>::sign_mask != 0)
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T next_up(T x) noexcept {
   using format = format_of_t<T>;
   using bits = typename format::bits_type;
@@ -50,6 +51,7 @@ template <storage T>
 
 /// The largest value below x: -next_up(-x).
 template <storage T>
+  requires(format_of_t<T>::sign_mask != 0)
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T next_down(T x) noexcept {
   return detail::negated(next_up(detail::negated(x)));
 }
@@ -58,6 +60,7 @@ template <storage T>
 ///
 /// Source  C23, 7.12.11.3
 template <storage T>
+  requires(format_of_t<T>::sign_mask != 0)
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T nextafter(T x, T y) noexcept {
   if (isnan(x) || isnan(y)) {
     return next_up(isnan(x) ? x : y);

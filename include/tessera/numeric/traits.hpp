@@ -33,10 +33,9 @@ struct format_of<small_float<Format>> {
 
 }  // namespace detail
 
-/// An element type of arrays: float, double or a small_float. Not long double, whose layout differs from machine to machine.
+/// An element type of arrays: float, double, a small_float, or e8m0. Not long double, whose layout differs from machine to machine.
 template <class T>
-concept storage = std::same_as<std::remove_cv_t<T>, float> || std::same_as<std::remove_cv_t<T>, double> ||
-                  detail::is_small_float<std::remove_cv_t<T>>;
+concept storage = requires { typename detail::format_of<std::remove_cv_t<T>>::type; };
 
 /// A storage type of 16 bits or more: float, double, float16, bfloat16. (std::floating_point must not be told of new types.)
 template <class T>
