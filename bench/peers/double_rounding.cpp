@@ -305,8 +305,6 @@ int main() {
 #endif
 #if defined(__STDCPP_BFLOAT16_T__)
   row<decltype(0.0bf16)>(("`std::bfloat16_t`" + compiler).c_str(), brain_format, "bfloat16", 8, -126);
-#elif defined(__clang__) && __clang_major__ >= 17
-  row<__bf16>(("`__bf16`" + compiler).c_str(), brain_format, "bfloat16", 8, -126);
 #else
   missing += " std::bfloat16_t";
 #endif

@@ -184,6 +184,9 @@ BOOST_AUTO_TEST_CASE(the_compilers_own_half_is_known) {
 #if defined(__STDCPP_BFLOAT16_T__)
   static_assert(to_native<decltype(1.5bf16)>(bfloat16(1.5)) == 1.5bf16);
 #endif
+#if defined(__clang__) && __clang_major__ >= 17 && defined(__SSE2__)
+  check_all_codes<__bf16, bfloat16>();
+#endif
   BOOST_TEST(true);
 }
 

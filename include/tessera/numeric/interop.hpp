@@ -23,7 +23,7 @@ struct __nv_fp8_e5m2;
 namespace tessera {
 namespace detail {
 
-/// Whether the compiler's own or the standard's type, or CUDA's, has the format. In GCC _Float16 and std::float16_t are one type.
+/// Whether T is the compiler's own, the standard's or CUDA's type of the format. In GCC _Float16 and std::float16_t are one type.
 template <class T, class Format>
 consteval bool is_known_native() noexcept {
   bool half = std::same_as<T, ::__half>;
@@ -33,6 +33,9 @@ consteval bool is_known_native() noexcept {
 #endif
 #if defined(__STDCPP_FLOAT16_T__)
   half = half || std::same_as<T, decltype(0.0f16)>;
+#endif
+#if defined(__clang__) && __clang_major__ >= 17 && defined(__SSE2__) && !defined(__CUDACC__)
+  brain = brain || std::same_as<T, __bf16>;
 #endif
 #if defined(__STDCPP_BFLOAT16_T__)
   brain = brain || std::same_as<T, decltype(0.0bf16)>;
@@ -48,7 +51,7 @@ consteval bool is_known_native() noexcept {
 ///
 ///     template <> inline constexpr bool tessera::same_format<Eigen::half, tessera::binary16> = true;
 ///
-/// Known: _Float16, std::float16_t, std::bfloat16_t where the compiler has them; __half, __nv_bfloat16, __nv_fp8_e4m3,
+/// Known: _Float16, std::float16_t, std::bfloat16_t, clang's __bf16 where the compiler has them; __half, __nv_bfloat16, __nv_fp8_e4m3,
 /// __nv_fp8_e5m2.
 template <class T, class Format>
 inline constexpr bool same_format = detail::is_known_native<T, Format>();
