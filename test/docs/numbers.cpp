@@ -21,7 +21,7 @@ BOOST_AUTO_TEST_CASE(its_conversions_do_what_it_says) {
   BOOST_TEST(third.bits == 0x3555);
   BOOST_TEST(step.bits == 0x3c01);
   BOOST_TEST(wide == 0.333251953125f);
-  BOOST_TEST(other.bits == 0x3eaa);
+  BOOST_TEST(other.bits == 0x3eab);
   BOOST_TEST(up.bits == 0x3dcd);
   BOOST_TEST((most == 448));
 }
