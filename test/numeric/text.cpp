@@ -382,7 +382,12 @@ BOOST_AUTO_TEST_CASE(every_rounding_mode_reads_and_prints_the_same) {
   NUMERIC_CHECK_TALLY(wrong);
 }
 
-// Also in constant expressions.
+// Also in constant expressions, where no pointer may leave its array.
+static_assert([] {
+  const char text[] = {'7'};
+  float16 x(0);
+  return tessera::from_chars(text, text + 1, x).ptr == text + 1 && x == 7;
+}());
 static_assert([] {
   constexpr std::string_view text = "1.00048828125000000000000000000000000000000000000000001";
   float16 x(0);

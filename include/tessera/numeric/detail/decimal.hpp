@@ -70,19 +70,16 @@ TESSERA_HD TESSERA_ALWAYS_INLINE constexpr const char* scan_exponent(const char*
   return p;
 }
 
-/// 10^n within 3 ulp, exact to 10^22, for 0 <= n < 128.
-[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr double power_of_ten(int n) noexcept {
-  constexpr double power[] = {1e1, 1e2, 1e4, 1e8, 1e16, 1e32, 1e64};
-  double product = 1;
-  for (int i = 0; i < 7; ++i) {
-    if ((n >> i & 1) != 0) product *= power[i];
-  }
-  return product;
-}
+/// 10^n, exact to 10^22.
+inline constexpr double power_of_ten[] = {
+    1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17,
+    1e18, 1e19, 1e20, 1e21, 1e22, 1e23, 1e24, 1e25, 1e26, 1e27, 1e28, 1e29, 1e30, 1e31, 1e32, 1e33, 1e34, 1e35,
+    1e36, 1e37, 1e38, 1e39, 1e40, 1e41, 1e42, 1e43, 1e44, 1e45, 1e46, 1e47, 1e48, 1e49, 1e50, 1e51, 1e52, 1e53,
+    1e54, 1e55, 1e56, 1e57, 1e58, 1e59, 1e60, 1e61, 1e62, 1e63, 1e64, 1e65, 1e66, 1e67, 1e68, 1e69, 1e70, 1e71};
 
-/// x / 10^n, within 5 ulp; exact where the exact result is a double and |n| <= 22.
+/// x / 10^n, within 2 ulp, |n| < 72; exact where the exact result is a double and |n| <= 22.
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr double shift_point(double x, int n) noexcept {
-  return n < 0 ? x * power_of_ten(-n) : x / power_of_ten(n);
+  return n < 0 ? x * power_of_ten[-n] : x / power_of_ten[n];
 }
 
 /// A natural number of at most 32 * Limbs bits.
@@ -185,7 +182,7 @@ template <class Format>
   for (std::uint64_t n = x.head; n >= 10; n /= 10) ++lead;
   if (lead < range::least_lead) return 0;
   if (lead > range::most_lead) return range::beyond;
-  // The double is within 2^-49 of the number: its head's rounding, what the head left out, a product of the powers of ten.
+  // The double is within 2^-49 of the number: its head's rounding, what the head left out, the power of ten.
   const double near = shift_point(static_cast<double>(x.head), static_cast<int>(-x.scale));
   const auto code = [](double y) { return double_code<Format>(y); };
   const std::uint32_t low = code(near * (1 - 0x1p-48));
