@@ -348,6 +348,8 @@ BOOST_AUTO_TEST_CASE(the_error_says_what_is_wrong) {
   BOOST_CHECK(parse<float8_e4m3>("-nan").value.bits == 0xff);
   BOOST_CHECK(parse<tessera::float4_e2m1>("6.9").value.bits == 7);
   BOOST_CHECK(parse<tessera::float4_e2m1>("7").error == std::errc::result_out_of_range);
+  BOOST_CHECK(parse<tessera::float4_e2m1>("7", std::chars_format::hex).error == std::errc::result_out_of_range);
+  BOOST_CHECK(parse<tessera::float4_e2m1>("6.ff", std::chars_format::hex).value.bits == 7);
   BOOST_CHECK(parse<tessera::float4_e2m1>("nan").error == std::errc::result_out_of_range);
   BOOST_CHECK(error("") == std::errc::invalid_argument);
   BOOST_CHECK(error("+1") == std::errc::invalid_argument);
@@ -359,6 +361,7 @@ BOOST_AUTO_TEST_CASE(the_error_says_what_is_wrong) {
 BOOST_AUTO_TEST_CASE(hexadecimal_midpoints_round_once) {
   BOOST_TEST(parse<float16>("1.002", std::chars_format::hex).value.bits == 0x3c00u);
   BOOST_TEST(parse<float16>("1.00200000000000000000000000001", std::chars_format::hex).value.bits == 0x3c01u);
+  BOOST_TEST(parse<float16>("1.00200000000001", std::chars_format::hex).value.bits == 0x3c01u);
   BOOST_TEST(parse<float16>("1.001ffffffffffffffffffffffffff", std::chars_format::hex).value.bits == 0x3c00u);
   BOOST_TEST(parse<float16>("1.006", std::chars_format::hex).value.bits == 0x3c02u);
   BOOST_TEST(parse<float16>("0.0000000000000000000000000000000008p133", std::chars_format::hex).value.bits == 0x3c00u);

@@ -40,9 +40,9 @@ template <class Format>
   const double low = value - (is_power ? half / 2 : half);
   const double high = value + half;
   const auto returns = [=](std::uint32_t digits, int scale) {
-    const double near = shift_point(static_cast<double>(digits), -scale);  // within 2^-51 of itself
-    if (near > low * (1 + 0x1p-48) && near < high * (1 - 0x1p-48)) return true;
-    if (near < low * (1 - 0x1p-48) || near > high * (1 + 0x1p-48)) return false;
+    const double decimal = shift_point(static_cast<double>(digits), -scale);  // within 2^-51 of itself
+    if (decimal > low * (1 + 0x1p-48) && decimal < high * (1 - 0x1p-48)) return true;
+    if (decimal < low * (1 - 0x1p-48) || decimal > high * (1 + 0x1p-48)) return false;
     return decimal_code<Format>(numeral{digits, scale, nullptr, nullptr}) == code;
   };
   if (shift_point(value, lead) >= 10) ++lead;
