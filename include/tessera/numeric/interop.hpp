@@ -15,10 +15,12 @@
 #include "tessera/numeric/small_float.hpp"
 
 // CUDA's types by their names: known whether their headers come before this one, after it, or never.
+// NOLINTBEGIN(bugprone-reserved-identifier)
 struct __half;
 struct __nv_bfloat16;
 struct __nv_fp8_e4m3;
 struct __nv_fp8_e5m2;
+// NOLINTEND(bugprone-reserved-identifier)
 
 namespace tessera {
 namespace detail {
