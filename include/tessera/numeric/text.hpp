@@ -25,6 +25,22 @@ struct short_decimal {
   int scale;
 };
 
+/// A magnitude and the midpoints on both sides of it, exact.
+template <class Format>
+struct neighbourhood {
+  std::uint32_t code;
+  double low;
+  double high;
+
+  /// Whether digits * 10^scale rounds to the magnitude. Not a lambda in shortest: its symbol would be one for all instruction sets.
+  [[nodiscard]] TESSERA_ALWAYS_INLINE constexpr bool holds(std::uint32_t digits, int scale) const noexcept {
+    const double decimal = shift_point(static_cast<double>(digits), -scale);  // within 2^-51 of itself
+    if (decimal > low * (1 + 0x1p-48) && decimal < high * (1 - 0x1p-48)) return true;
+    if (decimal < low * (1 - 0x1p-48) || decimal > high * (1 + 0x1p-48)) return false;
+    return decimal_code<Format>(numeral{digits, scale, nullptr, nullptr}) == code;
+  }
+};
+
 /// The shortest decimal number that rounds to |x|, the nearest to it among those, ties to even. For finite x other than 0.
 template <class Format>
 [[nodiscard]] TESSERA_ALWAYS_INLINE constexpr short_decimal shortest(small_float<Format> x) noexcept {
@@ -33,18 +49,10 @@ template <class Format>
   const auto biased = static_cast<int>(__builtin_bit_cast(std::uint64_t, value) >> binary64::mantissa_bits);
   int exponent = biased - binary64::bias;
   int lead = (exponent * 78913) >> 18;  // log10(2) is 78913 / 2^18 + 2e-6
-  // The midpoints on both sides, exact; the lower one is nearer at a power of two.
   exponent = exponent < Format::min_exponent ? Format::min_exponent : exponent;
   const double half = power_of_two<binary64>(exponent - Format::precision);
   const bool is_power = (code & Format::mantissa_mask) == 0 && code > Format::min_normal;
-  const double low = value - (is_power ? half / 2 : half);
-  const double high = value + half;
-  const auto returns = [=](std::uint32_t digits, int scale) {
-    const double decimal = shift_point(static_cast<double>(digits), -scale);  // within 2^-51 of itself
-    if (decimal > low * (1 + 0x1p-48) && decimal < high * (1 - 0x1p-48)) return true;
-    if (decimal < low * (1 - 0x1p-48) || decimal > high * (1 + 0x1p-48)) return false;
-    return decimal_code<Format>(numeral{digits, scale, nullptr, nullptr}) == code;
-  };
+  const neighbourhood<Format> near_x{code, value - (is_power ? half / 2 : half), value + half};
   if (shift_point(value, lead) >= 10) ++lead;
   for (int scale = lead;; --scale) {
     // An error of the division moves no decision: a tie is exact, and a value next to an integer has that integer beside it.
@@ -54,7 +62,7 @@ template <class Format>
     const std::uint32_t up = over > 0.5 || (over == 0.5 && below % 2 != 0) ? 1 : 0;
     // At a power of two the numbers that round to x reach less far down than up: the farther neighbour may be the only one.
     for (const std::uint32_t digits : {below + up, below + 1 - up}) {
-      if (returns(digits, scale)) return digits == 10 ? short_decimal{1, scale + 1} : short_decimal{digits, scale};
+      if (near_x.holds(digits, scale)) return digits == 10 ? short_decimal{1, scale + 1} : short_decimal{digits, scale};
     }
   }
 }

@@ -184,9 +184,8 @@ template <class Format>
   if (lead > range::most_lead) return range::beyond;
   // The double is within 2^-49 of the number: its head's rounding, what the head left out, the power of ten.
   const double approximate = shift_point(static_cast<double>(x.head), static_cast<int>(-x.scale));
-  const auto code = [](double y) { return double_code<Format>(y); };
-  const std::uint32_t low = code(approximate * (1 - 0x1p-48));
-  if (low == code(approximate * (1 + 0x1p-48))) return low;
+  const auto low = double_code<Format>(approximate * (1 - 0x1p-48));
+  if (low == double_code<Format>(approximate * (1 + 0x1p-48))) return low;
   // A midpoint lies between: the one above `low`.
   const std::uint32_t biased = low >> Format::mantissa_bits;
   const std::uint32_t significand = (low & Format::mantissa_mask) | (biased != 0 ? std::uint32_t{Format::min_normal} : 0);
