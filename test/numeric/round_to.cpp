@@ -50,7 +50,7 @@ bool mode_right(const oracle& o, Number x) {
   const T clamped = round_to<T, Mode, overflow::saturate>(x);
   const auto exact = static_cast<double>(x);
   if (exact != exact) {
-    return plain.bits == T(x).bits && clamped.bits == T(x).bits;
+    return o.rounds_to(plain.bits, exact) && plain.bits == T(x).bits && clamped.bits == T(x).bits;
   }
   return o.rounds_to(plain.bits, exact, Mode) && o.rounds_to(clamped.bits, exact, Mode, overflow::saturate);
 }

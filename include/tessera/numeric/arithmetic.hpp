@@ -17,9 +17,10 @@ namespace detail {
 
 /// Whether a * b + c in double, then in the format, is what one rounding gives.
 ///
-/// a * b is exact in double. Let 2^-k be the last place of the operand that makes the sum too long: the sum is then at least
-/// 2^(53-k). If that is c, no product comes into it within the range of the format, by this condition. If it is a * b, c is so much
-/// larger that a * b is far less than the distance of c from any midpoint.
+/// a * b is exact in double, and so is the sum unless it has more than 53 bits, from the last place 2^-k of its smaller operand up.
+/// If that is a * b, of 2p bits, it is below 2^(2p-k), and the other, c, above 2^(52-k), so that the nearest midpoint is at least
+/// 2^(51-k-p) away: either way c comes out, for p up to 16. If it is c, the sum is at least 2^53 times the smallest subnormal, which
+/// this condition puts past the largest value: either way it overflows.
 template <class Format>
 inline constexpr bool double_holds_fma = Format::max_exponent + 1 < 53 + Format::min_exponent - Format::mantissa_bits;
 
