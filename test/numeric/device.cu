@@ -10,6 +10,7 @@
 
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
+#include <cuda_fp8.h>
 
 #include <cstdint>
 #include <limits>
@@ -70,5 +71,16 @@ template __global__ void kernel<float8_e4m3>(const float8_e4m3*, const float*, c
 template __global__ void kernel<float8_e5m2>(const float8_e5m2*, const float*, const double*, const long long*, float8_e5m2*);
 template __global__ void kernel<float4_e2m1>(const float4_e2m1*, const float*, const double*, const long long*, float4_e2m1*);
 template __global__ void kernel<bfloat16>(const bfloat16*, const float*, const double*, const long long*, bfloat16*);
+
+/// CUDA's arrays and values as ours and back, and literals.
+__global__ void guests(__half* h, __nv_bfloat16* b, __nv_fp8_e4m3* q, const __nv_fp8_e5m2* e) {
+  using namespace tessera::literals;
+  const float16 x = tessera::from_native(h[0]) + 0.1_f16;
+  float16* const ours = tessera::as<float16>(h);
+  ours[1] = x * 1.0004882812500000001_f16 + ours[2];
+  *tessera::as<__half>(ours) = tessera::to_native<__half>(x);
+  *tessera::as<bfloat16>(b) = tessera::from_native<bfloat16>(b[1]) - 1e-30_bf16;
+  q[1] = tessera::to_native<__nv_fp8_e4m3>(tessera::from_native(q[0]) + 448_e4m3 + float8_e4m3(tessera::as<float8_e5m2>(e)[0]));
+}
 
 }  // namespace numeric_device

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstdint>
 #include <type_traits>
 
 #include "tessera/core/config.hpp"
@@ -55,6 +56,10 @@ inline constexpr double unit_roundoff = detail::power_of_two<binary64>(-format_o
 /// 2^(1-p), as a double: the distance from 1 to the next value; twice the unit roundoff.
 template <storage T>
 inline constexpr double machine_epsilon = 2 * unit_roundoff<T>;
+
+/// 2^p: every integer up to it, of either sign, is a value of T, and the next one is not. 2048 for float16, 256 for bfloat16.
+template <storage T>
+inline constexpr std::int64_t max_exact_integer = std::int64_t{1} << format_of_t<T>::precision;
 
 /// The code of a value: its bits as an unsigned integer.
 template <storage T>
