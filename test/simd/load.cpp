@@ -3,6 +3,7 @@
 #include "tessera/simd/load.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <cfenv>
 #include <cstdint>
 #include <cstring>
 #include <memory>
@@ -52,15 +53,23 @@ std::int64_t wrong_loads(std::int64_t n, Code code) {
 }
 
 template <class P, class S, class Code>
-std::int64_t wrong_stores(std::int64_t n, Code code) {
+std::int64_t wrong_stores(std::int64_t n, Code code, int rounding = FE_TONEAREST) {
   using V = typename P::value_type;
-  V in[P::lanes];
-  S out[P::lanes];
+  constexpr int both = 2 * P::lanes;
+  V in[both];
+  S out[both];
+  S single[P::lanes];
+  S want[both];
   std::int64_t wrong = 0;
-  for (std::int64_t i = 0; i < n; i += P::lanes) {
-    for (int j = 0; j < P::lanes; ++j) in[j] = from<V>(code(i + j));
-    tessera::simd::store_as(out, P::load_unaligned(in));
-    for (int j = 0; j < P::lanes; ++j) wrong += !same<V>(out[j], static_cast<S>(in[j]));
+  for (std::int64_t i = 0; i < n; i += both) {
+    for (int j = 0; j < both; ++j) in[j] = from<V>(code(i + j));
+    for (int j = 0; j < both; ++j) want[j] = static_cast<S>(in[j]);
+    std::fesetround(rounding);
+    tessera::simd::store_as(out, P::load_unaligned(in), P::load_unaligned(in + P::lanes));
+    tessera::simd::store_as(single, P::load_unaligned(in));
+    std::fesetround(FE_TONEAREST);
+    for (int j = 0; j < both; ++j) wrong += !same<V>(out[j], want[j]);
+    for (int j = 0; j < P::lanes; ++j) wrong += !same<V>(single[j], want[j]);
   }
   return wrong;
 }
@@ -90,6 +99,18 @@ std::uint64_t near_midpoint(std::int64_t i) {
   const float base = i % 2 == 0 ? static_cast<float>(from<float16>(code)) : static_cast<float>(from<bfloat16>(code));
   const std::uint32_t half = i % 2 == 0 ? 0x1000U : 0x8000U;
   return bits(base) + half + static_cast<std::uint32_t>(i / 2 % 4) - 1U;
+}
+
+/// One step of double beside, or at, the midpoints of the 16-bit formats and beside their values, of both signs.
+std::uint64_t double_near_midpoint(std::int64_t i) {
+  return bits(static_cast<double>(from<float>(near_midpoint(i / 4)))) + static_cast<std::uint64_t>(i % 4) - 1U;
+}
+/// Doubles between 2^-160 and 2^-120, where bfloat16, and float on the way to it, becomes subnormal.
+std::uint64_t tiny_double(std::int64_t i) {
+  const std::uint64_t random = static_cast<std::uint64_t>(i) * 0x9e3779b97f4a7c15U;
+  const std::uint64_t exponent = 1023U - 160U + random % 40U;
+  const std::uint64_t mantissa = i % 3 == 0 ? (random >> 12) & 0xffffe00000000U : random >> 12;  // a third of them short: ties
+  return (static_cast<std::uint64_t>(i) & 1U) << 63 | exponent << 52 | mantissa;
 }
 
 template <class P, class S>
@@ -140,12 +161,25 @@ BOOST_AUTO_TEST_CASE(a_shard_of_all_floats_narrows_with_the_bits_of_the_scalar_c
 BOOST_AUTO_TEST_CASE(ties_and_their_neighbours) {
   BOOST_TEST((wrong_stores<F, float16>(8 * 65536, near_midpoint)) == 0);
   BOOST_TEST((wrong_stores<F, bfloat16>(8 * 65536, near_midpoint)) == 0);
-  const auto as_double = [](std::int64_t i) {
-    // One bit of a double beside a midpoint of the 16-bit format: rounding to float first would make a tie of it.
-    return bits(static_cast<double>(from<float>(near_midpoint(i / 4)))) + static_cast<std::uint64_t>(i % 4) - 1U;
-  };
-  BOOST_TEST((wrong_stores<D, float16>(32 * 65536, as_double)) == 0);
-  BOOST_TEST((wrong_stores<D, bfloat16>(32 * 65536, as_double)) == 0);
+  // One bit of a double beside a midpoint of the 16-bit format: rounding to float first would make a tie of it.
+  BOOST_TEST((wrong_stores<D, float16>(32 * 65536, double_near_midpoint)) == 0);
+  BOOST_TEST((wrong_stores<D, bfloat16>(32 * 65536, double_near_midpoint)) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_rounding_mode_of_the_processor_changes_nothing) {
+  for (const int mode : {FE_DOWNWARD, FE_UPWARD, FE_TOWARDZERO}) {
+    BOOST_TEST((wrong_stores<F, float16>(8 * 65536, near_midpoint, mode)) == 0);
+    BOOST_TEST((wrong_stores<F, bfloat16>(8 * 65536, near_midpoint, mode)) == 0);
+    BOOST_TEST((wrong_stores<D, float16>(32 * 65536, double_near_midpoint, mode)) == 0);
+    BOOST_TEST((wrong_stores<D, bfloat16>(32 * 65536, double_near_midpoint, mode)) == 0);
+    BOOST_TEST((wrong_stores<D, bfloat16>(1 << 20, tiny_double, mode)) == 0);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(doubles_below_the_normal_floats_are_rounded_once) {
+  BOOST_TEST((wrong_stores<D, bfloat16>(1 << 22, tiny_double)) == 0);
+  BOOST_TEST((wrong_stores<D, float16>(1 << 22, near_float)) == 0);
+  BOOST_TEST((wrong_stores<D, bfloat16>(1 << 22, near_float)) == 0);
 }
 
 BOOST_AUTO_TEST_CASE(float_and_double) {
