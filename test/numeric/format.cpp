@@ -52,4 +52,21 @@ BOOST_AUTO_TEST_CASE(sixteen_bit_landmarks) {
   BOOST_TEST(true);
 }
 
+// OCP 8-bit Floating Point Specification 1.0, table 2, and Microscaling Formats 1.0, tables 3 to 6.
+BOOST_AUTO_TEST_CASE(ocp_landmarks) {
+  using tessera::ocp_e2m1;
+  using tessera::ocp_e4m3;
+  using tessera::ocp_e5m2;
+  static_assert(ocp_e4m3::bias == 7 && ocp_e4m3::precision == 4 && ocp_e4m3::max_exponent == 8 && ocp_e4m3::min_exponent == -6);
+  static_assert(ocp_e4m3::max_finite == 0x7e && ocp_e4m3::quiet_nan == 0x7f && ocp_e4m3::one == 0x38);
+  static_assert(ocp_e4m3::overflow == 0x7f && ocp_e4m3::max_number == 0x7e && !ocp_e4m3::has_infinity && ocp_e4m3::has_nan);
+  static_assert(ocp_e5m2::bias == 15 && ocp_e5m2::precision == 3 && ocp_e5m2::max_exponent == 15 &&
+                ocp_e5m2::min_exponent == -14);
+  static_assert(ocp_e5m2::max_finite == 0x7b && ocp_e5m2::infinity == 0x7c && ocp_e5m2::quiet_nan == 0x7e);
+  static_assert(ocp_e5m2::overflow == 0x7c && ocp_e5m2::max_number == 0x7c && ocp_e5m2::signaling_nan == 0x7d);
+  static_assert(ocp_e2m1::bias == 1 && ocp_e2m1::precision == 2 && ocp_e2m1::max_exponent == 2 && ocp_e2m1::min_exponent == 0);
+  static_assert(ocp_e2m1::max_finite == 7 && ocp_e2m1::overflow == 7 && ocp_e2m1::sign_mask == 8 && !ocp_e2m1::has_nan);
+  BOOST_TEST(true);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

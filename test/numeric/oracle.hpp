@@ -2,10 +2,11 @@
 /// \file
 /// What correct rounding means, written apart from the code under test, and the sweeps that it is asked about.
 ///
-/// The oracle holds, for every code of a format, the interval of real numbers that round to it: from the midpoint below to the
-/// midpoint above, ends included where the code is even. All ends are exact doubles. It shares no constant with the library.
+/// The oracle holds, for every code of a format, its value and the midpoint above it, and says from them which interval of real
+/// numbers rounds to the code in each mode. All of them are exact doubles. It shares no constant with the library.
 #pragma once
 
+#include <boost/mpl/list.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdint>
@@ -17,72 +18,116 @@
 
 namespace numeric_test {
 
+/// What stands at the end of a format: infinity and NaNs, one NaN, or nothing.
+enum class top { ieee, one_nan, none };
+
 class oracle {
  public:
-  oracle(int exponent_bits, int mantissa_bits)
-      : mantissa_bits_(mantissa_bits),
-        infinity_(((1u << exponent_bits) - 1) << mantissa_bits),
-        sign_(1u << (exponent_bits + mantissa_bits)),
-        ends_(infinity_ + 1) {
+  oracle(int exponent_bits, int mantissa_bits, top specials = top::ieee)
+      : specials_(specials), mantissa_bits_(mantissa_bits), sign_(1u << (exponent_bits + mantissa_bits)) {
+    past_ = specials == top::ieee ? ((1u << exponent_bits) - 1) << mantissa_bits : specials == top::one_nan ? sign_ - 1 : sign_;
     const int bias = (1 << (exponent_bits - 1)) - 1;
-    std::vector<double> value(infinity_ + 1);
-    for (std::uint32_t code = 0; code <= infinity_; ++code) {  // the code of infinity gets the value that would come next
+    for (std::uint32_t code = 0; code <= past_ + 1; ++code) {  // the code past the largest gets the value that would come next
       const int exponent = static_cast<int>(code >> mantissa_bits);
       const double mantissa = code & ((1u << mantissa_bits) - 1);
-      value[code] = exponent == 0 ? std::ldexp(mantissa, 1 - bias - mantissa_bits)
-                                  : std::ldexp(mantissa + std::ldexp(1.0, mantissa_bits), exponent - bias - mantissa_bits);
+      value_.push_back(exponent == 0 ? std::ldexp(mantissa, 1 - bias - mantissa_bits)
+                                     : std::ldexp(mantissa + std::ldexp(1.0, mantissa_bits), exponent - bias - mantissa_bits));
     }
-    for (std::uint32_t code = 0; code <= infinity_; ++code) {
-      ends_[code].low = code == 0 ? 0.0 : (value[code - 1] + value[code]) / 2;
-      ends_[code].high = code == infinity_ ? std::numeric_limits<double>::infinity() : (value[code] + value[code + 1]) / 2;
+    for (std::uint32_t code = 0; code <= past_; ++code) {
+      middle_.push_back((value_[code] + value_[code + 1]) / 2);
     }
-    value_ = value;
-    value_[infinity_] = std::numeric_limits<double>::infinity();
+    value_[past_] = std::numeric_limits<double>::infinity();
   }
 
-  std::uint32_t infinity() const { return infinity_; }
+  /// The code after the largest finite one: infinity, or the NaN of a format without.
+  std::uint32_t past() const { return past_; }
+  std::uint32_t infinity() const { return past_; }
   std::uint32_t sign() const { return sign_; }
+  std::uint32_t codes() const { return 2 * sign_; }
   int mantissa_bits() const { return mantissa_bits_; }
+  top specials() const { return specials_; }
 
-  /// The value of a code that is not NaN.
-  double value(std::uint32_t code) const { return (code & sign_) != 0 ? -value_[code & (sign_ - 1)] : value_[code]; }
+  bool is_nan(std::uint32_t code) const {
+    const std::uint32_t magnitude = code & (sign_ - 1);
+    return specials_ == top::ieee ? magnitude > past_ : magnitude == past_;
+  }
+
+  /// The value of a code.
+  double value(std::uint32_t code) const {
+    if (is_nan(code)) {
+      return std::numeric_limits<double>::quiet_NaN();
+    }
+    return (code & sign_) != 0 ? -value_[code & (sign_ - 1)] : value_[code];
+  }
+  double largest() const { return value_[past_ - 1]; }
 
   /// The midpoint above a magnitude that is finite.
-  double midpoint(std::uint32_t code) const { return ends_[code].high; }
+  double midpoint(std::uint32_t code) const { return middle_[code]; }
 
-  /// Whether `code` is x, an exact number, correctly rounded (ties to even, the sign kept by zeros; any NaN for NaN).
-  bool rounds_to(std::uint32_t code, double x) const {
-    const std::uint32_t magnitude = code & (sign_ - 1);
-    if (magnitude > infinity_ || std::isnan(x)) {
-      return magnitude > infinity_ && std::isnan(x);
+  /// Whether `code` is x, an exact number, correctly rounded (the sign kept by zeros; any NaN for NaN).
+  bool rounds_to(std::uint32_t code, double x, tessera::rounding mode = tessera::rounding::nearest_even,
+                 tessera::overflow over = tessera::overflow::ieee) const {
+    if (std::isnan(x)) {
+      return specials_ == top::none ? code == past_ - 1 : is_nan(code);
     }
     const double size = std::fabs(x);
-    const interval ends = ends_[magnitude];
-    const bool inside = magnitude % 2 == 0 ? size >= ends.low && size <= ends.high : size > ends.low && size < ends.high;
-    return inside && std::signbit(x) == ((code & sign_) != 0);
+    return follows(code, std::signbit(x), mode, over, [size](double y) { return size < y ? -1 : size > y ? 1 : 0; });
   }
 
   /// The same for an integer magnitude, of which double cannot hold each.
-  bool rounds_to(std::uint32_t code, bool negative, std::uint64_t size) const {
-    const std::uint32_t magnitude = code & (sign_ - 1);
-    if (magnitude > infinity_ || negative != ((code & sign_) != 0)) {
+  bool rounds_to(std::uint32_t code, bool negative, std::uint64_t size, tessera::rounding mode = tessera::rounding::nearest_even,
+                 tessera::overflow over = tessera::overflow::ieee) const {
+    return follows(code, negative, mode, over, [size](double y) { return compare(size, y); });
+  }
+
+  /// The same for any number that is told by the sign of the difference of its magnitude and a double.
+  template <class Compare>
+  bool follows(std::uint32_t code, bool negative, tessera::rounding mode, tessera::overflow over, Compare size_minus) const {
+    using tessera::rounding;
+    const std::uint32_t m = code & (sign_ - 1);
+    if (m > past_ || (code & ~(2 * sign_ - 1)) != 0 || negative != ((code & sign_) != 0)) {
       return false;
     }
-    const int below = compare(size, ends_[magnitude].low);
-    const int above = compare(size, ends_[magnitude].high);
-    return magnitude % 2 == 0 ? below >= 0 && above <= 0 : below > 0 && above < 0;
+    if (over == tessera::overflow::saturate || specials_ == top::none) {
+      const bool large = size_minus(largest()) >= 0;
+      if (large || m >= past_) {
+        return large && m == past_ - 1;
+      }
+    }
+    // The numbers that become m, by the values of m and its neighbours and the midpoints between.
+    const auto above = [&](double y) { return size_minus(y) > 0; };
+    const auto below = [&](double y) { return size_minus(y) < 0; };
+    const double lower = m == 0 ? -1 : value_[m - 1];
+    const double upper = m == past_ ? std::numeric_limits<double>::quiet_NaN() : value_[m + 1];
+    const bool is_value = size_minus(value_[m]) == 0;
+    if ((mode == rounding::upward && negative) || (mode == rounding::downward && !negative)) {
+      mode = rounding::toward_zero;
+    }
+    switch (mode) {
+      case rounding::nearest_even: {
+        const bool even = m % 2 == 0;
+        const bool low = m == 0 || above(middle_[m - 1]) || (even && !below(middle_[m - 1]));
+        return low && (m == past_ || below(middle_[m]) || (even && !above(middle_[m])));
+      }
+      case rounding::nearest_away:
+        return (m == 0 || !below(middle_[m - 1])) && (m == past_ || below(middle_[m]));
+      case rounding::toward_zero:
+        return is_value || (m != past_ && above(value_[m]) && below(upper));
+      case rounding::to_odd:
+        if (m % 2 == 0) {
+          return is_value;
+        }
+        return m == past_ ? above(lower) : above(lower) && below(upper);
+      default:  // away from zero
+        return is_value || (above(lower) && below(value_[m]));
+    }
   }
 
  private:
-  struct interval {
-    double low;
-    double high;
-  };
-
   /// The sign of n - x, exactly.
   static int compare(std::uint64_t n, double x) {
-    if (x >= 18446744073709551616.0) {
-      return -1;
+    if (x < 0 || x >= 18446744073709551616.0) {
+      return x < 0 ? 1 : -1;
     }
     const auto whole = static_cast<std::uint64_t>(x);
     if (n != whole) {
@@ -91,11 +136,12 @@ class oracle {
     return x > std::floor(x) ? -1 : 0;
   }
 
+  top specials_;
   int mantissa_bits_;
-  std::uint32_t infinity_;
+  std::uint32_t past_;
   std::uint32_t sign_;
-  std::vector<interval> ends_;
   std::vector<double> value_;
+  std::vector<double> middle_;
 };
 
 /// The oracle of a type under test; the field widths are written down here a second time on purpose.
@@ -114,22 +160,44 @@ inline const oracle& oracle_of<tessera::bfloat16>() {
   return instance;
 }
 
-/// An 8-bit and an odd 16-bit format, which show that the template depends on nothing but the format.
-struct quarter_format : tessera::ieee_format<std::uint8_t, 5, 2> {};
-struct middle_format : tessera::ieee_format<std::uint16_t, 6, 9> {};
-using quarter = tessera::small_float<quarter_format>;
-using middle = tessera::small_float<middle_format>;
+template <>
+inline const oracle& oracle_of<tessera::float8_e4m3>() {
+  static const oracle instance(4, 3, top::one_nan);
+  return instance;
+}
 
 template <>
-inline const oracle& oracle_of<quarter>() {
+inline const oracle& oracle_of<tessera::float8_e5m2>() {
   static const oracle instance(5, 2);
   return instance;
 }
 
 template <>
+inline const oracle& oracle_of<tessera::float4_e2m1>() {
+  static const oracle instance(2, 1, top::none);
+  return instance;
+}
+
+/// An odd 16-bit format, which shows that the template depends on nothing but the format.
+struct middle_format : tessera::ieee_format<std::uint16_t, 6, 9> {};
+using middle = tessera::small_float<middle_format>;
+
+template <>
 inline const oracle& oracle_of<middle>() {
   static const oracle instance(6, 9);
   return instance;
+}
+
+using sixteen_bits = boost::mpl::list<tessera::float16, tessera::bfloat16>;
+using eight_bits = boost::mpl::list<tessera::float8_e4m3, tessera::float8_e5m2>;
+using four_types = boost::mpl::list<tessera::float16, tessera::bfloat16, tessera::float8_e4m3, tessera::float8_e5m2>;
+using all_formats = boost::mpl::list<tessera::float16, tessera::bfloat16, tessera::float8_e4m3, tessera::float8_e5m2,
+                                     tessera::float4_e2m1, middle>;
+
+/// The value of a code, of any unsigned type that holds it.
+template <class T>
+T of_code(std::uint64_t code) {
+  return T::from_bits(static_cast<typename T::bits_type>(code));
 }
 
 /// How much of a sweep is visited: one case in 64, as in every test run, or all (the test cases labelled `full`).

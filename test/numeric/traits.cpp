@@ -9,9 +9,14 @@
 #include "oracle.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
+#include "tessera/numeric/float4.hpp"
+#include "tessera/numeric/float8.hpp"
 
 using tessera::bfloat16;
 using tessera::float16;
+using tessera::float4_e2m1;
+using tessera::float8_e4m3;
+using tessera::float8_e5m2;
 
 BOOST_AUTO_TEST_SUITE(numeric_traits)
 
@@ -21,7 +26,8 @@ static_assert(tessera::floating<float> && tessera::floating<double> && tessera::
 static_assert(tessera::floating<const float> && tessera::floating<const volatile bfloat16>);
 static_assert(!tessera::floating<int> && !tessera::floating<bool> && !tessera::floating<long double> &&
               !tessera::floating<float&>);
-static_assert(!tessera::floating<numeric_test::quarter> && tessera::storage<numeric_test::quarter> && tessera::storage<double>);
+static_assert(!tessera::floating<float8_e4m3> && tessera::storage<float8_e4m3> && tessera::storage<double>);
+static_assert(!tessera::floating<float8_e5m2> && tessera::storage<const float8_e5m2> && tessera::storage<float4_e2m1>);
 static_assert(!tessera::storage<std::uint16_t>);
 static_assert(!std::is_floating_point_v<float16>);  // specialising it would be undefined
 
@@ -46,6 +52,16 @@ constexpr bool agrees_with_numeric_limits() {
          tessera::machine_epsilon<T> == static_cast<double>(limits::epsilon());
 }
 static_assert(agrees_with_numeric_limits<float>() && agrees_with_numeric_limits<double>());
+static_assert(agrees_with_numeric_limits<float8_e5m2>());
+static_assert(tessera::max_finite<float8_e4m3>() == 448 && tessera::min_normal<float8_e4m3>() == 0x1p-6f);
+static_assert(tessera::quiet_nan<float8_e4m3>().bits == 0x7f && tessera::max_finite<float4_e2m1>() == 6);
+template <class T>
+concept can_be_infinite = requires { tessera::infinity<T>(); };
+template <class T>
+concept can_be_nan = requires { tessera::quiet_nan<T>(); };
+static_assert(can_be_infinite<float8_e5m2> && !can_be_infinite<float8_e4m3> && !can_be_infinite<float4_e2m1>);
+static_assert(can_be_nan<float8_e5m2> && can_be_nan<float8_e4m3> && !can_be_nan<float4_e2m1>);
+static_assert(std::is_same_v<tessera::compute_t<float8_e4m3>, float> && tessera::unit_roundoff<float8_e4m3> == 0x1p-4);
 static_assert(agrees_with_numeric_limits<float16>() && agrees_with_numeric_limits<bfloat16>());
 
 }  // namespace

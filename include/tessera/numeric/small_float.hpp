@@ -24,7 +24,8 @@ namespace tessera {
 /// inlined, so that code compiled for one instruction set is never linked in for another.
 ///
 /// Conversions     explicit from float, double and every integer type of at most 64 bits: one rounding, to nearest, ties to
-///                 even; what is too large gives infinity. To float: implicit and exact. To double, long double and the
+///                 even; what is too large gives infinity, in a format without infinity NaN, in one without either the
+///                 largest value (round_to.hpp has the other rounding modes, and saturation). To float: implicit and exact. To double, long double and the
 ///                 integers: explicit; to an integer it truncates, and is undefined where float's is. Between two small
 ///                 formats: explicit, one rounding.
 /// Operators       + - * / on one format give that format: the operation in float, then one rounding, which is the correctly
@@ -32,9 +33,13 @@ namespace tessera {
 ///                 integer is converted to the small type first (as C++23 has it for std::float16_t, so 2049 becomes 2048).
 ///                 Two different formats do not mix.
 /// Comparison      IEEE: -0 equals +0, NaN is unordered.
-/// Special values  infinities, NaNs, signed zeros and subnormals as in IEEE 754. A conversion makes a NaN quiet and keeps its
-///                 sign and the top bits of its payload (bfloat16 to float keeps a signalling one). A NaN that an operation
-///                 produces has the sign and payload that the processor gives it: compare NaNs as a class.
+/// Special values  infinities, NaNs, signed zeros and subnormals as in IEEE 754, as far as the format has them.
+/// NaN             one policy everywhere. A conversion makes a NaN quiet and keeps its sign and the top bits of its payload, as
+///                 F16C does (bfloat16 to float keeps a signalling one, which is shifted and no more). Where the target has one
+///                 NaN of each sign, only the sign is kept; where it has none, a NaN becomes the largest value, positive. -x and
+///                 abs touch the sign bit of a NaN and nothing else. A NaN that an operation produces has the sign and payload
+///                 that the processor gives it: compare NaNs as a class, or hash `canonical(x)` (classify.hpp), which turns every
+///                 NaN into the positive quiet one.
 /// Accuracy        conversions correctly rounded on every input, in any rounding and flushing mode; + - * / on every pair, in
 ///                 round-to-nearest with subnormals enabled. Tested in test/numeric/.
 /// Backends        host, device
@@ -56,7 +61,7 @@ struct small_float {
 
   template <std::integral Integer>
     requires(sizeof(Integer) <= 8)
-  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr explicit small_float(Integer n) noexcept : small_float(rounds_alike(n)) {}
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr explicit small_float(Integer n) noexcept : small_float(detail::rounds_alike(n)) {}
 
   /// The value whose bits are `code`.
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr small_float from_bits(bits_type code) noexcept {
@@ -103,28 +108,6 @@ struct small_float {
   template <class Number>
   TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto operator/=(Number y) noexcept -> decltype(small_float(*this / y), *this) {
     return *this = small_float(*this / y);
-  }
-
- private:
-  /// A float or double that rounds to the format as `n` does.
-  template <class Integer>
-  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr auto rounds_alike(Integer n) noexcept {
-    if constexpr (sizeof(Integer) <= 2) {
-      return static_cast<float>(n);
-    } else if constexpr (sizeof(Integer) <= 4) {
-      return static_cast<double>(n);
-    } else {
-      // From 2^53 on double would round, and the format a second time. So the last 11 bits are folded into the one above them
-      // (rounding to odd): what is left fits in double, and lies on the same side of every midpoint of the format.
-      const bool negative = n < 0;
-      std::uint64_t magnitude = negative ? 0 - static_cast<std::uint64_t>(n) : static_cast<std::uint64_t>(n);
-      constexpr std::uint64_t tail = 0x7ff;
-      if (magnitude >> 53 != 0) {
-        magnitude = (magnitude & ~tail) | ((magnitude & tail) != 0 ? tail + 1 : 0);
-      }
-      const double x = static_cast<double>(magnitude);
-      return negative ? -x : x;
-    }
   }
 };
 
@@ -300,13 +283,13 @@ class std::numeric_limits<tessera::small_float<Format>> {
   static constexpr bool is_signed = true;
   static constexpr bool is_integer = false;
   static constexpr bool is_exact = false;
-  static constexpr bool has_infinity = true;
-  static constexpr bool has_quiet_NaN = true;
-  static constexpr bool has_signaling_NaN = true;
+  static constexpr bool has_infinity = Format::has_infinity;
+  static constexpr bool has_quiet_NaN = Format::has_nan;
+  static constexpr bool has_signaling_NaN = Format::has_infinity;
   static constexpr std::float_denorm_style has_denorm = std::denorm_present;
   static constexpr bool has_denorm_loss = false;
   static constexpr std::float_round_style round_style = std::round_to_nearest;
-  static constexpr bool is_iec559 = true;  // in the sense in which the standard libraries say so of std::bfloat16_t
+  static constexpr bool is_iec559 = Format::has_infinity;  // as the standard libraries say of std::bfloat16_t
   static constexpr bool is_bounded = true;
   static constexpr bool is_modulo = false;
   static constexpr int radix = 2;
@@ -328,9 +311,22 @@ class std::numeric_limits<tessera::small_float<Format>> {
     return number(tessera::detail::power_of_two<tessera::binary32>(1 - digits));
   }
   TESSERA_HD static constexpr number round_error() noexcept { return number(0.5f); }
-  TESSERA_HD static constexpr number infinity() noexcept { return number::from_bits(Format::infinity); }
-  TESSERA_HD static constexpr number quiet_NaN() noexcept { return number::from_bits(Format::quiet_nan); }
-  TESSERA_HD static constexpr number signaling_NaN() noexcept { return number::from_bits(Format::signaling_nan); }
+  // Where the format lacks one of these, it is what the float of that name converts to.
+  TESSERA_HD static constexpr number infinity() noexcept { return number::from_bits(Format::overflow); }
+  TESSERA_HD static constexpr number quiet_NaN() noexcept {
+    if constexpr (has_quiet_NaN) {
+      return number::from_bits(Format::quiet_nan);
+    } else {
+      return max();
+    }
+  }
+  TESSERA_HD static constexpr number signaling_NaN() noexcept {
+    if constexpr (has_signaling_NaN) {
+      return number::from_bits(Format::signaling_nan);
+    } else {
+      return quiet_NaN();
+    }
+  }
   TESSERA_HD static constexpr number denorm_min() noexcept { return number::from_bits(Format::min_subnormal); }
 };
 

@@ -71,14 +71,16 @@ template <storage T>
 
 // std::numeric_limits<float> has the same values, but its functions cannot be called from device code.
 
-/// +infinity.
+/// +infinity, of a type that has it.
 template <storage T>
+  requires format_of_t<T>::has_infinity
 [[nodiscard]] TESSERA_HD constexpr T infinity() noexcept {
   return from_bits<T>(format_of_t<T>::infinity);
 }
 
-/// The positive quiet NaN without payload.
+/// The positive quiet NaN without payload, of a type that has NaNs.
 template <storage T>
+  requires format_of_t<T>::has_nan
 [[nodiscard]] TESSERA_HD constexpr T quiet_nan() noexcept {
   return from_bits<T>(format_of_t<T>::quiet_nan);
 }

@@ -44,11 +44,18 @@ template <storage T>
 /// largest value that of its last binade, and an infinite `got` counts as the value that would follow the largest.
 ///
 /// Special values  both NaN, or equal infinities: 0. One NaN, infinities of unlike signs, an infinite `want` and a finite `got`:
-///                 infinity. An infinite `got` whose `want` rounds to it: 0.
+///                 infinity. An infinite `got` whose `want` rounds to it: 0. In a type without infinity, what the conversion of
+///                 `want` gives where `want` or `got` is special: 0.
 /// Accuracy        the result carries a relative error of at most 2^-52.
 template <storage T>
 [[nodiscard]] TESSERA_HD constexpr double ulp_error(T got, double want) noexcept {
   using format = format_of_t<T>;
+  if constexpr (!format::has_infinity) {
+    if (isnan(got) != isnan(want) || isinf(want)) {
+      const T due(want);
+      return to_bits(canonical(got)) == to_bits(canonical(due)) ? 0.0 : infinity<double>();
+    }
+  }
   if (isnan(got) || isnan(want)) {
     return isnan(got) && isnan(want) ? 0.0 : infinity<double>();
   }
