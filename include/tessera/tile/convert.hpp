@@ -27,9 +27,12 @@ namespace detail {
 /// Elements handed to a thread at a time.
 inline constexpr std::int64_t convert_chunk = 1 << 16;
 
-/// The lanes that In passes through on its way to Out: double only where it has to be rounded once to a small format.
-template <class In, class Out>
-using converted_in = std::conditional_t<std::same_as<In, double> && !std::same_as<Out, float>, double, float>;
+/// The lanes that In passes through on its way to Out: of float, but where a double has to be rounded once to a small format, or compared
+/// with the largest.
+template <class In, class Out, overflow Overflow>
+using converted_in = std::conditional_t<(std::same_as<In, double> && !std::same_as<Out, float>) ||
+                                            (std::same_as<Out, double> && Overflow == overflow::saturate),
+                                        double, float>;
 
 /// One element after the other of n, side by side, in the registers of Arch.
 template <class Arch, overflow Overflow>
@@ -50,7 +53,7 @@ struct converter {
     if constexpr (std::same_as<In, Out> && Overflow == overflow::ieee) {
       if (in != out) __builtin_memcpy(out, in, static_cast<std::size_t>(n) * sizeof(Out));
     } else {
-      using P = simd::pack<converted_in<In, Out>, Arch>;
+      using P = simd::pack<converted_in<In, Out, Overflow>, Arch>;
       constexpr std::int64_t lanes = P::lanes;
       std::int64_t i = 0;
       for (; i + 2 * lanes <= n; i += 2 * lanes) {
@@ -66,35 +69,28 @@ struct converter {
   }
 };
 
-/// The chunk from `begin` up to `end` of the elements, through buffers where they are not side by side.
-template <class Arch, class Rule, class In, class Out, std::size_t Rank>
-void convert_chunk_of(const element_axes<Rank>& axes, const In* in, Out* out, std::int64_t begin, std::int64_t end, bool streamed) {
-  if (axes.side_by_side()) {
-    for_each_run(axes, begin, end, [&](std::int64_t, std::int64_t in_at, std::int64_t out_at, std::int64_t length) {
-      if (streamed) {
-        stream_run<Arch, Rule>(in + in_at, out + out_at, length);
-      } else {
-        Rule::run(in + in_at, out + out_at, length);
-      }
-    });
-    if (streamed) simd::stream_fence();
+/// A run of n elements, through buffers where they are not side by side. Not inlined: it is the code of a pair of types, and there is
+/// one of it for all ranks and executors of Arch.
+template <class Arch, class Rule, class In, class Out>
+TESSERA_NOINLINE void convert_run(const In* in, std::int64_t in_step, Out* out, std::int64_t out_step, std::int64_t n,
+                                  bool streamed) {
+  if (streamed) {
+    stream_run<Arch, Rule>(in, out, n);
+    return;
+  }
+  if (n == 1 || (in_step == 1 && out_step == 1)) {
+    Rule::run(in, out, n);
     return;
   }
   constexpr std::int64_t buffered = 256;
   alignas(64) In from[buffered];
   alignas(64) Out to[buffered];
-  const std::int64_t in_step = axes.in_stride[axes.count - 1];
-  const std::int64_t out_step = axes.out_stride[axes.count - 1];
-  for_each_run(axes, begin, end, [&](std::int64_t, std::int64_t in_at, std::int64_t out_at, std::int64_t length) {
-    for (std::int64_t done = 0; done < length; done += buffered) {
-      const std::int64_t n = length - done < buffered ? length - done : buffered;
-      const In* const p = in + in_at + done * in_step;
-      Out* const q = out + out_at + done * out_step;
-      for (std::int64_t i = 0; i < n; ++i) from[i] = p[i * in_step];
-      Rule::run(from, to, n);
-      for (std::int64_t i = 0; i < n; ++i) q[i * out_step] = to[i];
-    }
-  });
+  for (std::int64_t done = 0; done < n; done += buffered) {
+    const std::int64_t length = n - done < buffered ? n - done : buffered;
+    for (std::int64_t i = 0; i < length; ++i) from[i] = in[(done + i) * in_step];
+    Rule::run(static_cast<const In*>(from), static_cast<Out*>(to), length);
+    for (std::int64_t i = 0; i < length; ++i) out[(done + i) * out_step] = to[i];
+  }
 }
 
 template <class Rule, class Exec, class In, class Out, std::size_t Rank>
@@ -102,13 +98,19 @@ void convert_views(const Exec& exec, const view<const In, Rank>& in, const view<
   const std::int64_t size = out.size();
   if (size == 0) return;
   const element_axes<Rank> axes = merged_axes(in, out, true);
+  const std::int64_t in_step = axes.in_stride[Rank - 1];
+  const std::int64_t out_step = axes.out_stride[Rank - 1];
+  const bool streamed = in_step == 1 && out_step == 1 && worth_streaming<Out>(size, axes.extent[Rank - 1]) && !overlap(in, out);
   constexpr auto bytes = static_cast<std::int64_t>(sizeof(In) + sizeof(Out));
-  const bool streamed = worth_streaming<Out>(size, axes.run()) && !overlap(in, out);
   const std::int64_t chunks = (size - 1) / convert_chunk + 1;
   for_each_worth(exec, static_cast<double>(size * bytes), chunks, [&](int, std::int64_t chunk) {
     const std::int64_t begin = chunk * convert_chunk;
     const std::int64_t end = size - begin < convert_chunk ? size : begin + convert_chunk;
-    convert_chunk_of<typename Exec::arch, Rule>(axes, in.data_handle(), out.data_handle(), begin, end, streamed);
+    for_each_run(axes, begin, end, [&](std::int64_t, std::int64_t in_at, std::int64_t out_at, std::int64_t length) {
+      convert_run<typename Exec::arch, Rule>(in.data_handle() + in_at, in_step, out.data_handle() + out_at, out_step, length,
+                                             streamed);
+    });
+    if (streamed) simd::stream_fence();
   });
 }
 
