@@ -9,6 +9,7 @@
 #include "tessera/numeric/float4.hpp"
 #include "tessera/numeric/float8.hpp"
 #include "tessera/numeric/format.hpp"
+#include "tessera/numeric/round_to.hpp"
 #include "tessera/numeric/rounding.hpp"
 #include "tessera/numeric/small_float.hpp"
 #include "tessera/numeric/traits.hpp"

@@ -182,6 +182,11 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(the_rounding_mode_does_not_matter, T, all_formats)
       result.add(o.is_nan(own) || (static_cast<double>(back) == o.value(own) && std::signbit(back) == ((own & o.sign()) != 0)),
                  i);
     }
+    for (std::uint32_t magnitude = 0; magnitude < o.past(); ++magnitude) {
+      const volatile double tie = o.midpoint(magnitude);
+      const volatile float narrower = float_of(__builtin_bit_cast(std::uint32_t, static_cast<float>(tie)));
+      result.add(o.rounds_to(T(tie).bits, tie) && o.rounds_to(T(narrower).bits, tie), magnitude);
+    }
     std::fesetround(FE_TONEAREST);
     NUMERIC_CHECK_TALLY(result);
   }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <type_traits>
 
 #include "tessera/core/config.hpp"
 #include "tessera/numeric/format.hpp"
@@ -86,8 +87,10 @@ TESSERA_HD TESSERA_ALWAYS_INLINE constexpr typename To::bits_type with_sign_and_
   const bits is_nan = static_cast<bits>((static_cast<integer>(From::infinity) - magnitude) >> (From::width - 1));
   bits sign = (code >> (From::width - To::width)) & To::sign_mask;
   if constexpr (To::has_infinity) {
-    const bits payload = ((static_cast<bits>(magnitude) >> cut) & To::mantissa_mask) | To::quiet_nan;
-    rounded = (Saturated ? rounded & ~is_nan : rounded) | (payload & is_nan);  // not saturated, it is infinity already
+    // Not saturated, what is rounded is infinity already, and lacks the payload.
+    const bits payload =
+        ((static_cast<bits>(magnitude) >> cut) & To::mantissa_mask) | (Saturated ? To::quiet_nan : To::quiet_bit);
+    rounded = (Saturated ? rounded & ~is_nan : rounded) | (payload & is_nan);
   } else if constexpr (To::has_nan) {
     rounded |= Saturated ? To::quiet_nan & is_nan : 0;  // not saturated, it is the NaN already
   } else {
@@ -125,7 +128,8 @@ TESSERA_HD TESSERA_ALWAYS_INLINE constexpr typename To::bits_type narrow(typenam
     const integer clamped = smallest_normal + (gap & (gap >> sign_bit));
     const real scaled = __builtin_bit_cast(real, clamped) * power_of_two<From>(To::mantissa_bits - To::min_exponent + cut);
     const integer whole = static_cast<integer>(scaled);
-    const bits lost = __builtin_bit_cast(bits, scaled - static_cast<real>(whole));
+    // By the bits, not by a difference: when the processor rounds downward, x - x is -0.
+    const bits lost = __builtin_bit_cast(bits, scaled) ^ __builtin_bit_cast(bits, static_cast<real>(whole));
     const integer linear = whole | static_cast<integer>((bits{0} - lost) >> sign_bit);
     fixed = fixed > linear ? fixed : linear;
     if constexpr (!nearest) {
@@ -144,6 +148,53 @@ TESSERA_HD TESSERA_ALWAYS_INLINE constexpr typename To::bits_type narrow(typenam
   }
   const bits finite = static_cast<bits>(fixed < limit ? fixed : limit);
   return with_sign_and_nan<To, From, saturated>(code, round_off<Mode, cut>(finite, code >> sign_bit));
+}
+
+/// Rounds a code of `From` to `To` by chance: up in magnitude iff the discarded part, as a fraction of 2^32, and `word` sum to 2^32.
+/// See round_stochastic (round_to.hpp); independent of the processor's modes as `narrow` is.
+template <class To, class From, overflow Overflow = overflow::ieee>
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr typename To::bits_type narrow_stochastic(typename From::bits_type code,
+                                                                                    std::uint32_t word) noexcept {
+  using real = typename carrier<From>::real;
+  using integer = typename carrier<From>::integer;
+  using bits = typename From::bits_type;
+  constexpr int cut = From::mantissa_bits - To::mantissa_bits;
+  constexpr int sign_bit = From::width - 1;
+  constexpr bool saturated = Overflow == overflow::saturate || !To::has_nan;
+  static_assert(cut >= 2 && From::min_exponent <= To::min_exponent && From::max_exponent >= To::max_exponent);
+
+  // The magnitude as a code of To, truncated, and the 32 bits after its point.
+  const integer magnitude = static_cast<integer>(code & From::magnitude_mask);
+  const integer fixed = magnitude - (static_cast<integer>(From::bias - To::bias) << From::mantissa_bits);
+  integer whole = fixed >> cut;
+  std::uint32_t part = 0;
+  if constexpr (cut < 32) {
+    part = static_cast<std::uint32_t>(fixed) << (32 - cut);
+  } else {
+    part = static_cast<std::uint32_t>(fixed >> (cut - 32));
+  }
+  if constexpr (From::min_exponent != To::min_exponent) {
+    // Below the normal range a code is linear in the value, as in `narrow`. Two steps of 16 bits, because a signed conversion holds 31.
+    constexpr integer smallest_normal = static_cast<integer>(To::min_exponent + From::bias) << From::mantissa_bits;
+    const integer gap = magnitude - smallest_normal;
+    const integer is_small = gap >> sign_bit;
+    const integer clamped = smallest_normal + (gap & is_small);
+    const real scaled = __builtin_bit_cast(real, clamped) * power_of_two<From>(To::mantissa_bits - To::min_exponent);
+    const std::int32_t linear = static_cast<std::int32_t>(scaled);
+    const real rest = (scaled - static_cast<real>(linear)) * real(65536);
+    const std::int32_t first = static_cast<std::int32_t>(rest);
+    const std::int32_t second = static_cast<std::int32_t>((rest - static_cast<real>(first)) * real(65536));
+    whole ^= (whole ^ static_cast<integer>(linear)) & is_small;
+    part ^= (part ^ (static_cast<std::uint32_t>(first) << 16 | static_cast<std::uint32_t>(second))) &
+            static_cast<std::uint32_t>(is_small);
+  }
+  constexpr integer limit = static_cast<integer>(saturated ? To::max_finite : To::max_finite + 1);
+  const integer inside = (whole - limit) >> sign_bit;
+  whole = limit + ((whole - limit) & inside);
+  part &= static_cast<std::uint32_t>(inside);
+  const std::uint32_t sum = part + word;
+  const std::uint32_t carry = ((part & word) | ((part | word) & ~sum)) >> 31;
+  return with_sign_and_nan<To, From, saturated>(code, static_cast<bits>(whole) + carry);
 }
 
 /// The float code of a narrower code; exact.
@@ -193,6 +244,21 @@ TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto rounds_alike(Integer n) noexcept
     const double x = static_cast<double>(magnitude);
     return negative ? -x : x;
   }
+}
+
+/// Rounds an integer to `To`, once.
+template <class To, rounding Mode = rounding::nearest_even, overflow Overflow = overflow::ieee, class Integer>
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr typename To::bits_type narrow_integer(Integer n) noexcept {
+  const auto x = rounds_alike(n);
+  using format = std::conditional_t<sizeof x == 4, binary32, binary64>;
+  using bits = typename To::bits_type;
+  bits code = narrow<To, format, Mode, Overflow>(__builtin_bit_cast(typename format::bits_type, x));
+  if constexpr (sizeof(Integer) == 8 || (sizeof(Integer) == 4 && static_cast<Integer>(-1) > Integer(0))) {
+    // Where there is no instruction for these, compilers convert by a difference, which makes 0 a -0 when the processor rounds
+    // downward, and clang then relies on the sign bit that it did not clear.
+    code = static_cast<bits>(code & (bits{0} - static_cast<bits>(n != 0)));
+  }
+  return code;
 }
 
 }  // namespace detail

@@ -61,7 +61,7 @@ struct small_float {
 
   template <std::integral Integer>
     requires(sizeof(Integer) <= 8)
-  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr explicit small_float(Integer n) noexcept : small_float(detail::rounds_alike(n)) {}
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr explicit small_float(Integer n) noexcept : bits(detail::narrow_integer<Format>(n)) {}
 
   /// The value whose bits are `code`.
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr small_float from_bits(bits_type code) noexcept {
