@@ -13,6 +13,16 @@
 namespace tessera::random {
 namespace detail {
 
+/// x where the mask is all ones, y where it is 0.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float choose(std::uint32_t mask, float x, float y) noexcept {
+  return __builtin_bit_cast(float,
+                            (__builtin_bit_cast(std::uint32_t, x) & mask) | (__builtin_bit_cast(std::uint32_t, y) & ~mask));
+}
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double choose(std::uint64_t mask, double x, double y) noexcept {
+  return __builtin_bit_cast(double,
+                            (__builtin_bit_cast(std::uint64_t, x) & mask) | (__builtin_bit_cast(std::uint64_t, y) & ~mask));
+}
+
 /// ln(u / (1 - u)) for the number u in (0, 1) that a word stands for: as minus_log_unit has it, but that it is u or 1 - u, whichever is
 /// smaller, that has more bits, and that the middle is as exact as the ends.
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float logit_unit(std::uint32_t a, std::uint32_t more) noexcept {
@@ -23,14 +33,14 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float logit_unit(std::uint32_t a, std
   const float t = fma(d.low, scale, d.high * scale);  // u or 1 - u, at most 1/2
   // The odds (1 - t) / t are 1 + f or 2^k (1 + f). Next to 1 from f = (1 - 2 t) / t, whose numerator is an integer over 2^32.
   const std::uint32_t odd = ~(n << 1);
-  const bool near = n > 0x6A09E667u;  // t above 1 / (1 + sqrt(2))
+  const std::uint32_t near = std::uint32_t{0} - ((n + (0x80000000u - 0x6A09E668u)) >> 31);  // t above 1 / (1 + sqrt(2))
   const float rest = fma(static_cast<float>(static_cast<std::int32_t>(odd >> 8)), 0x1p-24f,
                          static_cast<float>(static_cast<std::int32_t>(odd & 0xFFu)) * 0x1p-32f);
-  const float ratio = (near ? rest : 1.0f - t) / t;
-  const auto bits = __builtin_bit_cast(std::int32_t, ratio);
-  const std::int32_t exponent = (bits - 0x3F3504F3) >> 23;
-  const float f = near ? ratio : __builtin_bit_cast(float, bits - exponent * 0x800000) - 1.0f;
-  const float minus = minus_log(f, near ? 0 : exponent);
+  const float ratio = choose(near, rest, 1.0f - t) / t;
+  const auto bits = __builtin_bit_cast(std::uint32_t, ratio);
+  const std::uint32_t exponent = (bits + (0x40000000u - 0x3F3504F3u)) >> 23;  // offset by 128
+  const auto m = __builtin_bit_cast(float, bits - (exponent << 23) + 0x40000000u);
+  const float minus = minus_log(choose(near, ratio, m - 1.0f), static_cast<std::int32_t>((exponent - 128u) & ~near));
   return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, minus) ^ (flip & 0x80000000u));
 }
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double logit_unit(std::uint64_t a, std::uint64_t) noexcept {
@@ -40,10 +50,6 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double logit_unit(std::uint64_t a, st
   const std::uint64_t odd = ~(n << 1);
   const std::uint64_t near = std::uint64_t{0} - (((n >> 32) + (0x100000000u - 0x6A09E668u)) >> 32);
   const double rest = fma(exact_double(odd >> 32), 0x1p-32, exact_double(odd & 0xFFFFFFFFu) * 0x1p-64);
-  const auto choose = [](std::uint64_t mask, double x, double y) {
-    return __builtin_bit_cast(double,
-                              (__builtin_bit_cast(std::uint64_t, x) & mask) | (__builtin_bit_cast(std::uint64_t, y) & ~mask));
-  };
   const double ratio = choose(near, rest, 1.0 - t) / t;
   const auto bits = __builtin_bit_cast(std::uint64_t, ratio);
   const std::uint64_t exponent = (bits + (0x4000000000000000u - 0x3FE6A09E667F3BCDu)) >> 52;  // offset by 1024

@@ -52,10 +52,10 @@ struct end_distance {
   std::uint32_t depth;
 };
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE end_distance distance_of(std::uint32_t n, std::uint32_t more) noexcept {
-  const bool deep = n < 0x10000u;
-  const std::uint32_t bits = deep ? n << 16 | (more & 0xFFFFu) : n;
+  const std::uint32_t deep = std::uint32_t{0} - (((n >> 16) - 1u) >> 31);  // all ones or 0
+  const std::uint32_t bits = ((n << 16 | (more & 0xFFFFu)) & deep) | (n & ~deep);
   return {static_cast<float>(static_cast<std::int32_t>(bits >> 8)) * 256.0f,
-          static_cast<float>(static_cast<std::int32_t>(bits & 0xFFu)) + 0.5f, deep ? 48u : 32u};
+          static_cast<float>(static_cast<std::int32_t>(bits & 0xFFu)) + 0.5f, 32u + (deep & 16u)};
 }
 
 /// ln x = -log_of(…): a number x > 0 as 2^exponent (1 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1].
@@ -86,17 +86,18 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double minus_log(double x) noexcept {
 ///         in [2^-49, 33.97].
 /// double  u = (a + 1/2) 2^-64; in [2^-65, 45.06].
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float minus_log_unit(std::uint32_t a, std::uint32_t more) noexcept {
-  // Above sqrt(1/2) from 1 - u, which has all its bits: 1 + f = u without cancellation.
-  const std::uint32_t flip = a > 0xB504F333u ? 0xFFFFFFFFu : 0u;
-  const end_distance t = distance_of(a ^ flip, more ^ flip);
-  const auto sum = __builtin_bit_cast(std::int32_t, t.high + t.low);
-  const std::int32_t exponent = (sum - 0x3F3504F3) >> 23;
-  const auto below = __builtin_bit_cast(float, (127 - exponent) * 0x800000);
-  const auto above = __builtin_bit_cast(float, (127u - t.depth) << 23 | 0x80000000u);
-  const bool upper = flip != 0u;
-  const float scale = upper ? above : below;
-  const float f = fma(t.low, scale, fma(t.high, scale, upper ? 0.0f : -1.0f));
-  return minus_log(f, upper ? 0 : exponent - static_cast<std::int32_t>(t.depth));
+  // Above sqrt(1/2) from 1 - u, which has all its bits: 1 + f = u without cancellation. Masks instead of conditions: compilers make
+  // branches of several conditional values of one condition, and then no vector loop.
+  const std::uint32_t upper = std::uint32_t{0} - (((a >> 1) + (0x80000000u - 0x5A82799Au)) >> 31);
+  const end_distance t = distance_of(a ^ upper, more ^ upper);
+  const auto sum = __builtin_bit_cast(std::uint32_t, t.high + t.low);
+  const std::uint32_t exponent = (sum + (0x00800000u - 0x3F3504F3u)) >> 23;  // offset by 1
+  const std::uint32_t below = (128u - exponent) << 23;
+  const std::uint32_t above = (127u - t.depth) << 23 | 0x80000000u;
+  const auto scale = __builtin_bit_cast(float, (below & ~upper) | (above & upper));
+  const auto base = __builtin_bit_cast(float, 0xBF800000u & ~upper);  // -1 or 0
+  const float f = fma(t.low, scale, fma(t.high, scale, base));
+  return minus_log(f, static_cast<std::int32_t>((exponent - 1u - t.depth) & ~upper));
 }
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double minus_log_unit(std::uint64_t a, std::uint64_t) noexcept {
   // Masks instead of conditions: comparing 64-bit integers is no vector operation on the oldest x86.
