@@ -10,16 +10,22 @@
 #include <type_traits>
 #include <vector>
 
+#include "tessera/numeric/float4.hpp"
+#include "tessera/numeric/float8.hpp"
+#include "tessera/numeric/round_to.hpp"
+
 namespace {
 
 using tessera::bfloat16;
 using tessera::float16;
+using tessera::float4_e2m1;
+using tessera::float8_e4m3;
+using tessera::float8_e5m2;
 
 template <class T>
-using bits_of =
-    std::conditional_t<sizeof(T) == 1, std::uint8_t,
-                       std::conditional_t<sizeof(T) == 2, std::uint16_t,
-                                          std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>>;
+using bits_of = std::conditional_t<
+    sizeof(T) == 1, std::uint8_t,
+    std::conditional_t<sizeof(T) == 2, std::uint16_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>>;
 
 template <class T>
 bits_of<T> bits(T x) {
@@ -115,6 +121,29 @@ std::uint64_t tiny_double(std::int64_t i) {
   return (static_cast<std::uint64_t>(i) & 1U) << 63 | exponent << 52 | mantissa;
 }
 
+/// Random halves of every size; of each four numbers one meets its own discarded part, where up turns to down.
+template <class S, class Code>
+std::int64_t wrong_stochastic_stores(std::int64_t n, Code code) {
+  using P = tessera::simd::pack<float>;
+  constexpr int both = 2 * P::lanes;
+  float in[both];
+  std::uint16_t halves[both];
+  S out[both];
+  std::int64_t wrong = 0;
+  for (std::int64_t i = 0; i < n; i += both) {
+    for (int j = 0; j < both; ++j) {
+      in[j] = from<float>(code(i + j));
+      const auto random = static_cast<std::uint32_t>(static_cast<std::uint64_t>(i + j) * 0x9e3779b97f4a7c15U >> 40);
+      halves[j] = static_cast<std::uint16_t>(j % 4 == 0 ? 0x10000U - (bits(in[j]) & 0xffffU) - (random & 1U) : random);
+    }
+    tessera::simd::store_stochastic(out, P::load_unaligned(in), P::load_unaligned(in + P::lanes), halves);
+    for (int j = 0; j < both; ++j) {
+      wrong += bits(out[j]) != bits(tessera::round_stochastic<S>(in[j], static_cast<std::uint32_t>(halves[j]) << 16));
+    }
+  }
+  return wrong;
+}
+
 template <class P, class S>
 void check_partial() {
   using V = typename P::value_type;
@@ -134,9 +163,9 @@ void check_partial() {
     for (std::size_t i = 0; i < size; ++i) BOOST_TEST(bits(out[i]) == bits(in[i]));
     // Without a sanitizer: what stands behind stays.
     S guarded[P::lanes + 1];
-    for (S& s : guarded) s = static_cast<S>(77.0F);
+    for (S& s : guarded) s = static_cast<S>(80.0F);
     tessera::simd::store_partial(guarded, n, P(V(5)));
-    for (int i = 0; i <= P::lanes; ++i) BOOST_TEST(static_cast<V>(guarded[i]) == (i < n ? V(5) : V(77)));
+    for (int i = 0; i <= P::lanes; ++i) BOOST_TEST(static_cast<V>(guarded[i]) == (i < n ? V(5) : V(80)));
   }
   BOOST_TEST(tessera::simd::all(tessera::simd::load_partial<P>(static_cast<const S*>(nullptr), 0) == P(V(0))));
 }
@@ -155,9 +184,31 @@ BOOST_AUTO_TEST_CASE(all_codes_of_16_bits_load_with_the_bits_of_the_scalar_conve
   BOOST_TEST((wrong_loads<D, bfloat16>(65536, identity)) == 0);
 }
 
+BOOST_AUTO_TEST_CASE(all_codes_of_8_and_4_bits_load_with_the_bits_of_the_scalar_conversion) {
+  BOOST_TEST((wrong_loads<F, float8_e4m3>(256, identity)) == 0);
+  BOOST_TEST((wrong_loads<F, float8_e5m2>(256, identity)) == 0);
+  BOOST_TEST((wrong_loads<F, float4_e2m1>(16, identity)) == 0);
+  BOOST_TEST((wrong_loads<D, float8_e4m3>(256, identity)) == 0);
+  BOOST_TEST((wrong_loads<D, float8_e5m2>(256, identity)) == 0);
+  BOOST_TEST((wrong_loads<D, float4_e2m1>(16, identity)) == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_shard_of_all_floats_narrows_with_the_bits_of_the_scalar_conversion) {
   BOOST_TEST((wrong_stores<F, float16>(shard_size, shard)) == 0);
   BOOST_TEST((wrong_stores<F, bfloat16>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stores<F, float8_e4m3>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stores<F, float8_e5m2>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stores<F, float4_e2m1>(shard_size, shard)) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(stores_by_chance_have_the_bits_of_the_scalar_function) {
+  BOOST_TEST((wrong_stochastic_stores<float16>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stochastic_stores<bfloat16>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stochastic_stores<float8_e4m3>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stochastic_stores<float8_e5m2>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stochastic_stores<float4_e2m1>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stochastic_stores<float16>(8 * 65536, near_midpoint)) == 0);
+  BOOST_TEST((wrong_stochastic_stores<bfloat16>(8 * 65536, near_midpoint)) == 0);
 }
 
 BOOST_AUTO_TEST_CASE(ties_and_their_neighbours) {
@@ -237,10 +288,13 @@ BOOST_AUTO_TEST_CASE(partial_loads_and_stores_touch_n_elements) {
   check_partial<F, double>();
   check_partial<F, float16>();
   check_partial<F, bfloat16>();
+  check_partial<F, float8_e4m3>();
+  check_partial<F, float8_e5m2>();
   check_partial<D, float>();
   check_partial<D, double>();
   check_partial<D, float16>();
   check_partial<D, bfloat16>();
+  check_partial<D, float8_e4m3>();
 }
 
 BOOST_AUTO_TEST_CASE(any_address_of_the_element_type_will_do) {

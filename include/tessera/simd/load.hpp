@@ -6,6 +6,8 @@
 /// `static_cast<V>(p[i])` and `static_cast<S>(x)`, NaN payloads included. Subnormals are kept. Addresses need the alignment of S only.
 #pragma once
 
+#include <cstdint>
+
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
 #include "tessera/simd/detail/convert_double.hpp"
@@ -40,6 +42,23 @@ TESSERA_ALWAYS_INLINE void store_as(S* p, pack<T, Arch> x, pack<T, Arch> y) {
   } else {
     conversion::store(p, x);
     conversion::store(p + pack<T, Arch>::lanes, y);
+  }
+}
+
+/// p[i] = x_i, p[lanes + i] = y_i, rounded by chance: the bits of round_stochastic<small_float<Format>>(x_i, halves[i] << 16), and of
+/// y_i with halves[lanes + i].
+template <class Format, class Arch>
+TESSERA_ALWAYS_INLINE void store_stochastic(small_float<Format>* p, pack<float, Arch> x, pack<float, Arch> y,
+                                            const std::uint16_t* halves) {
+  using conversion = detail::conversion_for<small_float<Format>, pack<float, Arch>>;
+  constexpr int lanes = pack<float, Arch>::lanes;
+  if constexpr (requires { conversion::store_stochastic_pair(p, x, y, halves); }) {
+    conversion::store_stochastic_pair(p, x, y, halves);
+  } else {
+    using codes = detail::code_transport_for<sizeof(small_float<Format>), Arch>;
+    using words = detail::code_transport_for<2, Arch>;
+    codes::store(p, detail::narrow_stochastic<Format>(x, words::load(halves)));
+    codes::store(p + lanes, detail::narrow_stochastic<Format>(y, words::load(halves + lanes)));
   }
 }
 

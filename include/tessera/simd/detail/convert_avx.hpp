@@ -36,18 +36,32 @@ struct conversion<bfloat16, float, Arch, 32> {
   }
 #if defined(__AVX2__)
   TESSERA_ALWAYS_INLINE static void store_pair(bfloat16* p, P a, P b) {
-    const __m256i codes = _mm256_packus_epi32(narrowed_halves(a.v), narrowed_halves(b.v));
-    _mm256_storeu_si256(out<__m256i>(p), _mm256_permute4x64_epi64(codes, 0xd8));  // the pack works on halves of the register
+    _mm256_storeu_si256(out<__m256i>(p), in_order(narrowed_halves(a.v), narrowed_halves(b.v)));
+  }
+  TESSERA_ALWAYS_INLINE static void store_stochastic_pair(bfloat16* p, P a, P b, const std::uint16_t* halves) {
+    _mm256_storeu_si256(out<__m256i>(p), in_order(stochastic_halves(a.v, halves), stochastic_halves(b.v, halves + 8)));
   }
 
  private:
+  /// The 16-bit numbers in the lanes of a, then of b; the pack instruction works on halves of the registers.
+  TESSERA_ALWAYS_INLINE static __m256i in_order(__m256i a, __m256i b) {
+    return _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8);
+  }
+  /// The upper half of `rounded`, or of x made quiet where that is NaN.
+  TESSERA_ALWAYS_INLINE static __m256i upper_half(__m256i rounded, __m256 x) {
+    const __m256i quiet = _mm256_or_si256(_mm256_castps_si256(x), _mm256_set1_epi32(0x00400000));
+    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+    return _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+  }
   TESSERA_ALWAYS_INLINE static __m256i narrowed_halves(__m256 x) {
     const __m256i u = _mm256_castps_si256(x);
     const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(u, 16), _mm256_set1_epi32(1));
-    const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7fff)), odd);
-    const __m256i quiet = _mm256_or_si256(u, _mm256_set1_epi32(0x00400000));
-    const __m256i nan = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
-    return _mm256_srli_epi32(_mm256_blendv_epi8(rounded, quiet, nan), 16);
+    return upper_half(_mm256_add_epi32(_mm256_add_epi32(u, _mm256_set1_epi32(0x7fff)), odd), x);
+  }
+  /// All that is discarded is 16 bits, and a sum of 16 bits carries into the code.
+  TESSERA_ALWAYS_INLINE static __m256i stochastic_halves(__m256 x, const std::uint16_t* halves) {
+    const __m256i half = _mm256_cvtepu16_epi32(_mm_loadu_si128(in<__m128i>(halves)));
+    return upper_half(_mm256_add_epi32(_mm256_castps_si256(x), half), x);
   }
 #endif
 };

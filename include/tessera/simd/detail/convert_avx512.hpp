@@ -72,6 +72,9 @@ struct conversion<bfloat16, float, Arch, 64> {
   TESSERA_ALWAYS_INLINE static void store_pair(bfloat16* p, P a, P b) {
     _mm512_storeu_si512(p, upper_halves(rounded(a.v), rounded(b.v)));
   }
+  TESSERA_ALWAYS_INLINE static void store_stochastic_pair(bfloat16* p, P a, P b, const std::uint16_t* halves) {
+    _mm512_storeu_si512(p, upper_halves(stochastic(a.v, halves), stochastic(b.v, halves + 16)));
+  }
 
  private:
   TESSERA_ALWAYS_INLINE static P widened(__m256i codes) {
@@ -87,6 +90,11 @@ struct conversion<bfloat16, float, Arch, 64> {
   }
   TESSERA_ALWAYS_INLINE static __m256i narrowed(P a) {
     return _mm512_maskz_cvtepi32_epi16(0xffff, _mm512_maskz_srli_epi32(0xffff, rounded(a.v), 16));
+  }
+  /// All that is discarded is 16 bits, and a sum of 16 bits carries into the code.
+  TESSERA_ALWAYS_INLINE static __m512i stochastic(__m512 x, const std::uint16_t* halves) {
+    const __m512i half = _mm512_maskz_cvtepu16_epi32(0xffff, _mm256_loadu_si256(in<__m256i>(halves)));
+    return with_quiet_nans(_mm512_add_epi32(_mm512_castps_si512(x), half), x);
   }
 };
 

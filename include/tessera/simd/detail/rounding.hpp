@@ -97,4 +97,14 @@ TESSERA_ALWAYS_INLINE code_pack<Arch> narrow(pack<float, Arch> x) {
   return with_sign_and_nan<Format>(shift_right<cut>(fixed + odd + I((1 << (cut - 1)) - 1)), code);
 }
 
+/// The code that x rounds to by chance: up in magnitude iff the discarded part, in units of 2^-16 of the last place and truncated, and
+/// `half` (0 to 2^16 - 1) sum to 2^16. The bits of tessera::detail::narrow_stochastic for the word half * 2^16.
+template <class Format, class Arch>
+TESSERA_ALWAYS_INLINE code_pack<Arch> narrow_stochastic(pack<float, Arch> x, code_pack<Arch> half) {
+  using I = code_pack<Arch>;
+  const I code = bit_cast<std::int32_t>(x);
+  const I fixed = fixed_point<Format, 16, false>(bit_and(code, I(binary32::magnitude_mask)));
+  return with_sign_and_nan<Format>(shift_right<16>(fixed + half), code);
+}
+
 }  // namespace tessera::simd::detail
