@@ -45,6 +45,18 @@ TESSERA_ALWAYS_INLINE void store_as(S* p, pack<T, Arch> x, pack<T, Arch> y) {
   }
 }
 
+/// The same for four packs, one after another.
+template <class S, class T, class Arch>
+TESSERA_ALWAYS_INLINE void store_as(S* p, pack<T, Arch> x, pack<T, Arch> y, pack<T, Arch> z, pack<T, Arch> w) {
+  using conversion = detail::conversion_for<S, pack<T, Arch>>;
+  if constexpr (requires { conversion::store_four(p, x, y, z, w); }) {
+    conversion::store_four(p, x, y, z, w);
+  } else {
+    store_as(p, x, y);
+    store_as(p + 2 * pack<T, Arch>::lanes, z, w);
+  }
+}
+
 /// p[i] = x_i, p[lanes + i] = y_i, rounded by chance: the bits of round_stochastic<small_float<Format>>(x_i, halves[i] << 16), and of
 /// y_i with halves[lanes + i].
 template <class Format, class Arch>

@@ -56,10 +56,12 @@ struct converter {
       using P = simd::pack<converted_in<In, Out, Overflow>, Arch>;
       constexpr std::int64_t lanes = P::lanes;
       std::int64_t i = 0;
-      for (; i + 2 * lanes <= n; i += 2 * lanes) {
+      for (; i + 4 * lanes <= n; i += 4 * lanes) {
         const P x = simd::load_as<P>(in + i);
         const P y = simd::load_as<P>(in + i + lanes);
-        simd::store_as(out + i, held<Out>(x), held<Out>(y));
+        const P z = simd::load_as<P>(in + i + 2 * lanes);
+        const P w = simd::load_as<P>(in + i + 3 * lanes);
+        simd::store_as(out + i, held<Out>(x), held<Out>(y), held<Out>(z), held<Out>(w));
       }
       for (; i < n; i += lanes) {
         const int rest = static_cast<int>(n - i < lanes ? n - i : lanes);

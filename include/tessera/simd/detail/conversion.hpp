@@ -46,8 +46,8 @@ struct conversion<T, T, Arch, RegisterBytes> {
 };
 
 /// Small formats in the lanes of float: integer arithmetic on all lanes at once.
-template <class Format, class Arch, int RegisterBytes>
-struct conversion<small_float<Format>, float, Arch, RegisterBytes> {
+template <class Format, class Arch>
+struct integer_conversion {
   using P = pack<float, Arch>;
   using S = small_float<Format>;
   using transport = code_transport_for<sizeof(S), Arch>;
@@ -65,6 +65,9 @@ struct conversion<small_float<Format>, float, Arch, RegisterBytes> {
     transport::store(p, narrow<Format>(a), n);
   }
 };
+
+template <class Format, class Arch, int RegisterBytes>
+struct conversion<small_float<Format>, float, Arch, RegisterBytes> : integer_conversion<Format, Arch> {};
 
 template <class S, class P>
 using conversion_for = conversion<S, typename P::value_type, typename P::arch, static_cast<int>(sizeof(typename P::batch))>;

@@ -113,22 +113,9 @@ TESSERA_ALWAYS_INLINE pack<double, Arch> widened_half(pack<float, Arch> x) {
 
 template <class Arch>
   requires(compat::is_x86<Arch> && sizeof(typename pack<double, Arch>::batch) == 32)
-TESSERA_ALWAYS_INLINE pack<float, Arch> rounded_to_odd(pack<double, Arch> a, pack<double, Arch> b) {
-  using P = pack<float, Arch>;
-  const auto half = [](__m256d x) {
-    const __m128 f = _mm256_cvtpd_ps(x);
-    const __m256d back = _mm256_cvtps_pd(f);
-    const __m256d sign = _mm256_set1_pd(-0.0);
-    const __m256d beyond = _mm256_cmp_pd(_mm256_andnot_pd(sign, back), _mm256_andnot_pd(sign, x), _CMP_GT_OQ);
-    const __m256d inexact = _mm256_cmp_pd(back, x, _CMP_NEQ_UQ);
-    const auto lower_halves = [](__m256d m) {
-      const __m256 halves = _mm256_castpd_ps(m);
-      return _mm_castps_si128(_mm_shuffle_ps(_mm256_castps256_ps128(halves), _mm256_extractf128_ps(halves, 1), 0x88));
-    };
-    const __m128i truncated = _mm_add_epi32(_mm_castps_si128(f), lower_halves(beyond));
-    return _mm_castsi128_ps(_mm_or_si128(truncated, _mm_srli_epi32(lower_halves(inexact), 31)));
-  };
-  return P(typename P::batch(_mm256_insertf128_ps(_mm256_castps128_ps256(half(a.v)), half(b.v), 1)));
+TESSERA_ALWAYS_INLINE pack<float, Arch> narrowed_pair(pack<double, Arch> a, pack<double, Arch> b) {
+  const __m256 low = _mm256_castps128_ps256(_mm256_cvtpd_ps(a.v));
+  return pack<float, Arch>(typename pack<float, Arch>::batch(_mm256_insertf128_ps(low, _mm256_cvtpd_ps(b.v), 1)));
 }
 
 #endif  // __AVX__

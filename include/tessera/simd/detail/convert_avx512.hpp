@@ -154,19 +154,13 @@ TESSERA_ALWAYS_INLINE pack<double, Arch> widened_half(pack<float, Arch> x) {
   return pack<double, Arch>(typename pack<double, Arch>::batch(_mm512_maskz_cvtps_pd(0xff, _mm512_castps512_ps256(x.v))));
 }
 
-/// As in convert_sse.hpp; here the instruction can be told to truncate.
 template <class Arch>
   requires(compat::is_x86<Arch> && sizeof(typename pack<double, Arch>::batch) == 64)
-TESSERA_ALWAYS_INLINE pack<float, Arch> rounded_to_odd(pack<double, Arch> a, pack<double, Arch> b) {
-  using P = pack<float, Arch>;
-  const auto half = [](__m512d x) {
-    const __m256 truncated = _mm512_maskz_cvt_roundpd_ps(0xff, x, _MM_FROUND_TO_ZERO | _MM_FROUND_NO_EXC);
-    const __mmask8 inexact = _mm512_cmp_pd_mask(_mm512_maskz_cvtps_pd(0xff, truncated), x, _CMP_NEQ_UQ);
-    const __m256i code = _mm256_castps_si256(truncated);
-    return _mm256_castsi256_ps(_mm256_mask_or_epi32(code, inexact, code, _mm256_set1_epi32(1)));
-  };
-  return P(typename P::batch(joined(half(a.v), half(b.v))));
+TESSERA_ALWAYS_INLINE pack<float, Arch> narrowed_pair(pack<double, Arch> a, pack<double, Arch> b) {
+  return pack<float, Arch>(
+      typename pack<float, Arch>::batch(joined(_mm512_maskz_cvtpd_ps(0xff, a.v), _mm512_maskz_cvtpd_ps(0xff, b.v))));
 }
+
 #endif
 
 }  // namespace tessera::simd::detail

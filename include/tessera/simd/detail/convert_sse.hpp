@@ -88,29 +88,11 @@ TESSERA_ALWAYS_INLINE pack<double, Arch> widened_half(pack<float, Arch> x) {
   return pack<double, Arch>(typename pack<double, Arch>::batch(_mm_cvtps_pd(x.v)));
 }
 
-/// a and then b, each rounded to odd: to one of the two neighbouring floats, the odd one, unless exact. Rounding the float once more,
-/// to two bits less or fewer, then gives what one rounding would have given (the last bit tells that something follows). Whichever
-/// neighbour the instruction chose, and so in any rounding mode. A NaN stays one.
+/// a and then b, rounded as the processor is told to.
 template <class Arch>
   requires(compat::is_x86<Arch> && sizeof(typename pack<double, Arch>::batch) == 16)
-TESSERA_ALWAYS_INLINE pack<float, Arch> rounded_to_odd(pack<double, Arch> a, pack<double, Arch> b) {
-  using P = pack<float, Arch>;
-  const __m128d x = a.v;
-  const __m128d y = b.v;
-  const __m128 fx = _mm_cvtpd_ps(x);
-  const __m128 fy = _mm_cvtpd_ps(y);
-  const __m128d gx = _mm_cvtps_pd(fx);
-  const __m128d gy = _mm_cvtps_pd(fy);
-  const __m128d sign = _mm_set1_pd(-0.0);
-  const __m128d beyond_x = _mm_cmpgt_pd(_mm_andnot_pd(sign, gx), _mm_andnot_pd(sign, x));
-  const __m128d beyond_y = _mm_cmpgt_pd(_mm_andnot_pd(sign, gy), _mm_andnot_pd(sign, y));
-  const auto lower_halves = [](__m128d low, __m128d high) {
-    return _mm_castps_si128(_mm_shuffle_ps(_mm_castpd_ps(low), _mm_castpd_ps(high), 0x88));
-  };
-  const __m128i beyond = lower_halves(beyond_x, beyond_y);
-  const __m128i inexact = lower_halves(_mm_cmpneq_pd(gx, x), _mm_cmpneq_pd(gy, y));
-  const __m128i truncated = _mm_add_epi32(_mm_castps_si128(_mm_movelh_ps(fx, fy)), beyond);
-  return P(typename P::batch(_mm_castsi128_ps(_mm_or_si128(truncated, _mm_srli_epi32(inexact, 31)))));
+TESSERA_ALWAYS_INLINE pack<float, Arch> narrowed_pair(pack<double, Arch> a, pack<double, Arch> b) {
+  return pack<float, Arch>(typename pack<float, Arch>::batch(_mm_movelh_ps(_mm_cvtpd_ps(a.v), _mm_cvtpd_ps(b.v))));
 }
 
 #endif  // __SSE2__
