@@ -13,6 +13,7 @@
 #include "tessera/random/logistic.hpp"
 #include "tessera/random/normal.hpp"
 #include "tessera/random/philox.hpp"
+#include "tessera/random/stochastic_rounding.hpp"
 #include "tessera/random/truncated_normal.hpp"
 #include "tessera/random/uniform.hpp"
 #include "tessera/random/uniform_dense.hpp"

@@ -35,7 +35,7 @@ namespace detail {
 ///                 largest may become it or infinity, with overflow::saturate the largest
 /// Accuracy        the mean is x where the discarded part has 16 bits or fewer (float to bfloat16: always), less than 2^-16 of the last
 ///                 place below it in magnitude elsewhere; test/random/stochastic_rounding.cpp
-/// Cost            one Philox block, of which seven halves are thrown away: convert_stochastic keeps them
+/// Cost            one Philox block, of which seven halves are thrown away: convert_stochastic (tile/convert_stochastic.hpp) keeps them
 /// Determinism     the same bits on every machine and device
 /// Backends        host, device, constant expressions
 template <class To, overflow Overflow = overflow::ieee>

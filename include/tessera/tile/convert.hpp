@@ -27,11 +27,11 @@ namespace detail {
 /// Elements handed to a thread at a time.
 inline constexpr std::int64_t convert_chunk = 1 << 16;
 
-/// The lanes that In passes through on its way to Out: of float, but where a double has to be rounded once to a small format, or compared
-/// with the largest.
+/// The lanes that In passes through on its way to Out: of double where one of them is double, but of float on the way from a small format,
+/// unless it is to be compared with the largest double.
 template <class In, class Out, overflow Overflow>
-using converted_in = std::conditional_t<(std::same_as<In, double> && !std::same_as<Out, float>) ||
-                                            (std::same_as<Out, double> && Overflow == overflow::saturate),
+using converted_in = std::conditional_t<std::same_as<In, double> || (std::same_as<Out, double> &&
+                                                                     (std::same_as<In, float> || Overflow == overflow::saturate)),
                                         double, float>;
 
 /// One element after the other of n, side by side, in the registers of Arch.

@@ -88,12 +88,14 @@ TESSERA_ALWAYS_INLINE void for_each_run(const element_axes<Rank>& axes, std::int
   std::int64_t index[Rank] = {};
   std::int64_t in = axes.in_offset;
   std::int64_t out = axes.out_offset;
-  std::int64_t rest = begin;
-  for (std::size_t r = Rank; r-- > 0;) {
-    index[r] = rest % axes.extent[r];
-    rest /= axes.extent[r];
-    in += index[r] * axes.in_stride[r];
-    out += index[r] * axes.out_stride[r];
+  if (begin != 0) {
+    std::int64_t rest = begin;
+    for (std::size_t r = Rank; r-- > 0;) {
+      index[r] = rest % axes.extent[r];
+      rest /= axes.extent[r];
+      in += index[r] * axes.in_stride[r];
+      out += index[r] * axes.out_stride[r];
+    }
   }
   while (begin < end) {
     const std::int64_t left = axes.extent[Rank - 1] - index[Rank - 1];
