@@ -114,8 +114,8 @@ struct conversion<float, double, Arch, 64> {
 };
 
 TESSERA_ALWAYS_INLINE __m512 joined(__m256 low, __m256 high) {
-  const __m512d both = _mm512_maskz_broadcast_f64x4(0x0f, _mm256_castps_pd(low));
-  return _mm512_castpd_ps(_mm512_mask_broadcast_f64x4(both, 0xf0, _mm256_castps_pd(high)));
+  const __m512d both = _mm512_castpd256_pd512(_mm256_castps_pd(low));
+  return _mm512_castpd_ps(_mm512_maskz_insertf64x4(0xff, both, _mm256_castps_pd(high), 1));
 }
 
 template <class Arch>
