@@ -4,6 +4,8 @@
 #pragma once
 
 #include "tessera/tile/contraction.hpp"
+#include "tessera/tile/convert.hpp"
+#include "tessera/tile/convert_stochastic.hpp"
 #include "tessera/tile/mask.hpp"
 #include "tessera/tile/matmul.hpp"
 #include "tessera/tile/microkernel.hpp"

@@ -3,20 +3,29 @@
 #include "tessera/simd/load.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <cfenv>
 #include <cstdint>
 #include <cstring>
 #include <memory>
 #include <type_traits>
 #include <vector>
 
+#include "tessera/numeric/float4.hpp"
+#include "tessera/numeric/float8.hpp"
+#include "tessera/numeric/round_to.hpp"
+
 namespace {
 
 using tessera::bfloat16;
 using tessera::float16;
+using tessera::float4_e2m1;
+using tessera::float8_e4m3;
+using tessera::float8_e5m2;
 
 template <class T>
-using bits_of =
-    std::conditional_t<sizeof(T) == 2, std::uint16_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>;
+using bits_of = std::conditional_t<
+    sizeof(T) == 1, std::uint8_t,
+    std::conditional_t<sizeof(T) == 2, std::uint16_t, std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>>>;
 
 template <class T>
 bits_of<T> bits(T x) {
@@ -52,15 +61,23 @@ std::int64_t wrong_loads(std::int64_t n, Code code) {
 }
 
 template <class P, class S, class Code>
-std::int64_t wrong_stores(std::int64_t n, Code code) {
+std::int64_t wrong_stores(std::int64_t n, Code code, int rounding = FE_TONEAREST) {
   using V = typename P::value_type;
-  V in[P::lanes];
-  S out[P::lanes];
+  constexpr int both = 2 * P::lanes;
+  V in[both];
+  S out[both];
+  S single[P::lanes];
+  S want[both];
   std::int64_t wrong = 0;
-  for (std::int64_t i = 0; i < n; i += P::lanes) {
-    for (int j = 0; j < P::lanes; ++j) in[j] = from<V>(code(i + j));
-    tessera::simd::store_as(out, P::load_unaligned(in));
-    for (int j = 0; j < P::lanes; ++j) wrong += !same<V>(out[j], static_cast<S>(in[j]));
+  for (std::int64_t i = 0; i < n; i += both) {
+    for (int j = 0; j < both; ++j) in[j] = from<V>(code(i + j));
+    for (int j = 0; j < both; ++j) want[j] = static_cast<S>(in[j]);
+    std::fesetround(rounding);
+    tessera::simd::store_as(out, P::load_unaligned(in), P::load_unaligned(in + P::lanes));
+    tessera::simd::store_as(single, P::load_unaligned(in));
+    std::fesetround(FE_TONEAREST);
+    for (int j = 0; j < both; ++j) wrong += !same<V>(out[j], want[j]);
+    for (int j = 0; j < P::lanes; ++j) wrong += !same<V>(single[j], want[j]);
   }
   return wrong;
 }
@@ -92,6 +109,41 @@ std::uint64_t near_midpoint(std::int64_t i) {
   return bits(base) + half + static_cast<std::uint32_t>(i / 2 % 4) - 1U;
 }
 
+/// One step of double beside, or at, the midpoints of the 16-bit formats and beside their values, of both signs.
+std::uint64_t double_near_midpoint(std::int64_t i) {
+  return bits(static_cast<double>(from<float>(near_midpoint(i / 4)))) + static_cast<std::uint64_t>(i % 4) - 1U;
+}
+/// Doubles between 2^-160 and 2^-120, where bfloat16, and float on the way to it, becomes subnormal.
+std::uint64_t tiny_double(std::int64_t i) {
+  const std::uint64_t random = static_cast<std::uint64_t>(i) * 0x9e3779b97f4a7c15U;
+  const std::uint64_t exponent = 1023U - 160U + random % 40U;
+  const std::uint64_t mantissa = i % 3 == 0 ? (random >> 12) & 0xffffe00000000U : random >> 12;  // a third of them short: ties
+  return (static_cast<std::uint64_t>(i) & 1U) << 63 | exponent << 52 | mantissa;
+}
+
+/// Random halves of every size; of each four numbers one meets its own discarded part, where up turns to down.
+template <class S, class Code>
+std::int64_t wrong_stochastic_stores(std::int64_t n, Code code) {
+  using P = tessera::simd::pack<float>;
+  constexpr int both = 2 * P::lanes;
+  float in[both];
+  std::uint16_t halves[both];
+  S out[both];
+  std::int64_t wrong = 0;
+  for (std::int64_t i = 0; i < n; i += both) {
+    for (int j = 0; j < both; ++j) {
+      in[j] = from<float>(code(i + j));
+      const auto random = static_cast<std::uint32_t>(static_cast<std::uint64_t>(i + j) * 0x9e3779b97f4a7c15U >> 40);
+      halves[j] = static_cast<std::uint16_t>(j % 4 == 0 ? 0x10000U - (bits(in[j]) & 0xffffU) - (random & 1U) : random);
+    }
+    tessera::simd::store_stochastic(out, P::load_unaligned(in), P::load_unaligned(in + P::lanes), halves);
+    for (int j = 0; j < both; ++j) {
+      wrong += bits(out[j]) != bits(tessera::round_stochastic<S>(in[j], static_cast<std::uint32_t>(halves[j]) << 16));
+    }
+  }
+  return wrong;
+}
+
 template <class P, class S>
 void check_partial() {
   using V = typename P::value_type;
@@ -111,9 +163,9 @@ void check_partial() {
     for (std::size_t i = 0; i < size; ++i) BOOST_TEST(bits(out[i]) == bits(in[i]));
     // Without a sanitizer: what stands behind stays.
     S guarded[P::lanes + 1];
-    for (S& s : guarded) s = static_cast<S>(77.0F);
+    for (S& s : guarded) s = static_cast<S>(80.0F);
     tessera::simd::store_partial(guarded, n, P(V(5)));
-    for (int i = 0; i <= P::lanes; ++i) BOOST_TEST(static_cast<V>(guarded[i]) == (i < n ? V(5) : V(77)));
+    for (int i = 0; i <= P::lanes; ++i) BOOST_TEST(static_cast<V>(guarded[i]) == (i < n ? V(5) : V(80)));
   }
   BOOST_TEST(tessera::simd::all(tessera::simd::load_partial<P>(static_cast<const S*>(nullptr), 0) == P(V(0))));
 }
@@ -132,20 +184,55 @@ BOOST_AUTO_TEST_CASE(all_codes_of_16_bits_load_with_the_bits_of_the_scalar_conve
   BOOST_TEST((wrong_loads<D, bfloat16>(65536, identity)) == 0);
 }
 
+BOOST_AUTO_TEST_CASE(all_codes_of_8_and_4_bits_load_with_the_bits_of_the_scalar_conversion) {
+  BOOST_TEST((wrong_loads<F, float8_e4m3>(256, identity)) == 0);
+  BOOST_TEST((wrong_loads<F, float8_e5m2>(256, identity)) == 0);
+  BOOST_TEST((wrong_loads<F, float4_e2m1>(16, identity)) == 0);
+  BOOST_TEST((wrong_loads<D, float8_e4m3>(256, identity)) == 0);
+  BOOST_TEST((wrong_loads<D, float8_e5m2>(256, identity)) == 0);
+  BOOST_TEST((wrong_loads<D, float4_e2m1>(16, identity)) == 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_shard_of_all_floats_narrows_with_the_bits_of_the_scalar_conversion) {
   BOOST_TEST((wrong_stores<F, float16>(shard_size, shard)) == 0);
   BOOST_TEST((wrong_stores<F, bfloat16>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stores<F, float8_e4m3>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stores<F, float8_e5m2>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stores<F, float4_e2m1>(shard_size, shard)) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(stores_by_chance_have_the_bits_of_the_scalar_function) {
+  BOOST_TEST((wrong_stochastic_stores<float16>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stochastic_stores<bfloat16>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stochastic_stores<float8_e4m3>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stochastic_stores<float8_e5m2>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stochastic_stores<float4_e2m1>(shard_size, shard)) == 0);
+  BOOST_TEST((wrong_stochastic_stores<float16>(8 * 65536, near_midpoint)) == 0);
+  BOOST_TEST((wrong_stochastic_stores<bfloat16>(8 * 65536, near_midpoint)) == 0);
 }
 
 BOOST_AUTO_TEST_CASE(ties_and_their_neighbours) {
   BOOST_TEST((wrong_stores<F, float16>(8 * 65536, near_midpoint)) == 0);
   BOOST_TEST((wrong_stores<F, bfloat16>(8 * 65536, near_midpoint)) == 0);
-  const auto as_double = [](std::int64_t i) {
-    // One bit of a double beside a midpoint of the 16-bit format: rounding to float first would make a tie of it.
-    return bits(static_cast<double>(from<float>(near_midpoint(i / 4)))) + static_cast<std::uint64_t>(i % 4) - 1U;
-  };
-  BOOST_TEST((wrong_stores<D, float16>(32 * 65536, as_double)) == 0);
-  BOOST_TEST((wrong_stores<D, bfloat16>(32 * 65536, as_double)) == 0);
+  // One bit of a double beside a midpoint of the 16-bit format: rounding to float first would make a tie of it.
+  BOOST_TEST((wrong_stores<D, float16>(32 * 65536, double_near_midpoint)) == 0);
+  BOOST_TEST((wrong_stores<D, bfloat16>(32 * 65536, double_near_midpoint)) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(the_rounding_mode_of_the_processor_changes_nothing) {
+  for (const int mode : {FE_DOWNWARD, FE_UPWARD, FE_TOWARDZERO}) {
+    BOOST_TEST((wrong_stores<F, float16>(8 * 65536, near_midpoint, mode)) == 0);
+    BOOST_TEST((wrong_stores<F, bfloat16>(8 * 65536, near_midpoint, mode)) == 0);
+    BOOST_TEST((wrong_stores<D, float16>(32 * 65536, double_near_midpoint, mode)) == 0);
+    BOOST_TEST((wrong_stores<D, bfloat16>(32 * 65536, double_near_midpoint, mode)) == 0);
+    BOOST_TEST((wrong_stores<D, bfloat16>(1 << 20, tiny_double, mode)) == 0);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(doubles_below_the_normal_floats_are_rounded_once) {
+  BOOST_TEST((wrong_stores<D, bfloat16>(1 << 22, tiny_double)) == 0);
+  BOOST_TEST((wrong_stores<D, float16>(1 << 22, near_float)) == 0);
+  BOOST_TEST((wrong_stores<D, bfloat16>(1 << 22, near_float)) == 0);
 }
 
 BOOST_AUTO_TEST_CASE(float_and_double) {
@@ -201,10 +288,13 @@ BOOST_AUTO_TEST_CASE(partial_loads_and_stores_touch_n_elements) {
   check_partial<F, double>();
   check_partial<F, float16>();
   check_partial<F, bfloat16>();
+  check_partial<F, float8_e4m3>();
+  check_partial<F, float8_e5m2>();
   check_partial<D, float>();
   check_partial<D, double>();
   check_partial<D, float16>();
   check_partial<D, bfloat16>();
+  check_partial<D, float8_e4m3>();
 }
 
 BOOST_AUTO_TEST_CASE(any_address_of_the_element_type_will_do) {

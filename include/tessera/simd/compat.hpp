@@ -167,6 +167,18 @@ using register_of = typename xsimd::batch<T, Arch>::register_type;
 }  // namespace detail
 #endif
 
+/// m ? a : b in every lane. (Up to 8.1 xsimd's selection of integers does not compile for AVX-512 where the optimiser is off.)
+template <class T, class Arch>
+TESSERA_ALWAYS_INLINE xsimd::batch<T, Arch> select(const xsimd::batch_bool<T, Arch>& m, const xsimd::batch<T, Arch>& a,
+                                                   const xsimd::batch<T, Arch>& b) {
+  if constexpr (is_avx512<Arch> && std::is_integral_v<T> && sizeof(T) >= 4) {
+    using F = std::conditional_t<sizeof(T) == 4, float, double>;
+    return compat::bitwise_cast<T>(xsimd::select(mask_cast<F>(m), compat::bitwise_cast<F>(a), compat::bitwise_cast<F>(b)));
+  } else {
+    return xsimd::select(m, a, b);
+  }
+}
+
 /// a > b ? a : b in every lane, hence b where either is NaN or both are zeros.
 template <class T, class Arch>
 TESSERA_ALWAYS_INLINE xsimd::batch<T, Arch> max(const xsimd::batch<T, Arch>& a, const xsimd::batch<T, Arch>& b) {
@@ -175,10 +187,10 @@ TESSERA_ALWAYS_INLINE xsimd::batch<T, Arch> max(const xsimd::batch<T, Arch>& a, 
     using R = detail::register_of<T, Arch>;
     return detail::max(static_cast<R>(a), static_cast<R>(b));
   } else {
-    return xsimd::select(a > b, a, b);
+    return compat::select(a > b, a, b);
   }
 #else
-  return xsimd::select(a > b, a, b);
+  return compat::select(a > b, a, b);
 #endif
 }
 
@@ -190,10 +202,10 @@ TESSERA_ALWAYS_INLINE xsimd::batch<T, Arch> min(const xsimd::batch<T, Arch>& a, 
     using R = detail::register_of<T, Arch>;
     return detail::min(static_cast<R>(a), static_cast<R>(b));
   } else {
-    return xsimd::select(a < b, a, b);
+    return compat::select(a < b, a, b);
   }
 #else
-  return xsimd::select(a < b, a, b);
+  return compat::select(a < b, a, b);
 #endif
 }
 

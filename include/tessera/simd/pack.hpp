@@ -224,7 +224,7 @@ struct pack_lane {
 
   template <class M>
   TESSERA_ALWAYS_INLINE static P select(simd::mask<M, Arch> m, P a, P b) {
-    return P(xsimd::select(compat::mask_cast<T>(m.v), a.v, b.v));
+    return P(compat::select(compat::mask_cast<T>(m.v), a.v, b.v));
   }
   TESSERA_ALWAYS_INLINE static P max(P a, P b) { return P(compat::max(a.v, b.v)); }
   TESSERA_ALWAYS_INLINE static P min(P a, P b) { return P(compat::min(a.v, b.v)); }

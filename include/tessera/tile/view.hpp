@@ -126,24 +126,29 @@ std::string shape(const view<T, Rank>& v) {
 /// How far a stride goes, forwards or backwards.
 inline constexpr std::int64_t distance(std::int64_t stride) { return stride < 0 ? -stride : stride; }
 
-/// Refuses null data where there is something to read, negative extents, and an innermost axis that is not contiguous.
+/// Refuses negative extents, and null data where there is something to read.
 template <class T, std::size_t Rank>
-TESSERA_ALWAYS_INLINE void check_operand(const view<T, Rank>& v, const char* function, const char* argument) {
+TESSERA_ALWAYS_INLINE void check_readable(const view<T, Rank>& v, const char* function, const char* argument) {
   for (std::size_t r = 0; r < Rank; ++r) {
     expects(v.extent(r) >= 0, function, argument, [&] { return "shape " + shape(v); }, "needs extents of at least 0");
   }
   expects(
       v.size() == 0 || v.data_handle() != nullptr, function, argument, [&] { return "null data of shape " + shape(v); },
       "needs a pointer to its elements");
+}
+
+/// What check_readable refuses, and an innermost axis that is not contiguous.
+template <class T, std::size_t Rank>
+TESSERA_ALWAYS_INLINE void check_operand(const view<T, Rank>& v, const char* function, const char* argument) {
+  check_readable(v, function, argument);
   expects(
       v.extent(Rank - 1) <= 1 || v.stride(Rank - 1) == 1, function, argument,
       [&] { return "innermost stride " + std::to_string(v.stride(Rank - 1)); }, "needs contiguous rows (innermost stride 1)");
 }
 
-/// What check_operand refuses, and elements that lie on one another: each would be written by several threads.
+/// Refuses elements that lie on one another: each would be written by several threads.
 template <class T, std::size_t Rank>
-TESSERA_ALWAYS_INLINE void check_output(const view<T, Rank>& v, const char* function, const char* argument) {
-  check_operand(v, function, argument);
+TESSERA_ALWAYS_INLINE void check_distinct(const view<T, Rank>& v, const char* function, const char* argument) {
   if (v.size() == 0) return;
   std::size_t order[Rank];  // axes by rising stride: each must step over all that the ones before it reach
   for (std::size_t r = 0; r < Rank; ++r) {
@@ -160,6 +165,13 @@ TESSERA_ALWAYS_INLINE void check_output(const view<T, Rank>& v, const char* func
         "needs elements that do not lie on one another");
     reach += (v.extent(r) - 1) * distance(v.stride(r));
   }
+}
+
+/// What check_operand and check_distinct refuse.
+template <class T, std::size_t Rank>
+TESSERA_ALWAYS_INLINE void check_output(const view<T, Rank>& v, const char* function, const char* argument) {
+  check_operand(v, function, argument);
+  check_distinct(v, function, argument);
 }
 
 /// First and one-past-last byte that the view can touch.
