@@ -26,7 +26,8 @@ using types = boost::mpl::list<float, double, float16, bfloat16>;
 
 namespace {
 
-constexpr float infinite = std::numeric_limits<float>::infinity();
+template <class T>
+constexpr auto infinite = std::numeric_limits<numbers::detail::made_as<T>>::infinity();
 
 template <class T>
 bool same_bits(const std::vector<T>& a, const std::vector<T>& b) {
@@ -85,12 +86,12 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(uniforms, T, types) {
 }
 BOOST_AUTO_TEST_CASE_TEMPLATE(normals, T, types) {
   CHECK_FILL(T, normal);
-  CHECK_FILL(T, normal, -3, 0.25f);
+  CHECK_FILL(T, normal, -3, 2);
 }
 BOOST_AUTO_TEST_CASE_TEMPLATE(truncated_normals, T, types) {
   CHECK_FILL(T, truncated_normal, -2, 2);
-  CHECK_FILL(T, truncated_normal, -infinite, -8);
-  CHECK_FILL(T, truncated_normal, 0.5f, 1);
+  CHECK_FILL(T, truncated_normal, -infinite<T>, -8);
+  CHECK_FILL(T, truncated_normal, 0, 1);
 }
 BOOST_AUTO_TEST_CASE_TEMPLATE(with_logarithms, T, types) {
   CHECK_FILL(T, exponential, 3);

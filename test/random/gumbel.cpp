@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(maximum_draws_from_the_softmax) {
 BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_block, T, types) {
   using tessera::random::gumbel;
   constexpr std::uint64_t n = values_per_block<T>;
-  constexpr double step = std::numeric_limits<detail::made_as<T>>::epsilon();
+  constexpr auto step = static_cast<double>(std::numeric_limits<detail::made_as<T>>::epsilon());
   int wrong = 0;
   for (std::uint64_t i = 0; i < 2000; ++i) {
     const auto one = static_cast<double>(gumbel<T>(1, 2, i));
@@ -166,7 +166,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_block, T, types) {
     wrong += one != static_cast<double>(gumbel<T>(0, 1, 1, 2, i));
     wrong += static_cast<double>(gumbel<T>(7, 0, 1, 2, i)) != 7;
     const auto wide = static_cast<double>(gumbel<detail::made_as<T>>(1, 2, i));
-    const auto scaled = static_cast<double>(gumbel<detail::made_as<T>>(-3, 0.5f, 1, 2, i));
+    const auto scaled = static_cast<double>(gumbel<detail::made_as<T>>(-3, detail::made_as<T>(0.5), 1, 2, i));
     wrong += std::abs(scaled - (0.5 * wide - 3)) > 4 * step * (1 + std::abs(scaled));
   }
   BOOST_TEST(wrong == 0);
