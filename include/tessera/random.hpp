@@ -5,6 +5,8 @@
 #pragma once
 
 #include "tessera/random/fill.hpp"
+#include "tessera/random/gamma.hpp"
 #include "tessera/random/normal.hpp"
 #include "tessera/random/philox.hpp"
+#include "tessera/random/streams.hpp"
 #include "tessera/random/uniform.hpp"

@@ -1,0 +1,84 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// The specification of the random numbers with parameters: the same integers, then the textbook formulas in Real with the standard
+/// library's functions. Where a decision falls on a rounding, the two may decide differently: once in 10^12 or so.
+#pragma once
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+
+#include "tessera/reference/random.hpp"
+
+namespace tessera::reference {
+
+/// Block `number` of what belongs to the address whose own words are `own`.
+inline std::array<std::uint32_t, 4> private_block(const std::array<std::uint32_t, 4>& own, std::uint64_t number) {
+  return philox4x32_10(
+      {static_cast<std::uint32_t>(number % 0x100000000u), static_cast<std::uint32_t>(number / 0x100000000u), own[2], own[3]},
+      {own[0], own[1]});
+}
+
+/// (2 w + 1) / 2^33.
+template <class Real>
+Real midpoint(std::uint32_t w) {
+  return std::ldexp(static_cast<Real>(2 * std::uint64_t{w} + 1), -33);
+}
+
+inline std::uint64_t join(std::uint32_t low, std::uint32_t high) { return low + 0x100000000u * std::uint64_t{high}; }
+
+/// The two normal numbers of a block: of its first two words (digits up to 24) or of all four.
+template <class T, class Real>
+std::array<Real, 2> normals_of_block(const std::array<std::uint32_t, 4>& w) {
+  Real radius{};
+  std::array<Real, 2> direction{};
+  if (std::numeric_limits<T>::digits <= 24) {
+    radius = w[0] >= 0x10000 ? normal_radius<Real>(w[0] | 1, 32)
+                             : normal_radius<Real>((w[0] * std::uint64_t{0x10000} + w[1] % 0x10000) | 1, 48);
+    direction = normal_direction<Real>(w[1], 32);
+  } else {
+    radius = normal_radius<Real>(join(w[0], w[1]) | 1, 64);
+    direction = normal_direction<Real>(join(w[2], w[3]), 64);
+  }
+  return {radius * direction[0], radius * direction[1]};
+}
+
+/// The root 1 + c x with which Marsaglia and Tsang's loop, without a squeeze, ends at an address; shape is at least 1.
+template <class T, class Real = double>
+Real gamma_root(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, Real shape) {
+  const bool narrow = std::numeric_limits<T>::digits <= 24;
+  const std::uint64_t mate = index % 2;
+  const auto own = philox(seed, stream, narrow ? index / 2 : 3 * (index / 4) + index / 2 % 2);
+  const Real d = shape - Real(1) / 3;
+  const Real c = 1 / std::sqrt(9 * d);
+  Real x = normals_of_block<T, Real>(own)[mate];
+  std::uint32_t word = narrow ? own[2 + mate] : philox(seed, stream, 3 * (index / 4) + 2)[index % 4];
+  for (std::uint64_t attempt = 1;; ++attempt) {
+    const Real root = 1 + c * x;
+    const Real v = root * root * root;
+    if (root > 0 && std::log(midpoint<Real>(word)) < x * x / 2 + d * (1 - v + std::log(v))) return root;
+    const auto again = private_block(own, 4 * attempt + 2 * mate);
+    x = normals_of_block<T, Real>(again)[0];
+    word = narrow ? again[2] : private_block(own, 4 * attempt + 2 * mate + 1)[0];
+  }
+}
+
+/// The logarithm of the gamma number at an address: log(d root^3), and for shapes below 1 that of shape + 1 and log(U) / shape.
+template <class T, class Real = double>
+Real log_gamma_variate(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, Real shape) {
+  const Real raised = shape < 1 ? shape + 1 : shape;
+  const Real result = std::log(raised - Real(1) / 3) + 3 * std::log(gamma_root<T, Real>(seed, stream, index, raised));
+  if (shape >= 1) return result;
+  const bool narrow = std::numeric_limits<T>::digits <= 24;
+  const auto boost = private_block(philox(seed, stream, narrow ? index / 2 : 3 * (index / 4) + index / 2 % 2), 0);
+  const Real radius = normal_radius<Real>(join(boost[index % 2 * 2], boost[index % 2 * 2 + 1]) | 1, 64);
+  return result - radius * radius / 2 / shape;
+}
+
+template <class T, class Real = double>
+Real gamma(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, Real shape, Real scale = 1) {
+  return std::exp(log_gamma_variate<T, Real>(seed, stream, index, shape)) * scale;
+}
+
+}  // namespace tessera::reference
