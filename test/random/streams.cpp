@@ -9,7 +9,6 @@
 #include <utility>
 #include <vector>
 
-#include "laws.hpp"
 #include "statistics.hpp"
 #include "tessera/random/detail/attempts.hpp"
 #include "tessera/random/normal.hpp"
@@ -149,33 +148,6 @@ BOOST_AUTO_TEST_CASE(private_blocks) {
   }
   std::sort(words.begin(), words.end());
   BOOST_TEST((std::adjacent_find(words.begin(), words.end()) == words.end()));
-}
-
-BOOST_AUTO_TEST_CASE(wide_multiplication) {
-  mixer random;
-  for (int i = 0; i < 10000; ++i) {
-    const std::uint64_t a = i < 4 ? ~std::uint64_t{0} : random() >> (i % 64);
-    const std::uint64_t b = i % 7 == 0 ? ~std::uint64_t{0} : random();
-    __extension__ using wide = unsigned __int128;
-    const wide want = static_cast<wide>(a) * b;
-    const auto got = detail::multiply(a, b);
-    BOOST_TEST((got.high == static_cast<std::uint64_t>(want >> 64) && got.low == static_cast<std::uint64_t>(want)));
-  }
-}
-
-// At 3 * 2^62 every fourth word is one too many: with modulo or without rejection the thirds would have weights 2 : 1 : 1.
-BOOST_AUTO_TEST_CASE(integers_without_bias) {
-  for (const std::uint64_t n : {std::uint64_t{3}, std::uint64_t{6}, std::uint64_t{1000}, std::uint64_t{3} << 62}) {
-    const std::uint64_t cells = n == 1000 ? 1000 : 3;
-    std::vector<std::int64_t> counts(cells);
-    for (std::uint64_t i = 0; i < 300000; ++i) {
-      const std::uint64_t x = detail::below(n, 1, n, i);
-      BOOST_REQUIRE(x < n);
-      counts[x / (n / cells)] += 1;
-    }
-    BOOST_TEST(std::abs(chi_square(counts, std::vector<double>(cells, 1.0 / static_cast<double>(cells)))) < 4);
-  }
-  BOOST_TEST(detail::below(1, 1, 2, 3) == 0u);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -11,10 +11,11 @@
 #include "tessera/core/config.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/scratch.hpp"
+#include "tessera/random/detail/block_group.hpp"
 #include "tessera/random/detail/elementary.hpp"
+#include "tessera/random/detail/fill.hpp"
 #include "tessera/random/detail/gamma.hpp"
 #include "tessera/random/detail/gamma_group.hpp"
-#include "tessera/random/fill.hpp"
 #include "tessera/random/gamma.hpp"
 #include "tessera/random/uniform.hpp"
 #include "tessera/tile/view.hpp"
@@ -58,15 +59,16 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE void shares_of_logs(double* row, std:
 /// of them).
 /// Shapes         alpha: [columns]
 /// Range          alpha in (0, inf), columns from 1, row * columns + c is taken modulo 2^64
-/// Special values NaN where an alpha is not positive and finite
 /// Accuracy       absolute error 2.5 * 2^-52 (|log G_c| + |log max G| + columns) x_c for double, then the rounding to T; rows sum to 1 within
 ///                that and, in double, columns * 2^-53
 /// Cost           2 * columns gamma numbers: fill_dirichlet makes a whole row for half of that
 /// Determinism    as gamma
+/// Errors         argument_error on the host: an alpha not positive and finite. In device code the result is NaN
 /// Backends       host, device, constant expressions
 template <class T, class Alpha>
-[[nodiscard]] TESSERA_HD constexpr T dirichlet(std::uint64_t seed, std::uint64_t stream, std::uint64_t row, std::int64_t column,
-                                               const Alpha* alpha, std::int64_t columns) noexcept {
+[[nodiscard]] TESSERA_HD constexpr TESSERA_ALWAYS_INLINE T dirichlet(const Alpha* alpha, std::int64_t columns, std::uint64_t seed,
+                                                                     std::uint64_t stream, std::uint64_t row,
+                                                                     std::int64_t column) {
   using V = detail::made_as<T>;
   const std::uint64_t first = row * static_cast<std::uint64_t>(columns);
   const auto log_at = [&](std::int64_t c) {
@@ -75,6 +77,9 @@ template <class T, class Alpha>
     return detail::gamma_log(g, parts.root, parts.e);
   };
   for (std::int64_t c = 0; c < columns; ++c) {
+#if !TESSERA_DEVICE_PASS
+    detail::check_positive_finite("random::dirichlet", "alpha", static_cast<double>(alpha[c]));
+#endif
     if (!detail::is_positive_finite(static_cast<double>(alpha[c]))) return static_cast<T>(__builtin_nanf(""));
   }
   double most = log_at(0);
@@ -92,7 +97,7 @@ template <class T, class Alpha>
   return static_cast<T>(static_cast<V>(here / sum));
 }
 
-/// Fills the rows of a view, its last axis, with Dirichlet numbers: out[r, c] = dirichlet<T>(seed, stream, first_row + r, c, alpha).
+/// Fills the rows of a view, its last axis, with Dirichlet numbers: out[r, c] = dirichlet<T>(alpha, columns, seed, stream, first_row + r, c).
 ///
 /// Shapes         out: […, columns], any strides but 0; alpha: [columns], any stride; r counts the leading axes in row-major order
 /// Range          as dirichlet
@@ -103,7 +108,7 @@ template <class T, class Alpha>
 /// Backends       host
 /// Source         Devroye, "Non-uniform random variate generation", Springer 1986, XI.4
 template <class Executor, mdspan_like Out, mdspan_like Alpha>
-void fill_dirichlet(const Executor& exec, const Out& out, std::uint64_t seed, std::uint64_t stream, const Alpha& alpha,
+void fill_dirichlet(const Executor& exec, const Out& out, const Alpha& alpha, std::uint64_t seed, std::uint64_t stream,
                     std::uint64_t first_row = 0) {
   using T = typename Out::element_type;
   using V = detail::made_as<T>;
@@ -145,6 +150,7 @@ void fill_dirichlet(const Executor& exec, const Out& out, std::uint64_t seed, st
   lay_out(tessera::detail::bump(block.data()), table, all_logs);
   for (std::int64_t c = 0; c < columns; ++c) table[c] = detail::gamma_constants_of<V>(static_cast<double>(shapes(c)));
 
+  const detail::block_source<Executor> source(seed, stream);
   exec.for_each((rows + rows_at_once - 1) / rows_at_once, [&](int worker, std::int64_t item) {
     double* const logs = all_logs + worker * length;
     const std::int64_t row = item * rows_at_once;
@@ -161,7 +167,7 @@ void fill_dirichlet(const Executor& exec, const Out& out, std::uint64_t seed, st
         lanes.set(i, table[column]);
         column = column + 1 < columns ? column + 1 : 0;
       }
-      detail::gamma_logs(w, lanes, seed, stream, first - static_cast<std::uint64_t>(skip - at), logs + at);
+      detail::gamma_logs(w, lanes, source, first - static_cast<std::uint64_t>(skip - at), logs + at);
     }
     for (std::int64_t r = 0; r < count; ++r) {
       double* const shares = logs + skip + r * columns;

@@ -4,10 +4,12 @@
 #pragma once
 
 #include <cstdint>
-#include <type_traits>
 
 #include "tessera/core/config.hpp"
 #include "tessera/random/detail/arithmetic.hpp"
+#include "tessera/random/detail/law.hpp"
+#include "tessera/random/detail/logarithm.hpp"
+#include "tessera/random/detail/parameters.hpp"
 #include "tessera/random/philox.hpp"
 #include "tessera/random/uniform.hpp"
 
@@ -36,18 +38,7 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float normal_radius(std::uint32_t a, 
   const float scale = __builtin_bit_cast(float, (127u - exponent) << 23);
   const float f = fma(low, scale, fma(high, 256.0f * scale, -1.0f));
 
-  // -2 ln(1 + f) = -2 f + f^2 P(f), minimax on [sqrt(1/2) - 1, sqrt(2) - 1]: relative error 2^-27.5.
-  float p = 0.152436778f;
-  p = fma(p, f, -0.258089632f);
-  p = fma(p, f, 0.264859736f);
-  p = fma(p, f, -0.283636332f);
-  p = fma(p, f, 0.332181633f);
-  p = fma(p, f, -0.400039494f);
-  p = fma(p, f, 0.50003165f);
-  p = fma(p, f, -0.666666508f);
-  p = fma(p, f, 0.999999762f);
-  const float minus_two_log = fma(f * f, p, -2.0f * f);
-  return square_root(fma(static_cast<float>(static_cast<std::int32_t>(depth - exponent)), 1.38629436f, minus_two_log));
+  return square_root(fma(static_cast<float>(static_cast<std::int32_t>(depth - exponent)), 1.38629436f, minus_two_log1p(f)));
 }
 
 /// Cosine and sine of 2 pi (b + 1/2) 2^-32: never zero, and symmetric in sign.
@@ -80,11 +71,6 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE normal_pair<float> normal_pair_from(s
   return {radius * direction.cosine, radius * direction.sine};
 }
 
-/// A 32-bit integer as double, by placing it in the mantissa of 2^52: a vector operation on every SIMD unit.
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double exact_double(std::uint64_t below_2_to_32) noexcept {
-  return __builtin_bit_cast(double, below_2_to_32 | 0x4330000000000000u) - 0x1p52;
-}
-
 /// sqrt(-2 ln u) for u = (a | 1) 2^-64.
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double normal_radius(std::uint64_t a) noexcept {
   const double high = exact_double(a >> 32);
@@ -94,19 +80,7 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double normal_radius(std::uint64_t a)
   const double scale = __builtin_bit_cast(double, (1023u - exponent) << 52);
   const double f = fma(low, scale, fma(high, 0x1p32 * scale, -1.0));
 
-  // With s = f / (2 + f), z = s^2: ln(1 + f) = f - f^2/2 + s (f^2/2 + z P(z)), P from the series of the inverse hyperbolic tangent.
-  const double s = f / (2.0 + f);
-  const double z = s * s;
-  const double f2 = f * f;
-  double p = 0.29590609419330777;
-  p = fma(p, z, 0.30628235285912042);
-  p = fma(p, z, 0.36367123199357781);
-  p = fma(p, z, 0.44444397255282725);
-  p = fma(p, z, 0.57142857483676412);
-  p = fma(p, z, 0.79999999998834448);
-  p = fma(p, z, 1.3333333333333468);
-  const double minus_two_log = fma(-2.0, f, fma(-s, fma(p, z, f2), f2));
-  return square_root(fma(exact_double(64u - exponent), 1.3862943611198906, minus_two_log));
+  return square_root(fma(exact_double(64u - exponent), 1.3862943611198906, minus_two_log1p(f)));
 }
 
 /// Cosine and sine of 2 pi (b + 1/2) 2^-64.
@@ -148,29 +122,37 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE normal_pair<double> normal_pair_from(
   return {radius * direction.cosine, radius * direction.sine};
 }
 
-/// The pair that words 2 pair and 2 pair + 1 give in float, and all four words (as two, the low one first) in double.
 template <class T>
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE normal_pair<T> normal_pair_of(const philox_block& bits, int pair) noexcept {
-  if constexpr (std::is_same_v<T, float>) {
-    return pair == 0 ? normal_pair_from(bits.word[0], bits.word[1]) : normal_pair_from(bits.word[2], bits.word[3]);
-  } else {
-    return normal_pair_from(bits.pair(0), bits.pair(1));
-  }
-}
+struct normal_law {
+  using word = word_of<T>;
+  using value = made_as<T>;
+  static constexpr reads reading = reads::pair;
 
-/// All the numbers of one block.
-template <class T>
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE block_values<T> normals_of(const philox_block& bits) noexcept {
-  if constexpr (values_per_block<T> == 4) {
-    // No loop over the pairs: so the loop over blocks around it becomes SIMD code.
-    const normal_pair<T> z = normal_pair_from(bits.word[0], bits.word[1]);
-    const normal_pair<T> y = normal_pair_from(bits.word[2], bits.word[3]);
-    return {{z.cosine, z.sine, y.cosine, y.sine}};
-  } else {
-    const normal_pair<T> z = normal_pair_from(bits.pair(0), bits.pair(1));
-    return {{z.cosine, z.sine}};
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE two<value> operator()(word a, word b) const noexcept {
+    const normal_pair<value> z = normal_pair_from(a, b);
+    return {z.cosine, z.sine};
   }
-}
+};
+
+template <class T>
+struct scaled_normal_law {
+  using word = word_of<T>;
+  using value = made_as<T>;
+  static constexpr reads reading = reads::pair;
+
+  value mean;
+  value stddev;
+
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE two<value> operator()(word a, word b) const noexcept {
+    const normal_pair<value> z = normal_pair_from(a, b);
+    return {fma(stddev, z.cosine, mean), fma(stddev, z.sine, mean)};
+  }
+
+  constexpr void check(const char* function) const {
+    check_location(function, "mean", mean);
+    check_scale(function, "stddev", stddev);
+  }
+};
 
 }  // namespace detail
 
@@ -178,10 +160,7 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE block_values<T> normals_of(const phil
 template <class T>
 [[nodiscard]] TESSERA_HD constexpr TESSERA_ALWAYS_INLINE block_values<T> normal_block(std::uint64_t seed, std::uint64_t stream,
                                                                                       std::uint64_t block) noexcept {
-  const auto values = detail::normals_of<detail::made_as<T>>(philox(seed, stream, block));
-  block_values<T> result{};
-  for (int i = 0; i < values_per_block<T>; ++i) result.value[i] = static_cast<T>(values.value[i]);
-  return result;
+  return detail::numbers_of_block<T>(detail::normal_law<T>{}, seed, stream, block);
 }
 
 /// The standard normal number at an address.
@@ -203,9 +182,21 @@ template <class T>
 template <class T>
 [[nodiscard]] TESSERA_HD constexpr TESSERA_ALWAYS_INLINE T normal(std::uint64_t seed, std::uint64_t stream,
                                                                   std::uint64_t index) noexcept {
-  constexpr std::uint64_t n = values_per_block<T>;
-  const auto z = detail::normal_pair_of<detail::made_as<T>>(philox(seed, stream, index / n), static_cast<int>(index % n / 2));
-  return static_cast<T>((index & 1) == 0 ? z.cosine : z.sine);
+  return detail::number_at<T>(detail::normal_law<T>{}, seed, stream, index);
+}
+
+/// The normal number of a mean and a standard deviation at an address: mean + stddev normal<T>(seed, stream, index), rounded once more.
+///
+/// Range          mean finite, stddev at least 0 and finite
+/// Special values a stddev at which results leave the range of T rounds them to infinity
+/// Accuracy       that of normal times stddev, and one rounding
+/// Errors         argument_error on the host: mean not finite, stddev negative, not finite or NaN. Not checked in device code
+/// Backends       host, device, constant expressions
+template <class T>
+[[nodiscard]] TESSERA_HD constexpr TESSERA_ALWAYS_INLINE T normal(detail::made_as<T> mean, detail::made_as<T> stddev,
+                                                                  std::uint64_t seed, std::uint64_t stream, std::uint64_t index) {
+  const detail::scaled_normal_law<T> law{mean, stddev};
+  return detail::number_at<T>(detail::checked(law, "random::normal"), seed, stream, index);
 }
 
 }  // namespace tessera::random

@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// Uniform numbers in [0, 1) and (0, 1), addressed by (seed, stream, index).
+/// Uniform numbers in [0, 1) and (0, 1) on equal grids, addressed by (seed, stream, index).
 #pragma once
 
 #include <cstdint>

@@ -28,15 +28,17 @@ Real midpoint(std::uint32_t w) {
 
 inline std::uint64_t join(std::uint32_t low, std::uint32_t high) { return low + 0x100000000u * std::uint64_t{high}; }
 
-/// The two normal numbers of a block: of its first two words (digits up to 24) or of all four.
+/// The normal numbers 2 pair and 2 pair + 1 of a block: of two of its four words (digits up to 24) or of all.
 template <class T, class Real>
-std::array<Real, 2> normals_of_block(const std::array<std::uint32_t, 4>& w) {
+std::array<Real, 2> normals_of_block(const std::array<std::uint32_t, 4>& w, std::size_t pair) {
   Real radius{};
   std::array<Real, 2> direction{};
   if (std::numeric_limits<T>::digits <= 24) {
-    radius = w[0] >= 0x10000 ? normal_radius<Real>(w[0] | 1, 32)
-                             : normal_radius<Real>((w[0] * std::uint64_t{0x10000} + w[1] % 0x10000) | 1, 48);
-    direction = normal_direction<Real>(w[1], 32);
+    const std::uint32_t a = w[2 * pair];
+    const std::uint32_t b = w[2 * pair + 1];
+    radius =
+        a >= 0x10000 ? normal_radius<Real>(a | 1, 32) : normal_radius<Real>((a * std::uint64_t{0x10000} + b % 0x10000) | 1, 48);
+    direction = normal_direction<Real>(b, 32);
   } else {
     radius = normal_radius<Real>(join(w[0], w[1]) | 1, 64);
     direction = normal_direction<Real>(join(w[2], w[3]), 64);
@@ -44,23 +46,36 @@ std::array<Real, 2> normals_of_block(const std::array<std::uint32_t, 4>& w) {
   return {radius * direction[0], radius * direction[1]};
 }
 
+/// The block of the normal number of a gamma number's first attempt, and the word that decides on it: 256 indices have 64 blocks of
+/// four normal numbers or 128 of two, then 64 of words.
+template <class T>
+std::array<std::uint32_t, 4> gamma_own_block(std::uint64_t seed, std::uint64_t stream, std::uint64_t index) {
+  const bool narrow = std::numeric_limits<T>::digits <= 24;
+  return philox(seed, stream, index / 256 * (narrow ? 128 : 192) + index % 256 / (narrow ? 4 : 2));
+}
+template <class T>
+std::uint32_t gamma_word(std::uint64_t seed, std::uint64_t stream, std::uint64_t index) {
+  const bool narrow = std::numeric_limits<T>::digits <= 24;
+  return philox(seed, stream, index / 256 * (narrow ? 128 : 192) + (narrow ? 64 : 128) + index % 256 / 4)[index % 4];
+}
+
 /// The root 1 + c x with which Marsaglia and Tsang's loop, without a squeeze, ends at an address; shape is at least 1.
 template <class T, class Real = double>
 Real gamma_root(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, Real shape) {
   const bool narrow = std::numeric_limits<T>::digits <= 24;
-  const std::uint64_t mate = index % 2;
-  const auto own = philox(seed, stream, narrow ? index / 2 : 3 * (index / 4) + index / 2 % 2);
+  const std::uint64_t mate = index % (narrow ? 4 : 2);
+  const auto own = gamma_own_block<T>(seed, stream, index);
   const Real d = shape - Real(1) / 3;
   const Real c = 1 / std::sqrt(9 * d);
-  Real x = normals_of_block<T, Real>(own)[mate];
-  std::uint32_t word = narrow ? own[2 + mate] : philox(seed, stream, 3 * (index / 4) + 2)[index % 4];
+  Real x = normals_of_block<T, Real>(own, mate / 2)[mate % 2];
+  std::uint32_t word = gamma_word<T>(seed, stream, index);
   for (std::uint64_t attempt = 1;; ++attempt) {
     const Real root = 1 + c * x;
     const Real v = root * root * root;
     if (root > 0 && std::log(midpoint<Real>(word)) < x * x / 2 + d * (1 - v + std::log(v))) return root;
-    const auto again = private_block(own, 4 * attempt + 2 * mate);
-    x = normals_of_block<T, Real>(again)[0];
-    word = narrow ? again[2] : private_block(own, 4 * attempt + 2 * mate + 1)[0];
+    const auto again = private_block(own, 8 * attempt + 2 * mate);
+    x = normals_of_block<T, Real>(again, 0)[0];
+    word = narrow ? again[2] : private_block(own, 8 * attempt + 2 * mate + 1)[0];
   }
 }
 
@@ -70,10 +85,13 @@ Real log_gamma_variate(std::uint64_t seed, std::uint64_t stream, std::uint64_t i
   const Real raised = shape < 1 ? shape + 1 : shape;
   const Real result = std::log(raised - Real(1) / 3) + 3 * std::log(gamma_root<T, Real>(seed, stream, index, raised));
   if (shape >= 1) return result;
-  const bool narrow = std::numeric_limits<T>::digits <= 24;
-  const auto boost = private_block(philox(seed, stream, narrow ? index / 2 : 3 * (index / 4) + index / 2 % 2), 0);
-  const Real radius = normal_radius<Real>(join(boost[index % 2 * 2], boost[index % 2 * 2 + 1]) | 1, 64);
-  return result - radius * radius / 2 / shape;
+  const std::uint64_t mate = index % (std::numeric_limits<T>::digits <= 24 ? 4 : 2);
+  const auto boost = private_block(gamma_own_block<T>(seed, stream, index), mate / 2);
+  const std::uint64_t w = join(boost[mate % 2 * 2], boost[mate % 2 * 2 + 1]);
+  // -log U for U = (w + 1/2) 2^-64, from 1 - U where that is the smaller.
+  const Real minus_log = w >> 63 != 0 ? -std::log1p(-std::ldexp(static_cast<Real>(~w) + Real(0.5), -64))
+                                      : -std::log(std::ldexp(static_cast<Real>(w) + Real(0.5), -64));
+  return result - minus_log / shape;
 }
 
 template <class T, class Real = double>

@@ -24,32 +24,4 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE philox_block private_block(const phil
                        {{own.word[0], own.word[1]}});
 }
 
-/// The upper 64 bits of a * b, and the lower ones.
-struct wide_product {
-  std::uint64_t high;
-  std::uint64_t low;
-};
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE wide_product multiply(std::uint64_t a, std::uint64_t b) noexcept {
-  const std::uint64_t a_low = a & 0xFFFFFFFFu;
-  const std::uint64_t b_low = b & 0xFFFFFFFFu;
-  const std::uint64_t low = a_low * b_low;
-  const std::uint64_t middle = (a >> 32) * b_low + (low >> 32);
-  const std::uint64_t other = a_low * (b >> 32) + (middle & 0xFFFFFFFFu);
-  return {(a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32), other << 32 | (low & 0xFFFFFFFFu)};
-}
-
-/// A uniform integer in [0, n) for n > 0, without bias: the upper half of n times a 64-bit word, unless the lower half is one of
-/// the 2^64 mod n that some results have too many of; then the next private block is tried.
-/// Source: Lemire, "Fast random integer generation in an interval", ACM TOMACS 29 (2019)
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE std::uint64_t below(std::uint64_t n, std::uint64_t seed, std::uint64_t stream,
-                                                               std::uint64_t index) noexcept {
-  const philox_block own = philox(seed, stream, index);
-  wide_product p = multiply(own.pair(0), n);
-  if (p.low < n) {
-    const std::uint64_t surplus = (std::uint64_t{0} - n) % n;
-    for (std::uint64_t number = 1; p.low < surplus; ++number) p = multiply(private_block(own, number).pair(0), n);
-  }
-  return p.high;
-}
-
 }  // namespace tessera::random::detail

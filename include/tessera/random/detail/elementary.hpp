@@ -8,36 +8,16 @@
 
 #include "tessera/core/config.hpp"
 #include "tessera/random/detail/arithmetic.hpp"
+#include "tessera/random/detail/logarithm.hpp"
 
 namespace tessera::random::detail {
-
-/// An integer in [0, 2^52) as double, by placing it in the mantissa of 2^52.
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double small_integer(std::uint64_t n) noexcept {
-  return __builtin_bit_cast(double, n | 0x4330000000000000u) - 0x1p52;
-}
-
-/// 2 (t - log(1 + t)) for sqrt(1/2) - 1 <= t <= sqrt(2) - 1, within 2 ulp (relative to itself).
-/// With s = t / (2 + t), z = s^2: log(1 + t) = t - t^2/2 + s (t^2/2 + z P(z)); 2 P is the polynomial of normal_radius.
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double twice_log1p_gap(double t) noexcept {
-  const double s = t / (2.0 + t);
-  const double z = s * s;
-  const double t2 = t * t;
-  double p = 0.29590609419330777;
-  p = fma(p, z, 0.30628235285912042);
-  p = fma(p, z, 0.36367123199357781);
-  p = fma(p, z, 0.44444397255282725);
-  p = fma(p, z, 0.57142857483676412);
-  p = fma(p, z, 0.79999999998834448);
-  p = fma(p, z, 1.3333333333333468);
-  return fma(-s, fma(p, z, t2), t2);
-}
 
 /// log x for positive, normal, finite x, within 1.5 ulp. x = m 2^k, m in [sqrt(1/2), sqrt(2)).
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double natural_log(double x) noexcept {
   const auto bits = __builtin_bit_cast(std::uint64_t, x);
   const std::uint64_t exponent = (bits - 0x3FE6A09E667F3BCDu + 0x4000000000000000u) >> 52;  // k + 1024
   const double f = __builtin_bit_cast(double, bits - (exponent << 52) + 0x4000000000000000u) - 1.0;
-  const double k = small_integer(exponent) - 1024.0;
+  const double k = exact_double(exponent) - 1024.0;
   // log 2 in two parts, the upper one with 42 bits: its product with k is exact.
   const double rest = fma(k, 0x1.ef35793c76730p-45, -0.5 * twice_log1p_gap(f));
   return fma(k, 0x1.62e42fefa3800p-1, f + rest);

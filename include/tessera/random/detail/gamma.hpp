@@ -68,7 +68,7 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE bool gamma_accepts(double d, double c
 
 /// A word as the number (2 w + 1) 2^-33 that the exact condition sees; and that of the squeeze, for float rounded to its grid.
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double exact_uniform(std::uint32_t word) noexcept {
-  return small_integer(std::uint64_t{word} << 1 | 1u) * 0x1p-33;
+  return exact_double(std::uint64_t{word} << 1 | 1u) * 0x1p-33;
 }
 template <class V>
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE V squeeze_uniform(std::uint32_t word) noexcept {
@@ -88,7 +88,24 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE bool gamma_accepts_word(const gamma_c
          gamma_accepts(static_cast<double>(g.d), static_cast<double>(g.c), static_cast<double>(x), exact_uniform(word));
 }
 
-/// The normal number and the uniform word of attempt k > 0 of mate 0 or 1: private block 4 k + 2 mate, and the next for double.
+/// Where the words of first attempts are. 256 indices share a run of blocks: those of their normal numbers, values_per_block at a
+/// time as in normal_block (such indices are mates, and the block their own), then 64 of uniform words, one a number.
+template <class V>
+struct gamma_layout {
+  static constexpr std::uint64_t group = 256;
+  static constexpr std::uint64_t mates = values_per_block<V>;
+  static constexpr std::uint64_t normals = group / mates;
+  static constexpr std::uint64_t blocks = normals + group / 4;
+
+  static TESSERA_HD constexpr TESSERA_ALWAYS_INLINE std::uint64_t normal_block(std::uint64_t index) noexcept {
+    return index / group * blocks + index % group / mates;
+  }
+  static TESSERA_HD constexpr TESSERA_ALWAYS_INLINE std::uint64_t uniform_block(std::uint64_t index) noexcept {
+    return index / group * blocks + normals + index % group / 4;
+  }
+};
+
+/// The normal number and the uniform word of attempt k > 0: from private block 8 k + 2 mate of the own block, and the next for double.
 template <class V>
 struct gamma_draw {
   V x;
@@ -97,7 +114,7 @@ struct gamma_draw {
 template <class V>
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE gamma_draw<V> gamma_again(const philox_block& own, std::uint64_t attempt,
                                                                      std::uint64_t mate) noexcept {
-  const std::uint64_t number = 4 * attempt + 2 * mate;
+  const std::uint64_t number = 8 * attempt + 2 * mate;
   const philox_block bits = private_block(own, number);
   if constexpr (values_per_block<V> == 4) {
     return {normal_pair_from(bits.word[0], bits.word[1]).cosine, bits.word[2]};
@@ -108,24 +125,13 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE gamma_draw<V> gamma_again(const philo
 
 /// The root that attempts from `attempt` on end with. Never more than some ten: each is taken with probability 0.95 or more.
 template <class V>
-TESSERA_HD constexpr V gamma_root_from(const gamma_constants<V>& g, const philox_block& own, std::uint64_t mate,
-                                       std::uint64_t attempt) noexcept {
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE V gamma_root_from(const gamma_constants<V>& g, const philox_block& own,
+                                                             std::uint64_t mate, std::uint64_t attempt) noexcept {
   for (;; ++attempt) {
     const gamma_draw<V> draw = gamma_again<V>(own, attempt, mate);
     const V root = fma(g.c, draw.x, V(1));
     if (gamma_accepts_word(g, draw.x, root, draw.word)) return root;
   }
-}
-
-/// -log U for U = (w | 1) 2^-64, within 2 ulp.
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double minus_log_uniform(std::uint64_t w) noexcept {
-  const double high = exact_double(w >> 32);
-  const double low = exact_double((w & 0xFFFFFFFFu) | 1u);
-  const auto rounded = __builtin_bit_cast(std::uint64_t, fma(high, 0x1p32, low));
-  const std::uint64_t exponent = (rounded - 0x3FE6A09E667F3BCDu) >> 52;
-  const double scale = __builtin_bit_cast(double, (1023u - exponent) << 52);
-  const double f = fma(low, scale, fma(high, 0x1p32 * scale, -1.0));
-  return fma(exact_double(64u - exponent), 0.69314718055994531, fma(0.5, twice_log1p_gap(f), -f));
 }
 
 /// log of the number with this root: log d + 3 log root - E / a, E = -log U.
@@ -134,19 +140,7 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double gamma_log(const gamma_constant
   return fma(-g.inverse_shape, e, fma(3.0, natural_log(static_cast<double>(root)), g.log_d));
 }
 
-/// The block from which the normal numbers of pair p come, those of indices 2 p and 2 p + 1: block p in float, where words 0 and 1
-/// are used and words 2 and 3 are the uniform ones; in double, where they need a whole block, the first or second of the three blocks
-/// 3 q … 3 q + 2 of four indices, q = p / 2, whose uniform words are the third block.
-template <class V>
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE std::uint64_t gamma_block(std::uint64_t pair) noexcept {
-  if constexpr (values_per_block<V> == 4) {
-    return pair;
-  } else {
-    return 3 * (pair >> 1) + (pair & 1u);
-  }
-}
-
-/// The root of the number at an address, and E, whose U is half of the pair's private block 0.
+/// The root of the number at an address, and E, whose word is half (mate % 2) of private block mate / 2.
 template <class V>
 struct gamma_parts {
   V root;
@@ -155,19 +149,18 @@ struct gamma_parts {
 template <class V>
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE gamma_parts<V> gamma_at(const gamma_constants<V>& g, std::uint64_t seed,
                                                                    std::uint64_t stream, std::uint64_t index) noexcept {
-  const int mate = static_cast<int>(index & 1);
-  const philox_block own = philox(seed, stream, gamma_block<V>(index >> 1));
-  const normal_pair<V> z = normal_pair_of<V>(own, 0);
-  const V x = mate == 0 ? z.cosine : z.sine;
-  std::uint32_t word = 0;
-  if constexpr (values_per_block<V> == 4) {
-    word = own.word[2 + mate];
-  } else {
-    word = philox(seed, stream, 3 * (index >> 2) + 2).word[index & 3u];
-  }
+  using layout = gamma_layout<V>;
+  const philox_block own = philox(seed, stream, layout::normal_block(index));
+  const std::uint64_t mate = index % layout::mates;
+  const int even = static_cast<int>(mate & ~std::uint64_t{1});
+  const normal_pair<V> z = normal_pair_from(word_at<V>(own, even), word_at<V>(own, even + 1));
+  const V x = mate % 2 == 0 ? z.cosine : z.sine;
+  const std::uint32_t word = philox(seed, stream, layout::uniform_block(index)).word[index % 4];
   gamma_parts<V> parts{fma(g.c, x, V(1)), 0.0};
-  if (!gamma_accepts_word(g, x, parts.root, word)) parts.root = gamma_root_from(g, own, static_cast<std::uint64_t>(mate), 1);
-  if (g.inverse_shape != 0.0) parts.e = minus_log_uniform(private_block(own, 0).pair(mate));
+  if (!gamma_accepts_word(g, x, parts.root, word)) parts.root = gamma_root_from(g, own, mate, 1);
+  if (g.inverse_shape != 0.0) {
+    parts.e = minus_log_unit(private_block(own, mate / 2).pair(static_cast<int>(mate % 2)), std::uint64_t{0});
+  }
   return parts;
 }
 

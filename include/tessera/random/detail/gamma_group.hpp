@@ -8,12 +8,12 @@
 #include <cstdint>
 
 #include "tessera/core/config.hpp"
+#include "tessera/random/detail/block_group.hpp"
 #include "tessera/random/detail/gamma.hpp"
-#include "tessera/random/fill.hpp"
 
 namespace tessera::random::detail {
 
-inline constexpr std::size_t gamma_group = 256;
+inline constexpr std::size_t gamma_group = gamma_layout<float>::group;
 
 /// The addresses of a group that are left, in rising order.
 struct gamma_list {
@@ -66,45 +66,39 @@ struct many_shapes {
 /// Arrays of one group.
 template <class V>
 struct gamma_workspace {
-  static constexpr std::size_t pairs = gamma_group / 2;
-  alignas(64) std::uint32_t own[4][pairs];
+  alignas(64) word_of<V> even[gamma_group / 2];  ///< words 2 p of the normal numbers' blocks
+  alignas(64) word_of<V> odd[gamma_group / 2];   ///< words 2 p + 1
   alignas(64) V x[gamma_group];
   alignas(64) std::uint32_t word[gamma_group];
   alignas(64) V root[gamma_group];
   alignas(64) std::uint32_t open[gamma_group];
   alignas(64) double e[gamma_group];
+
+  /// The own block of a lane.
+  TESSERA_ALWAYS_INLINE philox_block own(std::size_t lane) const noexcept {
+    if constexpr (values_per_block<V> == 4) {
+      const std::size_t p = lane / 4 * 2;
+      return {{even[p], odd[p], even[p + 1], odd[p + 1]}};
+    } else {
+      const std::size_t p = lane / 2;
+      return {{static_cast<std::uint32_t>(even[p]), static_cast<std::uint32_t>(even[p] >> 32), static_cast<std::uint32_t>(odd[p]),
+               static_cast<std::uint32_t>(odd[p] >> 32)}};
+    }
+  }
 };
 
-/// First words and normal numbers of the group from `first` on, a multiple of gamma_group.
-template <class V>
-TESSERA_ALWAYS_INLINE void gamma_first_words(gamma_workspace<V>& w, std::uint64_t seed, std::uint64_t stream,
-                                             std::uint64_t first) noexcept {
-  constexpr std::size_t pairs = gamma_workspace<V>::pairs;
-  constexpr bool narrow = values_per_block<V> == 4;
-  const std::uint64_t pair = first >> 1;
-  for (std::size_t b = 0; b < pairs; ++b) {
-    const philox_block bits = philox(seed, stream, gamma_block<V>(pair | b));
-    for (int i = 0; i < 4; ++i) w.own[i][b] = bits.word[i];
-  }
-  if constexpr (narrow) {
-    for (std::size_t b = 0; b < pairs; ++b) {
-      const normal_pair<V> z = normal_pair_from(w.own[0][b], w.own[1][b]);
-      w.x[2 * b] = z.cosine;
-      w.x[2 * b + 1] = z.sine;
-      w.word[2 * b] = w.own[2][b];
-      w.word[2 * b + 1] = w.own[3][b];
-    }
-  } else {
-    const std::uint64_t four = first >> 2;
-    for (std::size_t b = 0; b < pairs / 2; ++b) {
-      const philox_block bits = philox(seed, stream, 3 * (four | b) + 2);
-      for (int i = 0; i < 4; ++i) w.word[4 * b + static_cast<std::size_t>(i)] = bits.word[i];
-    }
-    for (std::size_t b = 0; b < pairs; ++b) {
-      const normal_pair<V> z = normal_pair_from(joined(w.own[0][b], w.own[1][b]), joined(w.own[2][b], w.own[3][b]));
-      w.x[2 * b] = z.cosine;
-      w.x[2 * b + 1] = z.sine;
-    }
+/// Normal numbers and uniform words of first attempts for the group from `first` on, a multiple of gamma_group.
+template <class V, class Source>
+TESSERA_ALWAYS_INLINE void gamma_first_words(gamma_workspace<V>& w, const Source& source, std::uint64_t first) noexcept {
+  constexpr std::size_t pairs = gamma_group / 2;
+  constexpr std::size_t step = values_per_block<V> / 2 * group_blocks;  // pairs at a time
+  const std::uint64_t block = gamma_layout<V>::normal_block(first);
+  for (std::size_t p = 0; p < pairs; p += step) source.pairs_of(block + p / step * group_blocks, w.even + p, w.odd + p);
+  source.words_of(gamma_layout<V>::uniform_block(first), w.word);
+  for (std::size_t p = 0; p < pairs; ++p) {
+    const normal_pair<V> z = normal_pair_from(w.even[p], w.odd[p]);
+    w.x[2 * p] = z.cosine;
+    w.x[2 * p + 1] = z.sine;
   }
 }
 
@@ -134,12 +128,12 @@ TESSERA_ALWAYS_INLINE void gamma_decide(const gamma_workspace<V>& w, const Shape
 }
 
 /// Roots at the gamma_group addresses from `first` on, and E where some shape is below 1.
-template <class V, class Shapes>
-TESSERA_ALWAYS_INLINE void gamma_roots(gamma_workspace<V>& w, const Shapes& shapes, std::uint64_t seed, std::uint64_t stream,
+template <class V, class Shapes, class Source>
+TESSERA_ALWAYS_INLINE void gamma_roots(gamma_workspace<V>& w, const Shapes& shapes, const Source& source,
                                        std::uint64_t first) noexcept {
-  constexpr std::size_t pairs = gamma_workspace<V>::pairs;
+  constexpr std::size_t mates = gamma_layout<V>::mates;
   constexpr std::size_t n = gamma_list::batch;
-  gamma_first_words(w, seed, stream, first);
+  gamma_first_words(w, source, first);
   for (std::size_t i = 0; i < gamma_group; ++i) {
     const auto& g = shapes[i];
     w.root[i] = fma(g.c, w.x[i], V(1));
@@ -160,8 +154,9 @@ TESSERA_ALWAYS_INLINE void gamma_roots(gamma_workspace<V>& w, const Shapes& shap
       alignas(64) std::uint32_t word[n];
       for (std::size_t i = 0; i < n; ++i) {
         const std::size_t lane = left.at[begin + i];
-        mate[i] = static_cast<std::uint32_t>(lane % 2);
-        for (int k = 0; k < 4; ++k) own[k][i] = w.own[k][lane / 2];
+        const philox_block block = w.own(lane);
+        mate[i] = static_cast<std::uint32_t>(lane % mates);
+        for (int k = 0; k < 4; ++k) own[k][i] = block.word[k];
       }
       for (std::size_t i = 0; i < n; ++i) {
         const gamma_draw<V> draw = gamma_again<V>({{own[0][i], own[1][i], own[2][i], own[3][i]}}, attempt, mate[i]);
@@ -183,25 +178,27 @@ TESSERA_ALWAYS_INLINE void gamma_roots(gamma_workspace<V>& w, const Shapes& shap
   }
   for (std::size_t i = 0; i < left.size; ++i) {
     const std::size_t lane = left.at[i];
-    const philox_block own{{w.own[0][lane / 2], w.own[1][lane / 2], w.own[2][lane / 2], w.own[3][lane / 2]}};
-    w.root[lane] = gamma_root_from<V>(shapes[lane], own, lane % 2, attempt);
+    w.root[lane] = gamma_root_from<V>(shapes[lane], w.own(lane), lane % mates, attempt);
   }
   if (!shapes.boosted()) return;
-  for (std::size_t b = 0; b < pairs; ++b) {
-    const philox_block bits = private_block({{w.own[0][b], w.own[1][b], w.own[2][b], w.own[3][b]}}, 0);
-    for (int i = 0; i < 4; ++i) w.own[i][b] = bits.word[i];
+  // One private block for two lanes.
+  constexpr std::size_t pairs = gamma_group / 2;
+  alignas(64) std::uint32_t bits[4][pairs];
+  for (std::size_t p = 0; p < pairs; ++p) {
+    const philox_block block = private_block(w.own(2 * p), mates == 4 ? p % 2 : 0);
+    for (int k = 0; k < 4; ++k) bits[k][p] = block.word[k];
   }
-  for (std::size_t b = 0; b < pairs; ++b) {
-    w.e[2 * b] = minus_log_uniform(joined(w.own[0][b], w.own[1][b]));
-    w.e[2 * b + 1] = minus_log_uniform(joined(w.own[2][b], w.own[3][b]));
+  for (std::size_t p = 0; p < pairs; ++p) {
+    w.e[2 * p] = minus_log_unit(std::uint64_t{bits[1][p]} << 32 | bits[0][p], std::uint64_t{0});
+    w.e[2 * p + 1] = minus_log_unit(std::uint64_t{bits[3][p]} << 32 | bits[2][p], std::uint64_t{0});
   }
 }
 
 /// The logarithms of a group's numbers.
-template <class V, class Shapes>
-TESSERA_ALWAYS_INLINE void gamma_logs(gamma_workspace<V>& w, const Shapes& shapes, std::uint64_t seed, std::uint64_t stream,
-                                      std::uint64_t first, double* TESSERA_RESTRICT logs) noexcept {
-  gamma_roots(w, shapes, seed, stream, first);
+template <class V, class Shapes, class Source>
+TESSERA_ALWAYS_INLINE void gamma_logs(gamma_workspace<V>& w, const Shapes& shapes, const Source& source, std::uint64_t first,
+                                      double* TESSERA_RESTRICT logs) noexcept {
+  gamma_roots(w, shapes, source, first);
   if (shapes.boosted()) {
     for (std::size_t i = 0; i < gamma_group; ++i) logs[i] = gamma_log<V>(shapes[i], w.root[i], w.e[i]);
   } else {

@@ -7,7 +7,7 @@
 #include <cstdint>
 
 #include "tessera/core/config.hpp"
-#include "tessera/random/fill.hpp"
+#include "tessera/random/detail/fill.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera::random::detail {
