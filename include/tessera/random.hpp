@@ -16,6 +16,7 @@
 #include "tessera/random/logistic.hpp"
 #include "tessera/random/normal.hpp"
 #include "tessera/random/philox.hpp"
+#include "tessera/random/poisson.hpp"
 #include "tessera/random/streams.hpp"
 #include "tessera/random/truncated_normal.hpp"
 #include "tessera/random/uniform.hpp"

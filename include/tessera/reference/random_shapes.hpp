@@ -99,4 +99,33 @@ Real gamma(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, Real s
   return std::exp(log_gamma_variate<T, Real>(seed, stream, index, shape)) * scale;
 }
 
+/// The Poisson number at an address: by inversion below rate 10, by Hörmann's PTRS, without a squeeze, from there on.
+template <class Real = double>
+Real poisson(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, Real rate) {
+  const auto own = philox(seed, stream, index);
+  if (rate < 10) {
+    const Real u = std::ldexp(static_cast<Real>(join(own[0], own[1]) >> 11), -53);
+    Real k = 0;
+    Real term = std::exp(-rate);
+    for (Real sum = term; u >= sum && k < 200; sum += term) {
+      k += 1;
+      term *= rate / k;
+    }
+    return k;
+  }
+  const Real b = Real(0.931L) + Real(2.53L) * std::sqrt(rate);
+  const Real a = Real(-0.059L) + Real(0.02483L) * b;
+  const Real inverse_alpha = Real(1.1239L) + Real(1.1328L) / (b - Real(3.4L));
+  for (std::uint64_t attempt = 0;; ++attempt) {
+    const auto words = attempt == 0 ? own : private_block(own, attempt);
+    const auto uniform = [&](std::uint64_t w) { return std::ldexp(static_cast<Real>(2 * (w >> 12) + 1), -53); };
+    const Real u = uniform(join(words[0], words[1])) - Real(0.5L);
+    const Real v = uniform(join(words[2], words[3]));
+    const Real us = Real(0.5L) - std::abs(u);
+    const Real k = std::floor((2 * a / us + b) * u + rate + Real(0.43L));
+    if (k < 0 || (us < Real(0.013L) && v > us)) continue;
+    if (std::log(v * inverse_alpha / (a / (us * us) + b)) <= k * std::log(rate) - rate - std::lgamma(k + 1)) return k;
+  }
+}
+
 }  // namespace tessera::reference
