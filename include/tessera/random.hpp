@@ -4,9 +4,11 @@
 /// The executors that the fills take are in tessera/exec/exec.hpp, which costs more to include than all of this.
 #pragma once
 
+#include "tessera/random/alias_table.hpp"
 #include "tessera/random/bernoulli.hpp"
 #include "tessera/random/beta.hpp"
 #include "tessera/random/bits.hpp"
+#include "tessera/random/categorical.hpp"
 #include "tessera/random/dirichlet.hpp"
 #include "tessera/random/exponential.hpp"
 #include "tessera/random/fill.hpp"
