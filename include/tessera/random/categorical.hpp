@@ -12,6 +12,7 @@
 #include "tessera/core/config.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/random/detail/block_group.hpp"
+#include "tessera/random/detail/elementary.hpp"
 #include "tessera/random/detail/fill.hpp"
 #include "tessera/random/detail/logarithm.hpp"
 #include "tessera/random/gumbel.hpp"
@@ -96,6 +97,14 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE std::int64_t inverse_of_sums(const We
     if (w > 0.0) last = c;
   }
   return last;  // a sum of subnormal weights may be all target
+}
+
+/// An upper bound of 2^64 (1 - u) for the words whose Gumbel number can lift a logit of `top` or less above `best`: with
+/// E = -log u, top - log E > best needs 1 - u <= E < exp(top - best). A margin covers the roundings of noise and sums.
+TESSERA_ALWAYS_INLINE std::uint64_t reach_of_noise(double top, double best) noexcept {
+  const double margin = 1e-12 * (50.0 + (top < 0.0 ? -top : top) + (best < 0.0 ? -best : best));
+  const double e = exponential_of(top - best + margin);
+  return e < 0.5 ? static_cast<std::uint64_t>(e * 0x1p64) + 2 : ~std::uint64_t{0};
 }
 
 /// Where row r of a view lies: the leading axes in row-major order.
@@ -202,7 +211,8 @@ template <class Weight>
 ///
 /// Shapes         out: any shape, any strides but 0, of integers; logits: that shape and an axis of columns behind it, any strides, 0
 ///                too: {n, columns} with strides {0, 1} draws n times from one row
-/// Cost           two passes over the logits, the first of which only checks them; no scratch memory, no allocation
+/// Cost           two passes over the logits, the first of which only checks them; half a Philox block an entry, logarithms only for
+///                entries that can win: some 100 a row of any length; no scratch memory, no allocation
 /// Determinism    the bits of `categorical`, for any executor, number of threads, strides, and split of the rows over calls
 /// Errors         argument_error, nothing written: a logit NaN or +inf, a row without a finite one, shapes that do not fit, categories that out's
 ///                type does not hold, and what fill_uniform refuses
@@ -241,36 +251,69 @@ void fill_categorical(const Executor& exec, const Out& out, const Logits& logits
   const detail::block_source<Executor> source(seed, stream);
   detail::for_rows(exec, rows, columns, [&](std::int64_t first, std::int64_t count) {
     constexpr std::size_t group = 2 * detail::group_blocks;
+    constexpr std::size_t lanes = 8;
     alignas(64) std::uint64_t word[group];
     alignas(64) double noise[group];
-    alignas(64) double score[group];
+    alignas(64) double logit[group + lanes];
     std::uint64_t index = (first_row + static_cast<std::uint64_t>(first)) * static_cast<std::uint64_t>(columns);
-    std::uint64_t made = 0;
-    bool some = false;
-    for (std::int64_t r = first; r < first + count; ++r) {
-      const auto* const row = detail::row_of(from, r);
+    std::uint64_t made = 1;  // no multiple of the group
+    bool noisy = false;
+    const auto look = [&](const auto* row, auto step, std::int64_t& at) {
       double best = -__builtin_inf();
-      std::int64_t at = -1;
       for (std::int64_t c = 0; c < columns;) {
         const std::uint64_t begin = index - index % group;
-        if (!some || begin != made) {
+        if (begin != made) {
           source.words_of(begin / 2, word);
-          for (std::size_t i = 0; i < group; ++i) noise[i] = detail::minus_log(detail::minus_log_unit(word[i], std::uint64_t{0}));
           made = begin;
-          some = true;
+          noisy = false;
         }
-        const auto skip = static_cast<std::int64_t>(index - begin);
-        const std::int64_t take =
-            static_cast<std::int64_t>(group) - skip < columns - c ? static_cast<std::int64_t>(group) - skip : columns - c;
-        for (std::int64_t i = 0; i < take; ++i) score[i] = static_cast<double>(row[(c + i) * stride]) + noise[skip + i];
-        for (std::int64_t i = 0; i < take; ++i) {
-          if (score[i] > best) {
-            best = score[i];
-            at = c + i;
+        const auto skip = static_cast<std::size_t>(index - begin);
+        const std::size_t left = static_cast<std::size_t>(columns - c);
+        const std::size_t take = group - skip < left ? group - skip : left;
+        for (std::size_t i = 0; i < take; ++i) logit[i] = static_cast<double>(row[(c + static_cast<std::int64_t>(i)) * step]);
+        // Most entries cannot win whatever their noise: the longer the row, the fewer logarithms it takes.
+        std::uint64_t reach = ~std::uint64_t{0};
+        std::uint64_t candidates = take;
+        if (best > -__builtin_inf()) {
+          for (std::size_t i = 0; i < lanes; ++i) logit[take + i] = -__builtin_inf();
+          double tops[lanes];
+          for (std::size_t l = 0; l < lanes; ++l) tops[l] = logit[l];
+          for (std::size_t i = lanes; i < take; i += lanes) {
+            for (std::size_t l = 0; l < lanes; ++l) tops[l] = logit[i + l] > tops[l] ? logit[i + l] : tops[l];
+          }
+          double top = tops[0];
+          for (std::size_t l = 1; l < lanes; ++l) top = tops[l] > top ? tops[l] : top;
+          candidates = 0;
+          if (top > -__builtin_inf()) {
+            reach = detail::reach_of_noise(top, best);
+            for (std::size_t i = 0; i < take; ++i) candidates += ~word[skip + i] <= reach ? 1u : 0u;
           }
         }
-        c += take;
-        index += static_cast<std::uint64_t>(take);
+        const bool many = candidates > 8;
+        if (many && !noisy) {
+          for (std::size_t i = 0; i < group; ++i) noise[i] = detail::minus_log(detail::minus_log_unit(word[i], std::uint64_t{0}));
+          noisy = true;
+        }
+        for (std::size_t i = 0; candidates != 0 && i < take; ++i) {
+          if (!noisy && ~word[skip + i] > reach) continue;
+          const double score =
+              logit[i] + (noisy ? noise[skip + i] : detail::minus_log(detail::minus_log_unit(word[skip + i], std::uint64_t{0})));
+          if (score > best) {
+            best = score;
+            at = c + static_cast<std::int64_t>(i);
+          }
+        }
+        c += static_cast<std::int64_t>(take);
+        index += take;
+      }
+    };
+    for (std::int64_t r = first; r < first + count; ++r) {
+      const auto* const row = detail::row_of(from, r);
+      std::int64_t at = -1;
+      if (stride == 1) {
+        look(row, std::integral_constant<std::int64_t, 1>{}, at);
+      } else {
+        look(row, stride, at);
       }
       const T drawn = static_cast<T>(at);
       detail::scatter(to, r, &drawn, 1);
