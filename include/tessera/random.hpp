@@ -8,6 +8,7 @@
 #include "tessera/random/bernoulli.hpp"
 #include "tessera/random/beta.hpp"
 #include "tessera/random/bits.hpp"
+#include "tessera/random/brownian.hpp"
 #include "tessera/random/categorical.hpp"
 #include "tessera/random/dirichlet.hpp"
 #include "tessera/random/exponential.hpp"
