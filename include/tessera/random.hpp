@@ -18,6 +18,7 @@
 #include "tessera/random/laplace.hpp"
 #include "tessera/random/logistic.hpp"
 #include "tessera/random/normal.hpp"
+#include "tessera/random/permutation.hpp"
 #include "tessera/random/philox.hpp"
 #include "tessera/random/poisson.hpp"
 #include "tessera/random/streams.hpp"
