@@ -9,7 +9,7 @@
 #include <numeric>
 #include <vector>
 
-#include "laws.hpp"
+#include "probabilities.hpp"
 #include "shaped.hpp"
 #include "statistics.hpp"
 #include "support/error.hpp"

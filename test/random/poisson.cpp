@@ -7,7 +7,7 @@
 #include <limits>
 #include <vector>
 
-#include "laws.hpp"
+#include "probabilities.hpp"
 #include "shaped.hpp"
 #include "statistics.hpp"
 #include "support/error.hpp"
