@@ -329,4 +329,20 @@ BOOST_AUTO_TEST_CASE(streams_and_seeds_are_independent) {
   BOOST_TEST(correlation(x.data(), sample<float>(1, 0, n).data(), n) > 4.5);
 }
 
+BOOST_AUTO_TEST_CASE_TEMPLATE(mean_and_deviation, T, types) {
+  using value = detail::made_as<T>;
+  int wrong = 0;
+  for (std::uint64_t i = 0; i < 20000; ++i) {
+    const auto z = static_cast<double>(normal<value>(1, 2, i));
+    const auto x = static_cast<double>(normal<T>(-3, value(0.25), 1, 2, i));
+    // One rounding in the type of the sum, and one to T: each half of a step of a number below 4.
+    const double step = std::ldexp(4.0, -std::numeric_limits<value>::digits) +
+                        (sizeof(T) == 2 ? std::ldexp(4.0, -std::numeric_limits<T>::digits) : 0);
+    wrong += std::abs(x - (0.25 * z - 3)) > 0.5 * step * (std::abs(x) > 4 ? 2 : 1);
+    wrong += static_cast<double>(normal<T>(0, 1, 1, 2, i)) != static_cast<double>(normal<T>(1, 2, i));
+    wrong += static_cast<double>(normal<T>(7, 0, 1, 2, i)) != 7;
+  }
+  BOOST_TEST(wrong == 0);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

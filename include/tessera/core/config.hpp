@@ -59,7 +59,7 @@
 /// Unrolls the next loop completely; its bounds are compile-time constants.
 #if defined(__clang__)
 #define TESSERA_UNROLL _Pragma("unroll")
-#elif defined(__GNUC__)
+#elif defined(__GNUC__) && !TESSERA_CUDA_COMPILER
 #define TESSERA_UNROLL _Pragma("GCC unroll 32")
 #else
 #define TESSERA_UNROLL
@@ -68,7 +68,7 @@
 /// Unrolls the next loop by four.
 #if defined(__clang__)
 #define TESSERA_UNROLL_BY_4 _Pragma("unroll 4")
-#elif defined(__GNUC__)
+#elif defined(__GNUC__) && !TESSERA_CUDA_COMPILER
 #define TESSERA_UNROLL_BY_4 _Pragma("GCC unroll 4")
 #else
 #define TESSERA_UNROLL_BY_4

@@ -47,7 +47,7 @@ struct exponential_law {
 /// Range          rate above 0 and finite. Results lie in [2^-49, 33.97] / rate for float, [2^-65, 45.06] / rate for double
 /// Special values neither 0 nor infinity occurs: what would round to one of them becomes the smallest or the largest number of T. In
 ///                float16 at rate 1 that is a number in 2^25, raised to 2^-24; bfloat16 has the range of float
-/// Accuracy       relative error below 5 * 2^-24 for float, 5 * 2^-53 for double; test/random/exponential.cpp
+/// Accuracy       relative error below 3.5 * 2^-24 for float, 3.5 * 2^-53 for double; test/random/exponential.cpp
 /// Cost           one Philox block, of which the other numbers are thrown away: fill_exponential and exponential_block keep them
 /// Determinism    as for normal: the same bits everywhere
 /// Errors         argument_error on the host: rate not above 0, not finite or NaN. Not checked in device code

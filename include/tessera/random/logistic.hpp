@@ -13,49 +13,39 @@
 namespace tessera::random {
 namespace detail {
 
-/// x where the mask is all ones, y where it is 0.
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float choose(std::uint32_t mask, float x, float y) noexcept {
-  return __builtin_bit_cast(float,
-                            (__builtin_bit_cast(std::uint32_t, x) & mask) | (__builtin_bit_cast(std::uint32_t, y) & ~mask));
-}
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double choose(std::uint64_t mask, double x, double y) noexcept {
-  return __builtin_bit_cast(double,
-                            (__builtin_bit_cast(std::uint64_t, x) & mask) | (__builtin_bit_cast(std::uint64_t, y) & ~mask));
-}
-
 /// ln(u / (1 - u)) for the number u in (0, 1) that a word stands for: as minus_log_unit has it, but that it is u or 1 - u, whichever is
-/// smaller, that has more bits, and that the middle is as exact as the ends.
+/// smaller, that has more bits.
+///
+/// With t the smaller, the odds (1 - t) / t are 2^k (1 + f). A first quotient finds k; then f = (1 - (2^k + 1) t) / (2^k t), whose numerator
+/// takes t in two exact parts, is as good where the odds are next to 1 or to the border of two k as it is elsewhere.
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float logit_unit(std::uint32_t a, std::uint32_t more) noexcept {
-  const std::uint32_t flip = std::uint32_t{0} - (a >> 31);
-  const std::uint32_t n = a ^ flip;
-  const end_distance d = distance_of(n, more ^ flip);
+  const std::uint32_t upper = std::uint32_t{0} - (a >> 31);
+  const end_distance d = distance_of(a ^ upper, more ^ upper);
   const auto scale = __builtin_bit_cast(float, (127u - d.depth) << 23);
-  const float t = fma(d.low, scale, d.high * scale);  // u or 1 - u, at most 1/2
-  // The odds (1 - t) / t are 1 + f or 2^k (1 + f). Next to 1 from f = (1 - 2 t) / t, whose numerator is an integer over 2^32.
-  const std::uint32_t odd = ~(n << 1);
-  const std::uint32_t near = std::uint32_t{0} - ((n + (0x80000000u - 0x6A09E668u)) >> 31);  // t above 1 / (1 + sqrt(2))
-  const float rest = fma(static_cast<float>(static_cast<std::int32_t>(odd >> 8)), 0x1p-24f,
-                         static_cast<float>(static_cast<std::int32_t>(odd & 0xFFu)) * 0x1p-32f);
-  const float ratio = choose(near, rest, 1.0f - t) / t;
-  const auto bits = __builtin_bit_cast(std::uint32_t, ratio);
-  const std::uint32_t exponent = (bits + (0x40000000u - 0x3F3504F3u)) >> 23;  // offset by 128
-  const auto m = __builtin_bit_cast(float, bits - (exponent << 23) + 0x40000000u);
-  const float minus = minus_log(choose(near, ratio, m - 1.0f), static_cast<std::int32_t>((exponent - 128u) & ~near));
-  return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, minus) ^ (flip & 0x80000000u));
+  const float high = d.high * scale;
+  const float low = d.low * scale;
+  const float t = high + low;
+  const auto odds = __builtin_bit_cast(std::uint32_t, (1.0f - t) / t);
+  const std::uint32_t exponent = (odds + (0x40000000u - 0x3F3504F3u)) >> 23;  // k, offset by 128
+  const auto power = __builtin_bit_cast(float, (exponent - 1u) << 23);
+  const float factor = -1.0f - power;
+  const float f = fma(factor, low, fma(factor, high, 1.0f)) / (power * t);
+  const float minus = minus_log(f, static_cast<std::int32_t>(exponent - 128u));
+  return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, minus) ^ (upper & 0x80000000u));
 }
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double logit_unit(std::uint64_t a, std::uint64_t) noexcept {
-  const std::uint64_t flip = std::uint64_t{0} - (a >> 63);
-  const std::uint64_t n = a ^ flip;
-  const double t = fma(exact_double(n >> 32), 0x1p-32, (exact_double(n & 0xFFFFFFFFu) + 0.5) * 0x1p-64);
-  const std::uint64_t odd = ~(n << 1);
-  const std::uint64_t near = std::uint64_t{0} - (((n >> 32) + (0x100000000u - 0x6A09E668u)) >> 32);
-  const double rest = fma(exact_double(odd >> 32), 0x1p-32, exact_double(odd & 0xFFFFFFFFu) * 0x1p-64);
-  const double ratio = choose(near, rest, 1.0 - t) / t;
-  const auto bits = __builtin_bit_cast(std::uint64_t, ratio);
-  const std::uint64_t exponent = (bits + (0x4000000000000000u - 0x3FE6A09E667F3BCDu)) >> 52;  // offset by 1024
-  const double m = __builtin_bit_cast(double, bits - (exponent << 52) + 0x4000000000000000u);
-  const double minus = minus_log(choose(near, ratio, m - 1.0), choose(near, 0.0, exact_double(exponent) - 1024.0));
-  return __builtin_bit_cast(double, __builtin_bit_cast(std::uint64_t, minus) ^ (flip & 0x8000000000000000u));
+  const std::uint64_t upper = std::uint64_t{0} - (a >> 63);
+  const std::uint64_t n = a ^ upper;
+  const double high = exact_double(n >> 32) * 0x1p-32;
+  const double low = (exact_double(n & 0xFFFFFFFFu) + 0.5) * 0x1p-64;
+  const double t = high + low;
+  const auto odds = __builtin_bit_cast(std::uint64_t, (1.0 - t) / t);
+  const std::uint64_t exponent = (odds + (0x4000000000000000u - 0x3FE6A09E667F3BCDu)) >> 52;  // k, offset by 1024
+  const auto power = __builtin_bit_cast(double, (exponent - 1u) << 52);
+  const double factor = -1.0 - power;
+  const double f = fma(factor, low, fma(factor, high, 1.0)) / (power * t);
+  const double minus = minus_log(f, exact_double(exponent) - 1024.0);
+  return __builtin_bit_cast(double, __builtin_bit_cast(std::uint64_t, minus) ^ (upper & 0x8000000000000000u));
 }
 
 template <class T>
@@ -84,7 +74,7 @@ struct logistic_law {
 /// u as for exponential, finer near both ends. The law is symmetric to the last bit: complementary words give opposite numbers.
 /// Range          loc finite, scale at least 0 and finite. |x - loc| / scale <= 33.97 for float, 45.06 for double; the standard number is never 0
 /// Special values a scale at which results leave the range of T rounds them to infinity
-/// Accuracy       of the standard number: relative error below 6 * 2^-24 for float, 6 * 2^-53 for double; test/random/logistic.cpp
+/// Accuracy       of the standard number: relative error below 4 * 2^-24 for float, 4 * 2^-53 for double; test/random/logistic.cpp
 /// Cost           one Philox block, of which the other numbers are thrown away: fill_logistic and logistic_block keep them
 /// Determinism    as for normal: the same bits everywhere
 /// Errors         argument_error on the host: loc not finite, scale negative, not finite or NaN. Not checked in device code

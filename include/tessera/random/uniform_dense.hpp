@@ -61,24 +61,24 @@ struct uniform_dense_law {
     return w >= word{1} << (digits - 1 > bits + least ? digits - 1 : bits + least);
   }
 
-  /// The number whose binary digits are those of w and then of the further words. `further(k)` is the k-th of them, from 1.
+  /// The number whose binary digits are those of w and then of the further words, `further(k)` the k-th of them, from 1.
   template <class Further>
   TESSERA_HD constexpr value repaired(word w, Further further) const noexcept {
     std::uint64_t k = 1;
-    for (int zeros = 0;;) {
-      for (; w == 0 && zeros <= 2048; zeros += bits) w = further(k++);
-      const word next = further(k++);
+    for (std::uint64_t draw = 1;; ++draw) {
+      int zeros = 0;
+      for (; w == 0 && zeros < 2048; zeros += bits) w = further(k++);
       int lead = 0;
       while (lead < bits && (w << lead >> (bits - 1)) == 0) ++lead;
-      const word digit = lead == 0 ? w : static_cast<word>(w << lead | next >> (bits - lead));
       const int exponent = -(1 + zeros + lead);
       const int kept = exponent >= least ? digits : digits - (least - exponent);
-      if (lead < bits && kept > 0) {
+      if (kept > 0) {
+        const word digit = lead == 0 ? w : static_cast<word>(w << lead | further(k) >> (bits - lead));
         return static_cast<value>(static_cast<std::make_signed_t<word>>(digit >> (bits - kept))) *
                any_power_of_two<value>(exponent - kept + 1);
       }
-      // Below the smallest number of T, which is not in (0, 1): drawn again.
-      zeros = 0;
+      // Below the smallest number of T, hence not in (0, 1): drawn again, from words that no draw before has seen.
+      k = 64 * draw;
       w = further(k++);
     }
   }
