@@ -40,8 +40,8 @@ long double recursive(const brownian_path& path, double t, std::uint64_t index) 
     const stream_key key = root.child(node);
     return static_cast<long double>(normal<double>(key.seed, key.stream, index));
   };
-  long double a = path.begin;
-  long double c = path.end;
+  auto a = static_cast<long double>(path.begin);
+  auto c = static_cast<long double>(path.end);
   long double w_a = 0;
   long double w_c = std::sqrt(c - a) * z(0);
   std::uint64_t node = 1;

@@ -75,7 +75,7 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_reference, T, wide_types) {
     long double sum = 0;
     std::vector<long double> g;
     for (std::uint64_t c = 0; c < 5; ++c) {
-      g.push_back(tessera::reference::gamma<T, long double>(1, 2, row * 5 + c, a[c]));
+      g.push_back(tessera::reference::gamma<T, long double>(1, 2, row * 5 + c, static_cast<long double>(a[c])));
       sum += g.back();
     }
     for (std::int64_t c = 0; c < 5; ++c) {

@@ -72,9 +72,10 @@ BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_reference, T, wide_types) {
       const std::uint64_t seed = random();
       const std::uint64_t stream = random() >> (i % 64);
       const std::uint64_t index = i % 2 == 0 ? static_cast<std::uint64_t>(i) : random();
-      const long double want = tessera::reference::log_gamma_variate<T, long double>(seed, stream, index, shape);
-      const auto root =
-          static_cast<double>(tessera::reference::gamma_root<T, long double>(seed, stream, index, shape < 1 ? shape + 1 : shape));
+      const long double want =
+          tessera::reference::log_gamma_variate<T, long double>(seed, stream, index, static_cast<long double>(shape));
+      const auto root = static_cast<double>(tessera::reference::gamma_root<T, long double>(
+          seed, stream, index, static_cast<long double>(shape < 1 ? shape + 1 : shape)));
       const double root_error = epsilon * (1 + std::abs(root - 1)) / root;
       const T got = log_gamma_variate<T>(shape, 1, seed, stream, index);
       const auto log_error = static_cast<double>(std::abs(static_cast<long double>(got) - want));

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 namespace random_test {
@@ -13,8 +14,8 @@ namespace random_test {
 /// The regularised lower incomplete gamma function P(a, x) from log x, by its series below a + 1 and by Lentz's continued fraction of
 /// the upper one above.
 inline double gamma_probability(double shape, double log_x) {
-  const long double a = shape;
-  const long double l = log_x;
+  const auto a = static_cast<long double>(shape);
+  const auto l = static_cast<long double>(log_x);
   const long double x = std::exp(l);
   const long double front = std::exp(a * l - x - std::lgamma(a + 1));
   if (x < a + 1) {
@@ -48,10 +49,10 @@ inline double gamma_probability(double shape, double log_x) {
 
 /// The regularised incomplete beta function I_x(a, b), by its continued fraction; `rest` is 1 - x.
 inline double beta_probability(double first, double second, double at, double rest) {
-  long double a = first;
-  long double b = second;
-  long double x = at;
-  long double y = rest;
+  auto a = static_cast<long double>(first);
+  auto b = static_cast<long double>(second);
+  auto x = static_cast<long double>(at);
+  auto y = static_cast<long double>(rest);
   const bool swapped = x > (a + 1) / (a + b + 2);
   if (swapped) {
     std::swap(a, b);

@@ -28,11 +28,9 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double most_poisson(double rate) noex
 /// The largest count that T holds with all the counts below.
 template <class T>
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double most_count() noexcept {
-  if constexpr (std::is_integral_v<T>) {
-    return static_cast<double>(std::numeric_limits<T>::max() / 2) * 2.0;
-  } else {
-    return static_cast<double>(std::uint64_t{1} << std::numeric_limits<T>::digits);
-  }
+  constexpr int digits = std::numeric_limits<T>::digits;
+  const double beyond = static_cast<double>(std::uint64_t{1} << (digits - 1)) * 2.0;
+  return std::is_integral_v<T> ? beyond - 1.0 : beyond;
 }
 
 template <class T>
