@@ -3,6 +3,7 @@
 /// The room in device code: that it compiles there without flags or warnings, and gives device constants.
 #include <cstdint>
 
+#include "device_shapes.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
 #include "tessera/random.hpp"

@@ -29,7 +29,8 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float minus_two_log1p(float f) noexce
   p = fma(p, f, 0.999999762f);
   return fma(f * f, p, -2.0f * f);
 }
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double minus_two_log1p(double f) noexcept {
+/// 2 (f - ln(1 + f)), also where f is so small that the difference would lose all its bits.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double twice_log1p_gap(double f) noexcept {
   // With s = f / (2 + f), z = s^2: ln(1 + f) = f - f^2/2 + s (f^2/2 + z P(z)), P from the series of the inverse hyperbolic tangent.
   const double s = f / (2.0 + f);
   const double z = s * s;
@@ -41,8 +42,9 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double minus_two_log1p(double f) noex
   p = fma(p, z, 0.57142857483676412);
   p = fma(p, z, 0.79999999998834448);
   p = fma(p, z, 1.3333333333333468);
-  return fma(-2.0, f, fma(-s, fma(p, z, f2), f2));
+  return fma(-s, fma(p, z, f2), f2);
 }
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double minus_two_log1p(double f) noexcept { return fma(-2.0, f, twice_log1p_gap(f)); }
 
 /// A distance t = (bits + 1/2) 2^-depth from one end of (0, 1): the 32 bits of `n` below the point, or, where n is below 2^16, 48 bits,
 /// the low half of `more` behind it. As two parts that are exact in float: high and low times 2^-depth.
