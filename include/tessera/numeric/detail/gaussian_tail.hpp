@@ -4,6 +4,7 @@
 #pragma once
 
 #include "tessera/numeric/detail/exact_product.hpp"
+#include "tessera/numeric/detail/exp_in_parts.hpp"
 #include "tessera/numeric/exp.hpp"
 #include "tessera/numeric/lane.hpp"
 
@@ -96,23 +97,10 @@ struct normal_tail {
   }
 };
 
-/// (e^r - 1 - r) / r^2 for |r| <= 0.3468: the polynomial of exp_fraction without its first two terms.
-template <class T>
-TESSERA_HD TESSERA_ALWAYS_INLINE T exp_remainder(T r) {
-  if constexpr (sizeof(lane_value<T>) == 4) {
-    return horner(r, 0x1.fffffep-2, 0x1.55546cp-3, 0x1.55562ep-5, 0x1.124fe2p-7, 0x1.6c73a6p-10);
-  } else {
-    return horner(r, 0x1.0000000000000p-1, 0x1.555555555555bp-3, 0x1.5555555555502p-5, 0x1.111111110ec1ap-7,
-                  0x1.6c16c16c30781p-10, 0x1.a01a01b398fa0p-13, 0x1.a01a0135fcb70p-16, 0x1.71ddefdc8f3d1p-19,
-                  0x1.27e5b4f206afbp-22, 0x1.af6c6112fb2c8p-26, 0x1.1e3cd9dd7ef15p-29);
-  }
-}
-
 /// Tail(a) = (high + low) * power for 0 <= a <= end; high, high + low and power are normal.
 template <class Tail, class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE void gaussian_tail(T a, T& tail, T& rest, T& power) {
   using V = lane_value<T>;
-  constexpr bool single = sizeof(V) == 4;
   constexpr V center = Tail::template center<V>;
   // u = 1 / (a + center), and the relative amounts that its rounding and that of the sum lose.
   const T sum = a + T(center);
@@ -122,21 +110,12 @@ TESSERA_HD TESSERA_ALWAYS_INLINE void gaussian_tail(T a, T& tail, T& rest, T& po
   T ratio_low;
   const T t = fma(T(V(-2) * center), u, T(V(1)));
   const T ratio = Tail::ratio(t, ratio_low);
-  const T kappa = single ? T(V(1.25)) : fma(t, T(V(-0.4)), T(V(1.5)));
+  const T kappa = sizeof(V) == 4 ? T(V(1.25)) : fma(t, T(V(-0.4)), T(V(1.5)));
   tail = rounded_product(ratio, u);
   const T tail_low = fma(ratio_low, u, fma(tail, rounded_product(u_lost, kappa), fma(ratio, u, -tail)));
-  // e^-(high + low) = 2^n e^(r + r_low); n + tail_shift + bias is left in the low bits of a number that has room for it.
-  T high, low;
+  T high, low, r, second;
   Tail::exponent(a, high, low);
-  constexpr V magic = (single ? V(0x1.8p23) + V(127) : V(0x1.8p52) + V(1023)) + V(tail_shift<V>);
-  const T shifted = fma(high, T(V(-1.44269504088896341)), T(magic));
-  const T n = shifted - T(magic);
-  power = lane<T>::from_bits(lane<T>::to_bits(shifted) << (single ? 23 : 52));
-  const T first = fma(n, T(-log_2_high<V>), -high);
-  const T small = fma(n, T(-log_2_low<V>), -low);
-  const T r = first + small;
-  const T r_low = (first - r) + small;
-  const T second = fma(rounded_product(r, r), exp_remainder(r), r_low);
+  exp_minus<tail_shift<V>>(high, low, r, second, power);
   rest = fma(tail, r, fma(tail, second, fma(tail_low, r, tail_low)));
 }
 
