@@ -12,7 +12,7 @@ namespace tessera::detail {
 
 /// Up to here the quarter turns are counted by a product; the error of the count moves |r| past pi/4 by at most 2^-8.
 template <class V>
-inline constexpr V largest_countable_angle = sizeof(V) == 4 ? V(0x1p17) : V(0x1p30);
+inline constexpr V largest_countable_angle = sizeof(V) == 4 ? V(0x1p21) : V(0x1p30);
 
 /// The upper 64 bits of a product of 128.
 TESSERA_HD TESSERA_ALWAYS_INLINE constexpr std::uint64_t product_high(std::uint64_t a, std::uint64_t b) {
