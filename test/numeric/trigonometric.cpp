@@ -160,6 +160,53 @@ BOOST_AUTO_TEST_CASE(known_values) {
   BOOST_TEST(tessera::tan(worst_of_all) == -0x1.d9ba9a7975636p+60);
 }
 
+// For exponents of every size a number that comes nearest to a multiple of pi / 2, from the continued fraction of 2^e 2/pi: there every
+// word of 2/pi decides. Beside it tan x, or -1 / tan x if that is the small one.
+template <class T>
+void check_hard_angles(std::initializer_list<known> small_sine, std::initializer_list<known> small_cosine) {
+  for (const known& k : small_sine) {
+    const T x = static_cast<T>(k.x);
+    BOOST_TEST(tessera::ulp_error(std::fabs(tessera::sin(x)), std::fabs(k.value)) <= 1);
+    BOOST_TEST(tessera::ulp_error(tessera::tan(x), k.value) <= 1);
+    BOOST_TEST(std::fabs(tessera::cos(x)) == T(1));
+  }
+  for (const known& k : small_cosine) {
+    const T x = static_cast<T>(k.x);
+    BOOST_TEST(tessera::ulp_error(std::fabs(tessera::cos(x)), std::fabs(k.value)) <= 1);
+    BOOST_TEST(tessera::ulp_error(tessera::tan(x), -1 / k.value) <= 1.3);
+    BOOST_TEST(std::fabs(tessera::sin(x)) == T(1));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(hard_angles_of_every_size) {
+  check_hard_angles<double>({{0x1.5cba89af1f855p+52, -0x1.b5ebde2aae00bp-54},
+                             {0x1.66bd5424e5655p+92, -0x1.7a6b2243e72f6p-56},
+                             {0x1.b930d680374c2p+151, -0x1.4710c83c6a7d5p-55},
+                             {0x1.1e58e52ea1a07p+212, -0x1.405e730019397p-53},
+                             {0x1.a93b216e8dfbcp+330, 0x1.6ff5c7c00c5a6p-53},
+                             {0x1.dfa8d18f2b3eep+691, 0x1.28904e0d7f525p-55},
+                             {0x1.52f4fe34c0e00p+803, -0x1.73359896edc01p-53},
+                             {0x1.e009c53148be1p+992, -0x1.295a3b0a64b1dp-58},
+                             {0x1.61a3db8c8d129p+1023, -0x1.dd15f96b823f2p-56}},
+                            {{0x1.5c9508c58aafap+32, -0x1.7091a64747dabp-54},
+                             {0x1.16e59932ab3bcp+272, 0x1.8213126d82007p-54},
+                             {0x1.cb5c087ce6ab4p+392, 0x1.b1ef15129967ap-54},
+                             {0x1.1bc285fdf5532p+452, 0x1.0c98b1f76c508p-54},
+                             {0x1.776ae889d49fcp+512, -0x1.a507d0c087a8ep-55},
+                             {0x1.b46267827b27ep+572, -0x1.cf57fae859fc8p-55},
+                             {0x1.5e13dc1c15d0ep+632, -0x1.6f061bfe375cap-54},
+                             {0x1.1b21e01142fb4p+752, -0x1.1f7ba3d357dd1p-53},
+                             {0x1.a5de46db774e4p+872, 0x1.179ba16b759d8p-56},
+                             {0x1.4fc4137057ac6p+932, -0x1.0441c8d2bb189p-54}});
+  check_hard_angles<float>({{0x1.4ac55cp+22, 0x1.4823bba96de76p-25},
+                            {0x1.628d4cp+42, -0x1.db49e303ea77ap-26},
+                            {0x1.7f4134p+102, -0x1.1e7cf9ec1091cp-25},
+                            {0x1.80fea8p+116, -0x1.2ad373c058ef0p-24}},
+                           {{0x1.a7624cp+68, 0x1.6af959c0c4b62p-25},
+                            {0x1.8dc776p+83, -0x1.3d65dfff7370dp-25},
+                            {0x1.7b9b40p+126, -0x1.8d47b9995cabbp-26}});
+}
+
 BOOST_AUTO_TEST_CASE(near_multiples_of_a_right_angle) {
   worst of_sin, of_cos, of_tan, of_sin_double, of_cos_double, of_tan_double;
   near_multiples([&](long double angle) {
