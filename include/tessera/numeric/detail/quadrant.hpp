@@ -22,7 +22,8 @@ TESSERA_HD TESSERA_ALWAYS_INLINE constexpr std::uint64_t product_high(std::uint6
   return (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32);
 }
 
-/// 64 bits of 2/pi whose first has the weight 2^(63 - index). There are 1216, as many as double needs; the whole part and 63 zeros come before them.
+/// 64 bits of 2/pi whose first has the weight 2^(63 - index). There are 1216, as many as double needs; the whole part and
+/// 63 zeros come before them.
 TESSERA_HD TESSERA_ALWAYS_INLINE std::uint64_t two_over_pi(int index) {
   static constexpr std::uint64_t words[] = {0x0000000000000000U, 0xa2f9836e4e441529U, 0xfc2757d1f534ddc0U, 0xdb6295993c439041U,
                                             0xfe5163abdebbc561U, 0xb7246e3a424dd2e0U, 0x06492eea09d1921cU, 0xfe1deb1cb129a73eU,
