@@ -16,6 +16,9 @@
 #include <limits>
 
 #include "tessera/numeric.hpp"
+#include "tessera/numeric/erf.hpp"
+#include "tessera/numeric/gelu.hpp"
+#include "tessera/numeric/trigonometric.hpp"
 
 namespace numeric_device {
 
@@ -82,5 +85,19 @@ __global__ void guests(__half* h, __nv_bfloat16* b, __nv_fp8_e4m3* q, const __nv
   *tessera::as<bfloat16>(b) = tessera::from_native<bfloat16>(b[1]) - 1e-30_bf16;
   q[1] = tessera::to_native<__nv_fp8_e4m3>(tessera::from_native(q[0]) + 448_e4m3 + float8_e4m3(tessera::as<float8_e5m2>(e)[0]));
 }
+
+/// Functions that packs have, too.
+template <class T>
+__global__ void functions(T* x) {
+  T s, c;
+  tessera::sincos(x[0], s, c);
+  x[0] = tessera::erf(s) + tessera::erfc(c) + tessera::tan(x[1]);
+  tessera::sincospi(x[2], s, c);
+  x[2] = tessera::gelu(s) + tessera::gelu_tanh(c) + tessera::sin(x[3]) * tessera::cos(x[4]) -
+         tessera::sinpi(x[5]) * tessera::cospi(x[6]);
+}
+
+template __global__ void functions<float>(float*);
+template __global__ void functions<double>(double*);
 
 }  // namespace numeric_device

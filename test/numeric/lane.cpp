@@ -77,9 +77,45 @@ void check_split() {
   }
 }
 
+template <class T>
+void check_signs() {
+  using lane = tessera::lane<T>;
+  using limits = std::numeric_limits<T>;
+  const T nan = limits::quiet_NaN();
+  for (const T a : {T(0), T(1), T(1.5), limits::denorm_min(), limits::max(), limits::infinity(), nan}) {
+    const auto code = lane::to_bits(a);
+    BOOST_TEST(lane::to_bits(lane::from_bits(code)) == code);
+    for (const T x : {a, -a}) {
+      BOOST_TEST(lane::to_bits(lane::abs(x)) == code);
+      for (const T sign : {T(0), T(-0.0), T(3), T(-3), limits::infinity(), -limits::infinity(), nan, -nan}) {
+        BOOST_TEST(lane::to_bits(tessera::copysign(x, sign)) == lane::to_bits(std::copysign(x, sign)));
+        BOOST_TEST(lane::to_bits(tessera::flip_sign(x, sign)) == lane::to_bits(std::signbit(sign) ? -x : x));
+      }
+    }
+  }
+  static_assert(tessera::copysign(T(2), T(-0.0)) == T(-2) && tessera::flip_sign(T(-2), T(-1)) == T(2) &&
+                lane::abs(T(-3)) == T(3));
+  static_assert(lane::to_bits(T(1)) == (sizeof(T) == 4 ? 0x3f800000U : 0x3ff0000000000000U));
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(numeric_lane)
+
+BOOST_AUTO_TEST_CASE(signs_and_codes) {
+  check_signs<float>();
+  check_signs<double>();
+  BOOST_TEST(tessera::select(true, std::uint32_t(1), std::uint32_t(2)) == 1U);
+  BOOST_TEST(tessera::select(false, std::uint64_t(1), std::uint64_t(2)) == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(each_lane_is_the_number) {
+  float a = 2;
+  double b = 3;
+  tessera::lane<float>::each([](float& x, double& y) { y += static_cast<double>(x *= 2); }, a, b);
+  BOOST_TEST(a == 4.0F);
+  BOOST_TEST(b == 7.0);
+}
 
 BOOST_AUTO_TEST_CASE(selection_and_the_place_of_nan) {
   check_selection<float>();

@@ -145,6 +145,21 @@ void check_operators() {
   check<T>("min", [](P a, P b) { return tessera::min(a, b); }, [](T a, T b) { return a < b ? a : b; });
 }
 
+/// Numbers by their codes, in which NaNs are not all alike.
+template <class T, class Pack, class Scalar>
+void check_codes(const char* name, Pack on_packs, Scalar on_numbers) {
+  using P = simd::pack<T>;
+  using B = typename tessera::lane<T>::bits;
+  for_pairs<T>([&](P a, P b, const T* first, const T* second) {
+    B got[P::lanes];
+    tessera::lane<P>::to_bits(tessera::lane<P>::from_bits(tessera::lane<P>::to_bits(on_packs(a, b)))).store_unaligned(got);
+    for (int i = 0; i < P::lanes; ++i) {
+      const B want = tessera::lane<T>::to_bits(on_numbers(first[i], second[i]));
+      BOOST_TEST(got[i] == want, name << "(" << first[i] << ", " << second[i] << ")");
+    }
+  });
+}
+
 template <class T>
 void check_bits() {
   using I = tessera::lane_index<T>;
@@ -162,14 +177,66 @@ void check_bits() {
   check<I>(
       "shift_right without a sign", [](auto a, auto) { return simd::bit_cast<I>(simd::shift_right<3>(simd::bit_cast<U>(a))); },
       [](I a, I) { return static_cast<I>(static_cast<U>(a) >> 3); });
-  // A mask of floating-point lanes selects positions.
+  using B = typename tessera::lane<T>::bits;
+  static_assert(std::is_same_v<typename tessera::lane<P>::bits, simd::pack<B>>);
+  check<I>("&", [](auto a, auto b) { return a & b; }, [](I a, I b) { return a & b; });
+  check<I>("|", [](auto a, auto b) { return a | b; }, [](I a, I b) { return a | b; });
+  check<I>("^", [](auto a, auto b) { return a ^ b; }, [](I a, I b) { return a ^ b; });
+  check<I>("~", [](auto a, auto) { return ~a; }, [](I a, I) { return ~a; });
+  check<I>("<<", [](auto a, auto) { return a << 5; }, [](I a, I) { return static_cast<I>(static_cast<U>(a) << 5); });
+  check<I>(">> keeps the sign", [](auto a, auto) { return a >> 3; }, [](I a, I) { return static_cast<I>(a >> 3); });
+  check<I>(
+      "operators without a sign",
+      [](auto a, auto b) {
+        const auto x = simd::bit_cast<B>(a), y = simd::bit_cast<B>(b);
+        return simd::bit_cast<I>(((x >> 3) ^ ~y) + ((x & y) | (y << 7)) - x);
+      },
+      [](I a, I b) {
+        const auto x = static_cast<B>(a), y = static_cast<B>(b);
+        return static_cast<I>(((x >> 3) ^ ~y) + ((x & y) | (y << 7)) - x);
+      });
+  check_codes<T>("to_bits", [](P a, P) { return a; }, [](T a, T) { return a; });
+  check_codes<T>("lane abs", [](P a, P) { return tessera::lane<P>::abs(a); }, [](T a, T) { return tessera::lane<T>::abs(a); });
+  const auto copy = [](auto a, auto b) { return tessera::copysign(a, b); };
+  const auto flip = [](auto a, auto b) { return tessera::flip_sign(a, b); };
+  check_codes<T>("copysign", copy, copy);
+  check_codes<T>("flip_sign", flip, flip);
+  // A mask of floating-point lanes selects positions and codes.
   for_pairs<T>([](P a, P b, const T* first, const T* second) {
     using Q = simd::index_pack<T>;
     static_assert(Q::lanes == P::lanes);
     I got[Q::lanes];
     tessera::select(a < b, Q::iota(I(100)), Q(I(-1))).store_unaligned(got);
     for (int i = 0; i < Q::lanes; ++i) BOOST_TEST(got[i] == (first[i] < second[i] ? I(100 + i) : I(-1)));
+    B codes[Q::lanes];
+    tessera::select(a < b, tessera::lane<P>::to_bits(a), simd::pack<B>(B(7))).store_unaligned(codes);
+    for (int i = 0; i < Q::lanes; ++i) BOOST_TEST(codes[i] == (first[i] < second[i] ? B(bits(first[i])) : B(7)));
   });
+}
+
+template <class T>
+void check_each() {
+  using P = simd::pack<T>;
+  using B = typename tessera::lane<P>::bits;
+  P a = P::iota(T(3));
+  B b = B::iota(10);
+  int calls = 0;
+  tessera::lane<P>::each(
+      [&](T& x, typename B::value_type& y) {
+        BOOST_TEST(x == static_cast<T>(3 + calls));
+        x *= T(2);
+        y += static_cast<typename B::value_type>(calls++);
+      },
+      a, b);
+  BOOST_TEST(calls == P::lanes);
+  T numbers[P::lanes];
+  typename B::value_type codes[P::lanes];
+  a.store_unaligned(numbers);
+  b.store_unaligned(codes);
+  for (int l = 0; l < P::lanes; ++l) {
+    BOOST_TEST(numbers[l] == static_cast<T>(6 + 2 * l));
+    BOOST_TEST(codes[l] == static_cast<typename B::value_type>(10 + 2 * l));
+  }
 }
 
 template <class T>
@@ -322,6 +389,12 @@ BOOST_AUTO_TEST_CASE(fma_rounds_once_where_the_machine_can) {
 BOOST_AUTO_TEST_CASE(bits_and_masks_across_element_types) {
   check_bits<float>();
   check_bits<double>();
+}
+
+BOOST_AUTO_TEST_CASE(each_lane_is_a_number) {
+  check_each<float>();
+  check_each<double>();
+  static_assert(tessera::lane<simd::pack<float>>::fused == simd::compat::has_fma<tessera::default_arch>);
 }
 
 BOOST_AUTO_TEST_CASE(numbers_are_taken_apart_and_put_together) {

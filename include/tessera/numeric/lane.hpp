@@ -20,13 +20,29 @@ template <class T, class Index, class Bits, int MantissaBits, int Bias>
 struct scalar_lane {
   using value_type = T;  ///< the number in one lane
   using index = Index;   ///< an integer of the same width, for positions
+  using bits = Bits;     ///< an unsigned integer of the same width, with the operators & | ^ ~ << >> + -
   using mask = bool;     ///< the result of a comparison
   static constexpr int width = 1;
+  static constexpr bool fused = true;  ///< fma is one rounding
 
   TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T select(bool m, T a, T b) { return m ? a : b; }
   TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T max(T a, T b) { return a > b ? a : b; }
   TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T min(T a, T b) { return a < b ? a : b; }
   TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr bool any(bool m) { return m; }
+
+  /// The code of a number, and back.
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr Bits to_bits(T x) { return __builtin_bit_cast(Bits, x); }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T from_bits(Bits b) { return __builtin_bit_cast(T, b); }
+  static constexpr Bits sign_bit = Bits(1) << (8 * sizeof(T) - 1);
+
+  /// x without its sign, of a zero and a NaN too.
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T abs(T x) { return from_bits(to_bits(x) & static_cast<Bits>(~sign_bit)); }
+
+  /// Calls f(number&...) for every lane: for what is rare, and too long to be computed where no lane needs it.
+  template <class F, class... X>
+  TESSERA_HD TESSERA_ALWAYS_INLINE static void each(F f, X&... x) {
+    f(x...);
+  }
 
   /// Nearest integer, ties to even, for |x| below 2^(MantissaBits - 2): adding 1.5 * 2^MantissaBits pushes the fraction out.
   TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T round(T x) {
@@ -86,19 +102,22 @@ struct lane<double> : detail::scalar_lane<double, std::int64_t, std::uint64_t, 5
   TESSERA_HD TESSERA_ALWAYS_INLINE static double sqrt(double a) { return __builtin_sqrt(a); }
 };
 
-/// Positions can be selected, too.
-template <>
-struct lane<std::int32_t> {
-  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr std::int32_t select(bool m, std::int32_t a, std::int32_t b) {
-    return m ? a : b;
-  }
+namespace detail {
+template <class Integer>
+struct integer_lane {
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr Integer select(bool m, Integer a, Integer b) { return m ? a : b; }
 };
+}  // namespace detail
+
+/// Positions and bits can be selected, too.
 template <>
-struct lane<std::int64_t> {
-  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr std::int64_t select(bool m, std::int64_t a, std::int64_t b) {
-    return m ? a : b;
-  }
-};
+struct lane<std::int32_t> : detail::integer_lane<std::int32_t> {};
+template <>
+struct lane<std::uint32_t> : detail::integer_lane<std::uint32_t> {};
+template <>
+struct lane<std::int64_t> : detail::integer_lane<std::int64_t> {};
+template <>
+struct lane<std::uint64_t> : detail::integer_lane<std::uint64_t> {};
 
 /// The number in one lane of T.
 template <class T>
@@ -106,6 +125,9 @@ using lane_value = typename lane<T>::value_type;
 /// The integer that counts keys and rows beside a T.
 template <class T>
 using lane_index = typename lane<T>::index;
+/// The unsigned integer that holds the code of a T.
+template <class T>
+using lane_bits_type = typename lane<T>::bits;
 
 /// m ? a : b, lane by lane.
 template <class M, class T>
@@ -130,6 +152,19 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T fma(T a, T b, T c) {
 template <class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE T sqrt(T a) {
   return lane<T>::sqrt(a);
+}
+/// The magnitude of a with the sign of b, of zeros and NaNs too.
+template <class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T copysign(T a, T b) {
+  using bits = typename lane<T>::bits;
+  const bits sign = bits(lane<T>::sign_bit);
+  return lane<T>::from_bits((lane<T>::to_bits(a) & ~sign) | (lane<T>::to_bits(b) & sign));
+}
+/// a, or -a where the sign bit of b is set.
+template <class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T flip_sign(T a, T b) {
+  using bits = typename lane<T>::bits;
+  return lane<T>::from_bits(lane<T>::to_bits(a) ^ (lane<T>::to_bits(b) & bits(lane<T>::sign_bit)));
 }
 
 }  // namespace tessera

@@ -74,6 +74,38 @@ struct pack {
       return pack(-a.v);
     }
   }
+  // Bits, of integers only.
+  TESSERA_ALWAYS_INLINE friend pack operator&(pack a, pack b)
+    requires std::is_integral_v<T>
+  {
+    return pack(a.v & b.v);
+  }
+  TESSERA_ALWAYS_INLINE friend pack operator|(pack a, pack b)
+    requires std::is_integral_v<T>
+  {
+    return pack(a.v | b.v);
+  }
+  TESSERA_ALWAYS_INLINE friend pack operator^(pack a, pack b)
+    requires std::is_integral_v<T>
+  {
+    return pack(a.v ^ b.v);
+  }
+  TESSERA_ALWAYS_INLINE friend pack operator~(pack a)
+    requires std::is_integral_v<T>
+  {
+    return pack(a.v ^ batch(static_cast<T>(~T(0))));
+  }
+  /// By the same number of bits in every lane; the right shift of a signed pack keeps the sign.
+  TESSERA_ALWAYS_INLINE friend pack operator<<(pack a, int n)
+    requires std::is_integral_v<T>
+  {
+    return pack(a.v << n);
+  }
+  TESSERA_ALWAYS_INLINE friend pack operator>>(pack a, int n)
+    requires std::is_integral_v<T>
+  {
+    return pack(a.v >> n);
+  }
   TESSERA_ALWAYS_INLINE pack& operator+=(pack b) { return *this = *this + b; }
   TESSERA_ALWAYS_INLINE pack& operator-=(pack b) { return *this = *this - b; }
   TESSERA_ALWAYS_INLINE pack& operator*=(pack b) { return *this = *this * b; }
@@ -231,6 +263,18 @@ struct pack_lane {
   TESSERA_ALWAYS_INLINE static bool any(mask m) { return xsimd::any(m.v); }
 };
 
+/// The lanes of a pack in memory, for as long as they are worked on one by one.
+template <class P>
+struct lanes_of {
+  P& of;
+  alignas(P::alignment) typename P::value_type number[P::lanes];
+
+  TESSERA_ALWAYS_INLINE explicit lanes_of(P& p) : of(p) { p.store(number); }
+  TESSERA_ALWAYS_INLINE ~lanes_of() { of = P::load(number); }
+  lanes_of(const lanes_of&) = delete;
+  lanes_of& operator=(const lanes_of&) = delete;
+};
+
 }  // namespace detail
 }  // namespace tessera::simd
 
@@ -240,7 +284,17 @@ template <class T, class Arch>
 struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
   using P = simd::pack<T, Arch>;
   using index = simd::index_pack<T, Arch>;
+  using bits = simd::pack<typename lane<T>::bits, Arch>;
+  static constexpr bool fused = simd::compat::has_fma<Arch>;
+  static constexpr auto sign_bit = lane<T>::sign_bit;
 
+  TESSERA_ALWAYS_INLINE static bits to_bits(P x) { return simd::bit_cast<typename lane<T>::bits>(x); }
+  TESSERA_ALWAYS_INLINE static P from_bits(bits b) { return simd::bit_cast<T>(b); }
+  TESSERA_ALWAYS_INLINE static P abs(P x) { return from_bits(to_bits(x) & ~bits(sign_bit)); }
+  template <class F, class... X>
+  TESSERA_ALWAYS_INLINE static void each(F f, X&... x) {
+    each_lane(f, simd::detail::lanes_of<X>(x)...);
+  }
   TESSERA_ALWAYS_INLINE static P fma(P a, P b, P c) { return P(simd::compat::fma(a.v, b.v, c.v)); }
   TESSERA_ALWAYS_INLINE static P sqrt(P a) { return P(xsimd::sqrt(a.v)); }
   TESSERA_ALWAYS_INLINE static P round(P x) { return (x + P(magic)) - P(magic); }
@@ -300,6 +354,11 @@ struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
   static constexpr T epsilon = T(1) / T(std::uint64_t(1) << mantissa_bits);
   static constexpr T smallest_normal = sizeof(T) == 4 ? T(0x1p-126) : T(0x1p-1022);
   static constexpr T magic = T(3) * T(std::uint64_t(1) << (mantissa_bits - 1));
+
+  template <class F, class... Lanes>
+  TESSERA_ALWAYS_INLINE static void each_lane(F& f, Lanes&&... x) {
+    for (int l = 0; l < P::lanes; ++l) f(x.number[l]...);
+  }
 };
 
 template <class Arch>
@@ -310,4 +369,8 @@ template <class Arch>
 struct lane<simd::pack<std::int64_t, Arch>> : simd::detail::pack_lane<std::int64_t, Arch> {
   using index = simd::pack<std::int64_t, Arch>;
 };
+template <class Arch>
+struct lane<simd::pack<std::uint32_t, Arch>> : simd::detail::pack_lane<std::uint32_t, Arch> {};
+template <class Arch>
+struct lane<simd::pack<std::uint64_t, Arch>> : simd::detail::pack_lane<std::uint64_t, Arch> {};
 }  // namespace tessera
