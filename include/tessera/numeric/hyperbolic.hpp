@@ -35,12 +35,13 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T tanh_tail(T s) {
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T tanh(T x) {
   using V = lane_value<T>;
+  constexpr bool single = sizeof(V) == 4;
   const T a = lane<T>::abs(x);
   const T s = a * a;
   const T small = fma(a * s, detail::tanh_tail(s), a);
-  T n, r, power;
-  detail::reduce_exp(min(T(V(sizeof(V) == 4 ? 20 : 40)), a + a), n, r, power);
-  const T large = T(V(1)) - T(V(2)) / fma(power, detail::exp_fraction(r), T(V(1)));
+  T n, r, shifted;
+  detail::reduce_exp<(single ? 127 : 1023)>(min(T(V(single ? 20 : 40)), a + a), n, r, shifted);
+  const T large = T(V(1)) - T(V(2)) / fma(detail::power_in(shifted), detail::exp_fraction(r), T(V(1)));
   return copysign(select(a < T(V(0.625)), small, large), x);
 }
 

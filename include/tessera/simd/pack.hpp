@@ -297,6 +297,10 @@ struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
   }
   TESSERA_ALWAYS_INLINE static P fma(P a, P b, P c) { return P(simd::compat::fma(a.v, b.v, c.v)); }
   TESSERA_ALWAYS_INLINE static P sqrt(P a) { return P(xsimd::sqrt(a.v)); }
+  TESSERA_ALWAYS_INLINE static bool any_outside(P x, T low, T high) {
+    return simd::detail::any_outside(x.v, lane<T>::to_bits(low), lane<T>::to_bits(high));
+  }
+  TESSERA_ALWAYS_INLINE static bool any_beyond(P x, T limit) { return simd::detail::any_beyond(x.v, lane<T>::to_bits(limit)); }
   TESSERA_ALWAYS_INLINE static P round(P x) { return (x + P(magic)) - P(magic); }
   TESSERA_ALWAYS_INLINE static P floor(P x) {
     if constexpr (simd::compat::has_floor<Arch>) {
