@@ -35,6 +35,14 @@ void check_floats(std::int64_t stride) {
   check("exp", sweep<float>(n, x, exp_, exact_exp), 0.9, 1.2);
   check("log", sweep<float>(n, x, log_, exact_log), 0.9, 1);
   check("log2", sweep<float>(n, x, log2_, exact_log2), 1, 2.5);
+  // Its bound in ulp is 1.02e-4 2^24.
+  check("exp2_nonpositive_approximate",
+        sweep<float>(
+            n, x, [](auto y) { return tessera::exp2_nonpositive_approximate(tessera::min(decltype(y)(0), y)); },
+            [](double y) { return y <= -125.5 ? 0.0
+                                  : y > 0     ? 1.0
+                                              : std::exp2(y); }),
+        1720, 1720);
   check("exp2_nonpositive",
         sweep<float>(n, x, exp2_nonpositive_, [](double y) { return y <= -125.5 ? 0.0
                                                                     : y > 0     ? 1.0

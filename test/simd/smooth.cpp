@@ -15,6 +15,8 @@ namespace simd = tessera::simd;
 using pack_test::check;
 using pack_test::sweep;
 
+const auto tanh_approximate_ = [](auto x) { return tessera::tanh_approximate(x); };
+
 /// f(name, function, reference, bound with fma, bound without) for every function of this file.
 template <class F>
 void for_each_function(F f) {
@@ -41,6 +43,8 @@ void check_floats(std::int64_t stride) {
   for_each_function([=](const char* name, auto f, auto exact, double fused, double other) {
     check(name, sweep<float>(n, x, f, exact), fused, other);
   });
+  // 5.7e-5 is this many ulp.
+  check("tanh_approximate", sweep<float>(n, x, tanh_approximate_, [](double y) { return std::tanh(y); }), 957, 957);
 }
 
 template <class T>
@@ -84,6 +88,7 @@ void check_special_values() {
                       3 * limits::denorm_min(),
                       limits::max() / 2};
   for_each_function([&](const char* name, auto f, auto, double, double) { pack_test::check_every_lane<T>(name, values, f); });
+  pack_test::check_every_lane<T>("tanh_approximate", values, tanh_approximate_);
 }
 
 }  // namespace

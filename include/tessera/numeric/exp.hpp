@@ -33,6 +33,13 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T horner(T x, double c, More... more) {
   return fma(horner(x, more...), x, T(static_cast<lane_value<T>>(c)));
 }
 
+/// The same to 2^-13.2, exact for r = 0: minimax of the relative error with the constant term held at 1, degree 3.
+template <int Exponent = 0, class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_fraction_approximate(T r) {
+  constexpr double s = lane<double>::power_of_two(Exponent);
+  return horner(r, s, s * 0x1.62f5fap-1, s * 0x1.f00c4cp-3, s * 0x1.c2a254p-5);
+}
+
 /// log(2) in two parts: the upper one times any exponent is exact.
 template <class V>
 inline constexpr V log_2_high = sizeof(V) == 4 ? V(0x1.62e4p-1) : V(0x1.62e42fefa3800p-1);
@@ -103,39 +110,64 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T scale_twice(T a, T n) {
   return a * lane<T>::power_of_two(half) * lane<T>::power_of_two(n - half);
 }
 
-}  // namespace detail
+/// One of the two.
+template <bool Approximate, int Exponent, class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_fraction_as(T r) {
+  if constexpr (Approximate) {
+    return exp2_fraction_approximate<Exponent>(r);
+  } else {
+    return exp2_fraction<Exponent>(r);
+  }
+}
 
-/// 2^x for x <= 0, as softmax needs it: ten instructions a pack on AVX-512, twelve on AVX2.
-///
-/// Special values  exactly 1 at 0; +0 at -inf and below -125.5 (double: -1021.5); NaN for NaN. 0 < x < 127 (1023) works as well.
-///                 With `From` (odd, -125 to -1; double: -1021 to -1) +0 from From - 0.5 down.
-/// Accuracy        within 1 ulp (float: all inputs) and 1.1 ulp (double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
-/// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
-template <int From = 0, class T>
-[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_nonpositive(T x) {
+/// 2^x for x <= 0, +0 from From - 0.5 down.
+template <int From, bool Approximate, class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_flushed(T x) {
   using V = lane_value<T>;
-  using range = detail::exponent_range<V>;
+  using range = exponent_range<V>;
   constexpr int from = From == 0 ? static_cast<int>(range::least) + 1 : From;
   static_assert(from < 0 && V(from) > range::least, "2^From must be normal, and less than 1");
   static_assert(from % 2 != 0, "an even From would keep the tie at From - 0.5");
-  // x - round(x) is exact. Results that could be subnormal are flushed: on x86 each would cost a microcode assist of over 100 cycles.
-  if constexpr (lane<T>::native_exponent) {
-    const T n = (x + T(range::magic)) - T(range::magic);
-    return lane<T>::scale_from(detail::exp2_fraction(x - n), n, T(V(from)));
-  } else {
-    // 2^x = 2^(k + r) * 2^(n - k) with the k for which the last power, where n is below from, is one less than the exponents go: 0.
-    constexpr int k = from - static_cast<int>(range::least);
-    const T clamped = max(T(V(from) - V(1)), x);
-    T n;
-    const T power = lane<T>::template round_and_power<-k>(clamped, n);
-    return detail::exp2_fraction<k>(clamped - n) * power;
-  }
+  // x - round(x) is exact. Results that could be subnormal are flushed: on Intel each would cost a microcode assist of over 100 cycles.
+  // 2^x = 2^(k + r) * 2^(n - k) with the k for which the last power, where n is below from, is one less than the exponents go: 0. On Zen 4
+  // this is faster than vscalef, too.
+  constexpr int k = from - static_cast<int>(range::least);
+  const T clamped = max(T(V(from) - V(1)), x);
+  T n;
+  const T power = lane<T>::template round_and_power<-k>(clamped, n);
+  return exp2_fraction_as<Approximate, k>(clamped - n) * power;
+}
+
+}  // namespace detail
+
+/// 2^x for x <= 0, as softmax needs it: twelve instructions a pack.
+///
+/// Special values  exactly 1 at 0; +0 at -inf and below -125.5 (double: -1021.5); NaN for NaN. 0 < x < 127 (1023) works as well.
+///                 With `From` (odd, -125 to -1; double: -1021 to -1) +0 from From - 0.5 down.
+/// Accuracy        within 1 ulp (float: all inputs; double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
+/// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
+template <int From = 0, class T>
+[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_nonpositive(T x) {
+  return detail::exp2_flushed<From, false>(x);
+}
+
+/// exp2_nonpositive with a short polynomial, for weights that are stored or multiplied in 16 bits.
+///
+/// Special values  as exp2_nonpositive; exactly 1 at 0, and powers of two at all integers.
+/// Accuracy        relative error below 1.02e-4, which is 2^-13.2: a quarter of the rounding to float16, a sixteenth of that to bfloat16;
+///                 test/numeric/exp.cpp.
+/// Cost            three fma less than exp2_nonpositive in float, eight in double.
+/// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
+/// Source          for attention: Dao et al., FlashAttention-4, 2025
+template <int From = 0, class T>
+[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_nonpositive_approximate(T x) {
+  return detail::exp2_flushed<From, true>(x);
 }
 
 /// 2^x.
 ///
 /// Special values  subnormal results are kept; +0 at -inf, +inf from 128 (double: 1024), NaN for NaN.
-/// Accuracy        within 1 ulp (float: all inputs) and 1.1 ulp (double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
+/// Accuracy        within 1 ulp (float: all inputs; double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
 /// Cost            without AVX-512 a pack in which a result is not normal takes twice as long.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>

@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// The hyperbolic tangent, the same on every lane type: host scalar, SIMD pack, device.
+/// The hyperbolic tangent and a cheaper approximation, the same on every lane type: host scalar, SIMD pack, device.
 #pragma once
 
 #include "tessera/numeric/exp.hpp"
@@ -43,6 +43,23 @@ template <class T>
   detail::reduce_exp<(single ? 127 : 1023)>(min(T(V(single ? 20 : 40)), a + a), n, r, shifted);
   const T large = T(V(1)) - T(V(2)) / fma(detail::power_in(shifted), detail::exp_fraction(r), T(V(1)));
   return copysign(select(a < T(V(0.625)), small, large), x);
+}
+
+/// The hyperbolic tangent from a short quotient of polynomials, for activations that are stored in 16 bits.
+///
+/// Formula         x (1 + p1 s + p2 s^2) / (1 + q1 s + q2 s^2) with s = x^2, |x| cut at 5; least relative error of such a quotient on [0, 5].
+/// Special values  x itself for tiny x, signed zeros among them; +-0.999966 from |x| = 5 on, which float16 and bfloat16 round to +-1; NaN
+///                 for NaN.
+/// Accuracy        relative error below 5.7e-5, which is 2^-14.1: a seventh of the rounding to float16, a fiftieth of that to bfloat16;
+///                 test/numeric/hyperbolic.cpp.
+/// Cost            nine instructions and a division a pack, a third of tanh.
+/// Determinism     the same bits for a number and a pack, wherever fma is one rounding; odd, as tanh is.
+template <class T>
+[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T tanh_approximate(T x) {
+  using V = lane_value<T>;
+  const T c = max(T(V(-5)), min(T(V(5)), x));
+  const T s = c * c;
+  return c * detail::horner(s, 1, 0.102735842, 0.000677901247) / detail::horner(s, 1, 0.435847881, 0.012903853);
 }
 
 }  // namespace tessera

@@ -40,7 +40,8 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T log2_rest(T f, T c) {
     const T z = f * f;
     const T odd = horner(z, 0x1.ec7064p-2, 0x1.278b9ap-2, 0x1.a0fb84p-3, 0x1.896c24p-3);
     const T even = horner(z, -0x1.715978p-2, -0x1.eb051ep-3, -0x1.82992p-3, -0x1.fa208p-4);
-    return fma(z, fma(f, fma(f, even, odd), T(lane_value<T>(-0x1.715472p-1))), c);
+    // The first term apart, because the rounding of P would be seen.
+    return fma(z, T(lane_value<T>(-0x1.715472p-1)), fma(z * f, fma(f, even, odd), c));
   } else {
     return fma(log1p_rest(f, T(lane_value<T>(0))), T(lane_value<T>(0x1.71547652b82fep0)), c);
   }
