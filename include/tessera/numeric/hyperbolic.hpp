@@ -50,8 +50,8 @@ template <class T>
 /// Formula         x (1 + p1 s + p2 s^2) / (1 + q1 s + q2 s^2) with s = x^2, |x| cut at 5; least relative error of such a quotient on [0, 5].
 /// Special values  x itself for tiny x, signed zeros among them; +-0.999966 from |x| = 5 on, which float16 and bfloat16 round to +-1; NaN
 ///                 for NaN.
-/// Accuracy        relative error below 5.7e-5, which is 2^-14.1: a seventh of the rounding to float16, a fiftieth of that to bfloat16;
-///                 test/numeric/hyperbolic.cpp.
+/// Accuracy        relative error below 5.7e-5, which is 2^-14.1: an eighth of what rounding to float16 may add, a sixtieth of what rounding
+///                 to bfloat16 may; test/numeric/hyperbolic.cpp.
 /// Cost            nine instructions and a division a pack, a third of tanh.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding; odd, as tanh is.
 template <class T>

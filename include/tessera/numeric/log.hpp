@@ -67,11 +67,25 @@ TESSERA_HD TESSERA_ALWAYS_INLINE typename lane<T>::bits split(T x, T& e, T& f) {
   return exponent;
 }
 
-/// The logarithm of 2^e (1 + f); to the natural one the product of two small factors is added.
-template <bool Binary, class T, class... Factor>
-TESSERA_HD TESSERA_ALWAYS_INLINE T log_of_parts(T e, T f, Factor... small) {
-  using V = lane_value<T>;
-  if constexpr (Binary) {
+/// log(2^e (1 + f)); the product of two small factors, if given, is added.
+struct natural_log {
+  template <class T, class... Factor>
+  TESSERA_HD TESSERA_ALWAYS_INLINE static T of_parts(T e, T f, Factor... small) {
+    using V = lane_value<T>;
+    // e log 2 is at least as large as f unless it is 0, so what `sum` loses of f is exactly f - (sum - high).
+    const T high = e * T(log_2_high<V>);
+    const T sum = high + f;
+    T lost = f - (sum - high);
+    if constexpr (sizeof...(small) > 0) lost = fma(small..., lost);
+    return sum + log1p_rest(f, fma(e, T(log_2_low<V>), lost));
+  }
+};
+
+/// log2(2^e (1 + f)).
+struct binary_log {
+  template <class T>
+  TESSERA_HD TESSERA_ALWAYS_INLINE static T of_parts(T e, T f) {
+    using V = lane_value<T>;
     // log2(e) and what its rounding leaves.
     constexpr V high = sizeof(V) == 4 ? V(0x1.715476p0) : V(0x1.71547652b82fep0);
     constexpr V low = sizeof(V) == 4 ? V(0x1.4ae0bfp-26) : V(0x1.777d0ffda0d24p-56);
@@ -81,15 +95,8 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T log_of_parts(T e, T f, Factor... small) {
     const T sum = e + first;
     const T sum_lost = first - (sum - e);
     return sum + log2_rest(f, fma(f, T(low), first_lost + sum_lost));
-  } else {
-    // e log 2 is at least as large as f unless it is 0, so what `sum` loses of f is exactly f - (sum - high).
-    const T high = e * T(log_2_high<V>);
-    const T sum = high + f;
-    T lost = f - (sum - high);
-    if constexpr (sizeof...(small) > 0) lost = fma(small..., lost);
-    return sum + log1p_rest(f, fma(e, T(log_2_low<V>), lost));
   }
-}
+};
 
 /// The logarithm's values where it is not finite: -inf at 0, NaN below, x itself for +inf and NaN.
 template <class T>
@@ -101,20 +108,20 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T log_or_special(T x, T log_x) {
   return select(x == T(V(0)), -infinity, z);
 }
 
-/// The logarithm of whatever x, natural or to base 2.
-template <bool Binary, class T>
+/// The logarithm of whatever x from that of its parts.
+template <class Logarithm, class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE T logarithm(T x) {
   using V = lane_value<T>;
   using range = exponent_range<V>;
   T e, f;
   split(x, e, f);
-  T y = log_of_parts<Binary>(e, f);
+  T y = Logarithm::of_parts(e, f);
   if (lane<T>::any_outside(x, range::smallest, static_cast<V>(__builtin_inff()))) [[unlikely]] {
     // Subnormal numbers a second time, as normal ones.
     constexpr V up = V(1) / range::epsilon;
     const auto small = x < T(range::smallest);
     split(select(small, x * T(up), x), e, f);
-    y = log_or_special(x, log_of_parts<Binary>(e - select(small, T(V(range::mantissa_bits)), T(V(0))), f));
+    y = log_or_special(x, Logarithm::of_parts(e - select(small, T(V(range::mantissa_bits)), T(V(0))), f));
   }
   return y;
 }
@@ -130,7 +137,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T logarithm(T x) {
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T log(T x) {
-  return detail::logarithm<false>(x);
+  return detail::logarithm<detail::natural_log>(x);
 }
 
 /// The logarithm to base 2.
@@ -141,7 +148,7 @@ template <class T>
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T log2(T x) {
-  return detail::logarithm<true>(x);
+  return detail::logarithm<detail::binary_log>(x);
 }
 
 }  // namespace tessera

@@ -24,7 +24,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T log1p_of_finite(T x, T& sum) {
   // lost 2^-e / (1 + f), with 1 - 0.9 f for the quotient, which is within 16 % of a last place where `lost` is largest. By way of
   // 2^(2 - e), because 2^-e may be subnormal.
   const T scale = lane<T>::from_bits(B(lane<V>::sign_bit) - exponent);
-  const T y = log_of_parts<false>(e, f, lost * scale, fma(f, T(V(-0.225)), T(V(0.25))));
+  const T y = natural_log::of_parts(e, f, lost * scale, fma(f, T(V(-0.225)), T(V(0.25))));
   return copysign(y, x);
 }
 

@@ -339,13 +339,7 @@ struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
   }
 
   static constexpr bool native_exponent = simd::detail::native_exponent<Arch>;
-  /// x - round(x) in one instruction; 0 for an infinity.
-  TESSERA_ALWAYS_INLINE static P remainder(P x)
-    requires native_exponent
-  {
-    return P(simd::detail::remainder(x.v));
-  }
-  /// a * 2^n where n >= from or n is NaN, +0 elsewhere: two instructions, for any integral n.
+  /// a * 2^n where n >= from or n is NaN, +0 elsewhere, for any integral n.
   TESSERA_ALWAYS_INLINE static P scale_from(P a, P n, P from)
     requires native_exponent
   {

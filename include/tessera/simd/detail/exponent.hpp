@@ -45,21 +45,9 @@ TESSERA_ALWAYS_INLINE bool any_beyond(const xsimd::batch<T, Arch>& x, typename l
 
 #if defined(__AVX512F__) && defined(__AVX512DQ__)
 
-/// True where vreduce, vscalef, vgetexp and vgetmant exist.
+/// True where vscalef, vgetexp and vgetmant exist.
 template <class Arch>
 inline constexpr bool native_exponent = std::is_base_of_v<xsimd::avx512dq, Arch>;
-
-/// Rounding to nearest, ties to even, inexactness not recorded: the immediate of vreduce. (It rounds the difference the same way.)
-inline constexpr int to_nearest_quietly = 0x08;
-
-template <class Arch>
-TESSERA_ALWAYS_INLINE xsimd::batch<float, Arch> remainder(const xsimd::batch<float, Arch>& x) {
-  return _mm512_maskz_reduce_ps(0xffff, x, to_nearest_quietly);
-}
-template <class Arch>
-TESSERA_ALWAYS_INLINE xsimd::batch<double, Arch> remainder(const xsimd::batch<double, Arch>& x) {
-  return _mm512_maskz_reduce_pd(0xff, x, to_nearest_quietly);
-}
 
 /// Lanes below `from` are cleared before: on Intel a vscalef that underflows takes a microcode assist of about 200 cycles. By the sign of a
 /// difference, not by a comparison, which on Zen 4 would take a turn of an FMA unit.
@@ -107,8 +95,6 @@ template <class Arch>
 inline constexpr bool native_exponent = false;
 
 // Named by the templates of pack.hpp, called by none.
-template <class B>
-B remainder(const B&);
 template <class B>
 B scale_from(const B&, const B&, const B&);
 template <class B>
