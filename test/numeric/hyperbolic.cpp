@@ -1,5 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
-/// The hyperbolic tangent of numbers against libm in double and long double. Packs are compared with these in test/simd/smooth.cpp.
+/// The hyperbolic tangent of numbers against libm in double and long double. Packs are compared with these in
+/// test/simd/smooth.cpp.
 #include "tessera/numeric/hyperbolic.hpp"
 
 #include <boost/test/unit_test.hpp>

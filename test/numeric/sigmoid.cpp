@@ -1,5 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
-/// The logistic function and its family of numbers against libm in double and long double. Packs are compared with these in test/simd/smooth.cpp.
+/// The logistic function and its family of numbers against libm in double and long double. Packs are compared with these in
+/// test/simd/smooth.cpp.
 #include "tessera/numeric/sigmoid.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -87,11 +88,11 @@ BOOST_AUTO_TEST_CASE(special_values) {
 }
 
 BOOST_AUTO_TEST_CASE(float_sigmoid_is_within_its_bound) {
-  check(worst_float(shard, [](float x) { return tessera::sigmoid(x); }, exact_sigmoid<double>), 1.8);
+  check(worst_float(shard, [](float x) { return tessera::sigmoid(x); }, exact_sigmoid<double>), 1.95);
 }
 
 BOOST_AUTO_TEST_CASE(float_silu_is_within_its_bound) {
-  check(worst_float(shard, [](float x) { return tessera::silu(x); }, exact_silu<double>), 1.9);
+  check(worst_float(shard, [](float x) { return tessera::silu(x); }, exact_silu<double>), 1.95);
 }
 
 BOOST_AUTO_TEST_CASE(float_softplus_is_within_its_bound) {
@@ -108,7 +109,7 @@ BOOST_AUTO_TEST_CASE(doubles_are_within_their_bounds) {
   const auto finite = [](auto f) { return [=](auto x) { return std::isinf(x) ? decltype(x)(0) : f(x); }; };
   for (const double reach : {2.0, 40.0, 755.0}) {
     check(worst_double(-reach, 40, edges, [](double x) { return tessera::sigmoid(x); }, exact_sigmoid<long double>), 1.9);
-    check(worst_double(-reach, 40, edges, [](double x) { return tessera::silu(x); }, exact_silu<long double>), 1.9);
+    check(worst_double(-reach, 40, edges, [](double x) { return tessera::silu(x); }, exact_silu<long double>), 1.95);
     check(worst_double(-reach, 40, edges, finite([](double x) { return tessera::softplus(x); }),
                        finite(exact_softplus<long double>)),
           1.9);

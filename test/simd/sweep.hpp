@@ -65,7 +65,8 @@ inline void check(const char* name, const outcome& o, double with_fma, double wi
   check(name, o, fused ? with_fma : without);
 }
 
-/// Each of `values` alone among ordinary numbers, in every lane: no lane may touch another, and each has the bits of the scalar function.
+/// Each of `values` alone among ordinary numbers, in every lane: no lane may touch another, and each has the bits of the scalar
+/// function.
 template <class T, class Values, class F>
 void check_every_lane(const char* name, const Values& values, F f) {
   using P = simd::pack<T>;

@@ -65,8 +65,8 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_fraction_approximate(T r) {
 
 /// e^r + (first - 1) for |r| <= 0.3468, a little more than log(2) / 2; one rounding more than that of `first`.
 ///
-/// Minimax of the relative error with the first two terms held at 1 + r: degree 6, 0.67 ulp with rounding (float, found as above);
-/// degree 12, 2^-64 (double).
+/// Minimax of the relative error with the first two terms held at 1 + r: degree 6, 0.67 ulp with rounding (float, found as
+/// above); degree 12, 2^-64 (double).
 template <class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE T exp_fraction(T r, T first = T(lane_value<T>(1))) {
   if constexpr (sizeof(lane_value<T>) == 4) {
@@ -128,9 +128,9 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_flushed(T x) {
   constexpr int from = From == 0 ? static_cast<int>(range::least) + 1 : From;
   static_assert(from < 0 && V(from) > range::least, "2^From must be normal, and less than 1");
   static_assert(from % 2 != 0, "an even From would keep the tie at From - 0.5");
-  // x - round(x) is exact. Results that could be subnormal are flushed: on Intel each would cost a microcode assist of over 100 cycles.
-  // 2^x = 2^(k + r) * 2^(n - k) with the k for which the last power, where n is below from, is one less than the exponents go: 0. On Zen 4
-  // this is faster than vscalef, too.
+  // x - round(x) is exact. Results that could be subnormal are flushed: on Intel each would cost a microcode assist of over 100
+  // cycles. 2^x = 2^(k + r) * 2^(n - k) with the k for which the last power, where n is below from, is one less than the
+  // exponents go: 0. On Zen 4 this is faster than vscalef, too.
   constexpr int k = from - static_cast<int>(range::least);
   const T clamped = max(T(V(from) - V(1)), x);
   T n;
@@ -144,7 +144,8 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_flushed(T x) {
 ///
 /// Special values  exactly 1 at 0; +0 at -inf and below -125.5 (double: -1021.5); NaN for NaN. 0 < x < 127 (1023) works as well.
 ///                 With `From` (odd, -125 to -1; double: -1021 to -1) +0 from From - 0.5 down.
-/// Accuracy        within 0.8 ulp (float: all inputs), 0.85 ulp (double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
+/// Accuracy        within 0.8 ulp (float: all inputs), 0.85 ulp (double), 1.4 ulp where fma is two roundings;
+///                 test/numeric/exp.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <int From = 0, class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_nonpositive(T x) {
@@ -154,8 +155,8 @@ template <int From = 0, class T>
 /// exp2_nonpositive with a short polynomial, for weights that are stored or multiplied in 16 bits.
 ///
 /// Special values  as exp2_nonpositive; exactly 1 at 0, and powers of two at all integers.
-/// Accuracy        relative error below 1.02e-4, which is 2^-13.2: a quarter of what rounding to float16 may add, a thirtieth of what rounding
-///                 to bfloat16 may; test/numeric/exp.cpp.
+/// Accuracy        relative error below 1.02e-4, which is 2^-13.2: a quarter of what rounding to float16 may add, a thirtieth of
+///                 what rounding to bfloat16 may; test/numeric/exp.cpp.
 /// Cost            three fma less than exp2_nonpositive in float, eight in double.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 /// Source          for attention: Dao et al., FlashAttention-4, 2025
@@ -167,15 +168,15 @@ template <int From = 0, class T>
 /// 2^x.
 ///
 /// Special values  subnormal results are kept; +0 at -inf, +inf from 128 (double: 1024), NaN for NaN.
-/// Accuracy        within 1 ulp (float: all inputs; double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
+/// Accuracy        within 0.88 ulp (float: all inputs; double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
 /// Cost            without AVX-512 a pack in which a result is not normal takes twice as long.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T exp2(T x) {
   using V = lane_value<T>;
   using range = detail::exponent_range<V>;
-  // Where |x| is too large for the sum to hold the fraction, only the exponent counts, if p is positive: the float polynomial, of even
-  // degree, is so everywhere.
+  // Where |x| is too large for the sum to hold the fraction, only the exponent counts, if p is positive: the float polynomial, of
+  // even degree, is so everywhere.
   if constexpr (lane<T>::native_exponent && sizeof(V) == 8) x = min(T(range::most + V(1)), x);
   const T shifted = x + T(range::magic);
   const T n = shifted - T(range::magic);
@@ -195,8 +196,9 @@ template <class T>
 
 /// e^x.
 ///
-/// Special values  subnormal results are kept; +0 at -inf, +inf from 88.72284 (double: 709.78272) on, NaN for NaN, exactly 1 at 0.
-/// Accuracy        within 1 ulp (float: all inputs; double), 1.2 ulp where fma is two roundings; test/numeric/exp.cpp.
+/// Special values  subnormal results are kept; +0 at -inf, +inf from 88.72284 (double: 709.78272) on, NaN for NaN, exactly 1 at
+///                 0.
+/// Accuracy        within 0.9 ulp (float: all inputs; double), 1.2 ulp where fma is two roundings; test/numeric/exp.cpp.
 /// Cost            without AVX-512 a pack in which a result is not normal takes twice as long.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 /// Source          argument reduction in two parts: Cody and Waite, Software Manual for the Elementary Functions, 1980

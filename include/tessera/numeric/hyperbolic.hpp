@@ -29,8 +29,9 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T tanh_tail(T s) {
 /// The hyperbolic tangent.
 ///
 /// Formula         |x| < 5/8: x + x^3 P(x^2); elsewhere 1 - 2 / (e^2|x| + 1) with the sign of x.
-/// Special values  x itself for tiny x, -0 and subnormal ones among them; exactly -1 and 1 from |x| = 9.02 (double: 19.1) on; NaN for NaN.
-/// Accuracy        within 2 ulp (float: all inputs; double); test/numeric/hyperbolic.cpp.
+/// Special values  x itself for tiny x, -0 and subnormal ones among them; exactly -1 and 1 from |x| = 9.02 (double: 19.1) on; NaN
+///                 for NaN.
+/// Accuracy        within 1.45 ulp (float: all inputs; double), 2 ulp where fma is two roundings; test/numeric/hyperbolic.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding; tanh(-x) = -tanh(x).
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T tanh(T x) {
@@ -47,11 +48,12 @@ template <class T>
 
 /// The hyperbolic tangent from a short quotient of polynomials, for activations that are stored in 16 bits.
 ///
-/// Formula         x (1 + p1 s + p2 s^2) / (1 + q1 s + q2 s^2) with s = x^2, |x| cut at 5; least relative error of such a quotient on [0, 5].
-/// Special values  x itself for tiny x, signed zeros among them; +-0.999966 from |x| = 5 on, which float16 and bfloat16 round to +-1; NaN
-///                 for NaN.
-/// Accuracy        relative error below 5.7e-5, which is 2^-14.1: an eighth of what rounding to float16 may add, a sixtieth of what rounding
-///                 to bfloat16 may; test/numeric/hyperbolic.cpp.
+/// Formula         x (1 + p1 s + p2 s^2) / (1 + q1 s + q2 s^2) with s = x^2, |x| cut at 5; least relative error of such a
+///                 quotient on [0, 5].
+/// Special values  x itself for tiny x, signed zeros among them; +-0.999966 from |x| = 5 on, which float16 and bfloat16 round to
+///                 +-1; NaN for NaN.
+/// Accuracy        relative error below 5.7e-5, which is 2^-14.1: an eighth of what rounding to float16 may add, a sixtieth of
+///                 what rounding to bfloat16 may; test/numeric/hyperbolic.cpp.
 /// Cost            nine instructions and a division a pack, a third of tanh.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding; odd, as tanh is.
 template <class T>

@@ -40,10 +40,11 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T rsqrt_of_normal(T x) {
 
 /// 1 / sqrt(x).
 ///
-/// Formula         halving the code of x halves its exponent: y0 = code(C - code(x) / 2) has x y0^2 in [3/4, 27/32]; a polynomial in that and
-///                 Newton's steps do the rest. No hardware's estimate, whose bits are the maker's choice, and no division.
+/// Formula         halving the code of x halves its exponent: y0 = code(C - code(x) / 2) has x y0^2 in [3/4, 27/32]; a polynomial
+///                 in that and Newton's steps do the rest. No hardware's estimate, whose bits are the maker's choice, and no
+///                 division.
 /// Special values  +inf at +0, -inf at -0, +0 at +inf, NaN below 0 and for NaN; subnormal x is a number like any other.
-/// Accuracy        within 1 ulp (float: all inputs; double); test/numeric/rsqrt.cpp.
+/// Accuracy        within 1.01 ulp (float: all inputs; double), 1.6 ulp where fma is two roundings; test/numeric/rsqrt.cpp.
 /// Cost            a pack with a number that is not normal, or not above 0, takes three times as long.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>

@@ -41,8 +41,8 @@ template <class P, class S, class D, class F>
 
 /// out[i] = f(in[i]) for 0 <= i < n, four packs at a time.
 ///
-/// Shapes          in [n], out [n], each contiguous. Any two of float, double, float16, bfloat16 … as the types in memory; f gets packs of
-///                 double where one of them is double, else of float, and returns the same.
+/// Shapes          in [n], out [n], each contiguous. Any two of float, double, float16, bfloat16 … as the types in memory; f gets
+///                 packs of double where one of them is double, else of float, and returns the same.
 /// Ranges          n >= 0; `in` and `out` are one array, or do not overlap. Any alignment.
 /// Special values  n = 0 touches nothing; the pointers may then be null. Behind the end of the arrays nothing is read or written.
 /// Accuracy        f's, and one rounding to nearest where the type of `out` is narrower.
@@ -52,8 +52,7 @@ template <class P, class S, class D, class F>
 template <class Arch = default_arch, class S, class D, class F>
 void transform(const S* in, D* out, std::int64_t n, F f) {
   using V = std::conditional_t<std::is_same_v<D, double>, double, compute_t<S>>;
-  tessera::detail::expects(
-      n >= 0, "simd::transform", "n", [&] { return std::to_string(n); }, "needs to be 0 or more");
+  tessera::detail::expects(n >= 0, "simd::transform", "n", [&] { return std::to_string(n); }, "needs to be 0 or more");
   detail::transform<pack<V, Arch>>(in, out, n, f);
 }
 

@@ -2,8 +2,8 @@
 /// \file
 /// The elementary functions of packs: those of numeric/exp.hpp, log.hpp and their neighbours, named in this room too.
 ///
-/// There is one text of each function. What AVX-512 does in one instruction (simd/detail/exponent.hpp) comes in through lane<pack>, with
-/// the same bits as the long way.
+/// There is one text of each function. What AVX-512 does in one instruction (simd/detail/exponent.hpp) comes in through
+/// lane<pack>, with the same bits as the long way.
 #pragma once
 
 #include "tessera/numeric/exp.hpp"

@@ -1,6 +1,7 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// What reads and writes sign and exponent: AVX-512's instructions, which replace four to eight others each, and the test for unusual numbers.
+/// What reads and writes sign and exponent: AVX-512's instructions, which replace four to eight others each, and the test for
+/// unusual numbers.
 #pragma once
 
 #include <type_traits>
@@ -14,7 +15,8 @@
 
 namespace tessera::simd::detail {
 
-/// Whether the code of any lane is not in [low, high): both codes of positive numbers, so that one comparison without sign is enough.
+/// Whether the code of any lane is not in [low, high): both codes of positive numbers, so that one comparison without sign is
+/// enough.
 template <class T, class Arch>
 TESSERA_ALWAYS_INLINE bool any_outside(const xsimd::batch<T, Arch>& x, typename lane<T>::bits low, typename lane<T>::bits high) {
   using B = typename lane<T>::bits;
@@ -22,7 +24,8 @@ TESSERA_ALWAYS_INLINE bool any_outside(const xsimd::batch<T, Arch>& x, typename 
   const Codes code = compat::bitwise_cast<B>(x);
   const Codes above = code - Codes(low);
   if constexpr (compat::is_x86<Arch> && !compat::is_avx512<Arch>) {
-    // There is no such comparison before AVX-512. Both of these differences are positive, as signed numbers, inside and nowhere else.
+    // There is no such comparison before AVX-512. Both of these differences are positive, as signed numbers, inside and nowhere
+    // else.
     const Codes below = Codes(static_cast<B>(high - 1)) - code;
     return compat::any_sign(compat::bitwise_cast<T>(above | below));
   } else {
@@ -49,8 +52,8 @@ TESSERA_ALWAYS_INLINE bool any_beyond(const xsimd::batch<T, Arch>& x, typename l
 template <class Arch>
 inline constexpr bool native_exponent = std::is_base_of_v<xsimd::avx512dq, Arch>;
 
-/// Lanes below `from` are cleared before: on Intel a vscalef that underflows takes a microcode assist of about 200 cycles. By the sign of a
-/// difference, not by a comparison, which on Zen 4 would take a turn of an FMA unit.
+/// Lanes below `from` are cleared before: on Intel a vscalef that underflows takes a microcode assist of about 200 cycles. By the
+/// sign of a difference, not by a comparison, which on Zen 4 would take a turn of an FMA unit.
 template <class Arch>
 TESSERA_ALWAYS_INLINE xsimd::batch<float, Arch> scale_from(const xsimd::batch<float, Arch>& a, const xsimd::batch<float, Arch>& x,
                                                            const xsimd::batch<float, Arch>& from) {
