@@ -6,60 +6,16 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
-#include <type_traits>
 
-#include "tessera/numeric/ulp.hpp"
+#include "sweep.hpp"
 
 namespace {
 
 namespace simd = tessera::simd;
-constexpr bool fused = simd::compat::has_fma<tessera::default_arch>;
-
-template <class T>
-using bits_of = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
-
-template <class T>
-bool same(T a, T b) {
-  return __builtin_bit_cast(bits_of<T>, a) == __builtin_bit_cast(bits_of<T>, b) || (std::isnan(a) && std::isnan(b));
-}
-
-struct outcome {
-  double error = 0;
-  double at = 0;
-  std::int64_t unlike_scalar = 0;
-};
-
-/// f over x(i), i < n, as packs: against `exact` in ulp, and against f of the number in bits.
-template <class T, class X, class F, class Exact>
-outcome sweep(std::int64_t n, X x, F f, Exact exact) {
-  using P = simd::pack<T>;
-  outcome o;
-  T in[P::lanes], out[P::lanes];
-  for (std::int64_t i = 0; i < n; i += P::lanes) {
-    for (int j = 0; j < P::lanes; ++j) in[j] = x(i + j);
-    f(P::load_unaligned(in)).store_unaligned(out);
-    for (int j = 0; j < P::lanes; ++j) {
-      // For doubles the truth itself is rounded to double: what is measured may be half an ulp too much or too little.
-      using wide = std::conditional_t<sizeof(T) == 4, double, long double>;
-      const double error = tessera::ulp_error(out[j], static_cast<double>(exact(static_cast<wide>(in[j]))));
-      if (!(error <= o.error)) {
-        o.error = error;
-        o.at = static_cast<double>(in[j]);
-      }
-      if constexpr (fused) o.unlike_scalar += !same(out[j], f(in[j]));
-    }
-  }
-  return o;
-}
-
-void check(const char* name, const outcome& o, double bound) {
-  BOOST_TEST(o.error <= bound, name << ": " << o.error << " ulp at " << o.at << ", bound " << bound);
-  BOOST_TEST(o.unlike_scalar == 0, name);
-  BOOST_TEST_MESSAGE(name << ": " << o.error << " ulp at " << o.at);
-}
-
-/// Bounds with a fused fma, and without.
-void check(const char* name, const outcome& o, double with_fma, double without) { check(name, o, fused ? with_fma : without); }
+using pack_test::check;
+using pack_test::fused;
+using pack_test::same;
+using pack_test::sweep;
 
 const auto exp2_ = [](auto x) { return tessera::exp2(x); };
 const auto exp_ = [](auto x) { return tessera::exp(x); };
@@ -120,26 +76,12 @@ void check_special_values() {
                       T(0.75),
                       T(2.5),
                       T(-2.5)};
-  // Each value alone among ordinary ones, in every lane: no lane may touch another, and each has the bits of the scalar function.
-  for (const T special : values) {
-    for (int at = 0; at < P::lanes; ++at) {
-      T in[P::lanes], out[P::lanes];
-      for (int i = 0; i < P::lanes; ++i) in[i] = i == at ? special : T(-1);
-      const auto check_function = [&](const char* name, auto f) {
-        f(P::load_unaligned(in)).store_unaligned(out);
-        for (int i = 0; i < P::lanes; ++i) {
-          const T want = f(in[i]);
-          const bool close = std::abs(out[i] - want) <= 4 * limits::epsilon() * std::abs(want) + 2 * limits::denorm_min();
-          BOOST_TEST((same(out[i], want) || (!fused && close)), name << '(' << in[i] << ") = " << out[i] << ", scalar " << want);
-        }
-      };
-      check_function("exp2", exp2_);
-      check_function("exp", exp_);
-      check_function("log", log_);
-      check_function("log2", log2_);
-      if (!(special > 0)) check_function("exp2_nonpositive", [](auto x) { return tessera::exp2_nonpositive(x); });
-    }
-  }
+  pack_test::check_every_lane<T>("exp2", values, exp2_);
+  pack_test::check_every_lane<T>("exp", values, exp_);
+  pack_test::check_every_lane<T>("log", values, log_);
+  pack_test::check_every_lane<T>("log2", values, log2_);
+  pack_test::check_every_lane<T>("exp2_nonpositive", values,
+                                 [](auto x) { return tessera::exp2_nonpositive(tessera::min(decltype(x)(0), x)); });
   const auto alone = [](auto f, T x) { return f(P(x)).first(); };
   BOOST_TEST(alone(exp2_, -limits::infinity()) == T(0));
   BOOST_TEST(alone(exp2_nonpositive_, -limits::infinity()) == T(0));

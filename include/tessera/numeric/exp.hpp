@@ -14,6 +14,10 @@ struct exponent_range {
   static constexpr V least = sizeof(V) == 4 ? -126 : -1022;
   static constexpr V faintest = sizeof(V) == 4 ? -150 : -1075;
   static constexpr V most = sizeof(V) == 4 ? 128 : 1024;
+  static constexpr int mantissa_bits = sizeof(V) == 4 ? 23 : 52;
+  static constexpr V bias = sizeof(V) == 4 ? 127 : 1023;
+  /// Adding it leaves the nearest integer in the low bits of the code.
+  static constexpr V magic = sizeof(V) == 4 ? V(0x1.8p23) : V(0x1.8p52);
 };
 
 /// c0 + c1 x + c2 x^2 …, one fma a coefficient.
@@ -49,19 +53,33 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_fraction(T r) {
   }
 }
 
-/// e^r for |r| <= 0.3468, a little more than log(2) / 2.
+/// e^r + (first - 1) for |r| <= 0.3468, a little more than log(2) / 2; one rounding more than that of `first`.
 ///
 /// Minimax of the relative error with the first two terms held at 1 + r: degree 6, 0.67 ulp with rounding (float, found as above);
 /// degree 12, 2^-64 (double).
 template <class T>
-TESSERA_HD TESSERA_ALWAYS_INLINE T exp_fraction(T r) {
+TESSERA_HD TESSERA_ALWAYS_INLINE T exp_fraction(T r, T first = T(lane_value<T>(1))) {
   if constexpr (sizeof(lane_value<T>) == 4) {
-    return horner(r, 1, 1, 0x1.fffffep-2, 0x1.55546cp-3, 0x1.55562ep-5, 0x1.124fe2p-7, 0x1.6c73a6p-10);
+    return fma(horner(r, 1, 0x1.fffffep-2, 0x1.55546cp-3, 0x1.55562ep-5, 0x1.124fe2p-7, 0x1.6c73a6p-10), r, first);
   } else {
-    return horner(r, 1, 1, 0x1.0000000000000p-1, 0x1.555555555555bp-3, 0x1.5555555555502p-5, 0x1.111111110ec1ap-7,
-                  0x1.6c16c16c30781p-10, 0x1.a01a01b398fa0p-13, 0x1.a01a0135fcb70p-16, 0x1.71ddefdc8f3d1p-19,
-                  0x1.27e5b4f206afbp-22, 0x1.af6c6112fb2c8p-26, 0x1.1e3cd9dd7ef15p-29);
+    return fma(horner(r, 1, 0x1.0000000000000p-1, 0x1.555555555555bp-3, 0x1.5555555555502p-5, 0x1.111111110ec1ap-7,
+                      0x1.6c16c16c30781p-10, 0x1.a01a01b398fa0p-13, 0x1.a01a0135fcb70p-16, 0x1.71ddefdc8f3d1p-19,
+                      0x1.27e5b4f206afbp-22, 0x1.af6c6112fb2c8p-26, 0x1.1e3cd9dd7ef15p-29),
+               r, first);
   }
+}
+
+/// x = n log 2 + r with an integral n and |r| <= 0.3468, for |x| below 2^8 (double: 2^11); `power` is 2^(n + Add) where that is normal.
+template <int Add = 0, class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE void reduce_exp(T x, T& n, T& r, T& power) {
+  using V = lane_value<T>;
+  using range = exponent_range<V>;
+  // In one fma, lest a compiler fuse it in one place only. n itself comes out of the sum as it went in, so that 2^n is a shift away.
+  constexpr V magic = range::magic + range::bias + V(Add);
+  const T shifted = fma(x, T(V(1.44269504088896341)), T(magic));
+  n = shifted - T(magic);
+  power = lane<T>::from_bits(lane<T>::to_bits(shifted) << range::mantissa_bits);
+  r = fma(n, T(-log_2_low<V>), fma(n, T(-log_2_high<V>), x));
 }
 
 /// a * 2^n for an integral n in [faintest - 4, most + 4] and a near 1: one rounding, in the second product.

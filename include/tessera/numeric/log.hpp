@@ -27,6 +27,18 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T log1p_tail(T f) {
   }
 }
 
+/// e log 2 + log(1 + f) for an integral e and -1/4 <= f <= 1/2.
+template <class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE T log_of_parts(T e, T f) {
+  using V = lane_value<T>;
+  // e log 2 is at least as large as f unless it is 0, so what `sum` loses of f is exactly f - (sum - high).
+  const T high = e * T(log_2_high<V>);
+  const T sum = high + f;
+  const T lost = f - (sum - high);
+  const T tail = fma(f * f, log1p_tail(f), fma(e, T(log_2_low<V>), lost));
+  return sum + tail;
+}
+
 /// The logarithm's values where it is not finite: -inf at 0, NaN below, x itself for +inf and NaN.
 template <class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE T log_or_special(T x, T log_x) {
@@ -50,13 +62,7 @@ template <class T>
   using V = lane_value<T>;
   T m, e;
   lane<T>::split(x, m, e);
-  const T f = m - T(V(1));
-  // e log 2 is at least as large as f unless it is 0, so what `sum` loses of f is exactly f - (sum - high).
-  const T high = e * T(detail::log_2_high<V>);
-  const T sum = high + f;
-  const T lost = f - (sum - high);
-  const T tail = fma(f * f, detail::log1p_tail(f), fma(e, T(detail::log_2_low<V>), lost));
-  return detail::log_or_special(x, sum + tail);
+  return detail::log_or_special(x, detail::log_of_parts(e, m - T(V(1))));
 }
 
 /// The logarithm to base 2.
