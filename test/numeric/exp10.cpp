@@ -51,7 +51,7 @@ BOOST_AUTO_TEST_CASE(whole_exponents_are_exact) {
 }
 
 BOOST_AUTO_TEST_CASE(exp10_is_within_its_bound) {
-  check(worst_float(shard, [](float x) { return tessera::exp10(x); }, [](double x) { return ::exp10(x); }), 0.95);
+  check(worst_float(shard, [](float x) { return tessera::exp10(x); }, [](double x) { return ::exp10(x); }), 1.1);
   check(worst_double(
             -330, 310, {0, 1, -1, 0.1505149978, -307.65, -323.3, 308.2547}, [](double x) { return tessera::exp10(x); },
             [](long double x) { return ::exp10l(x); }),
@@ -59,7 +59,7 @@ BOOST_AUTO_TEST_CASE(exp10_is_within_its_bound) {
 }
 
 BOOST_AUTO_TEST_CASE(exp10_of_every_float, *boost::unit_test::disabled() * boost::unit_test::label("full")) {
-  check(worst_float(1, [](float x) { return tessera::exp10(x); }, [](double x) { return ::exp10(x); }), 0.95);
+  check(worst_float(1, [](float x) { return tessera::exp10(x); }, [](double x) { return ::exp10(x); }), 1.1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -13,12 +13,12 @@ namespace detail {
 template <class V>
 inline constexpr V hyperbolic_large = sizeof(V) == 4 ? V(0x1p30) : V(0x1p60);
 
-/// log(1 + t), and log(1 + size) + log(2) where size is large.
+/// log(1 + t) + more, and log(1 + size) + log(2) where size is large.
 template <class T>
-TESSERA_HD TESSERA_ALWAYS_INLINE T log1p_or_doubled(T size, T t) {
+TESSERA_HD TESSERA_ALWAYS_INLINE T log1p_or_doubled(T size, T t, T more) {
   using V = lane_value<T>;
   const auto large = size > T(hyperbolic_large<V>);
-  return log1p(select(large, size, t)) + select(large, T(V(0.693147180559945309)), T(V(0)));
+  return log1p(select(large, size, t)) + select(large, T(V(0.693147180559945309)), more);
 }
 
 }  // namespace detail
@@ -36,7 +36,7 @@ template <class T>
   const T size = lane<T>::abs(x);
   const T square = size * size;
   const T t = size + square / (one + sqrt(fma(size, size, one)));
-  return copysign(detail::log1p_or_doubled(size, t), x);
+  return copysign(detail::log1p_or_doubled(size, t, T(V(0))), x);
 }
 
 /// The inverse of cosh, not negative.
@@ -49,8 +49,11 @@ template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T acosh(T x) {
   using V = lane_value<T>;
   const T above = x - T(V(1));
-  const T t = above + sqrt(fma(above, above, above + above));
-  return select(x < T(V(1)), T(static_cast<V>(__builtin_nanf(""))), detail::log1p_or_doubled(x, t));
+  const T root = sqrt(fma(above, above, above + above));
+  const T t = above + root;
+  // What that sum lost, over 1 + t = x + root, which is 1 / (x - root); above 2, where that cancels, the logarithm makes little of it.
+  const T lost = select(x < T(V(2)), (above - (t - root)) * (x - root), T(V(0)));
+  return select(x < T(V(1)), T(static_cast<V>(__builtin_nanf(""))), detail::log1p_or_doubled(x, t, lost));
 }
 
 /// The inverse of tanh.

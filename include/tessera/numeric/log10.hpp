@@ -13,7 +13,7 @@ namespace tessera {
 ///
 /// Formula         x = m 2^e with m in [3/4, 3/2): log10 x = e log10 2 + log(1 + (m - 1)) / log 10.
 /// Special values  as log: -inf at +0 and -0, NaN below 0 and for NaN, +inf at +inf, exactly +0 at 1.
-/// Accuracy        within 1.2 ulp (float: all inputs; double) where fma is one rounding, within 2 elsewhere; test/numeric/exp10.cpp.
+/// Accuracy        within 1.5 ulp (float: all inputs; double) where fma is one rounding, within 2 elsewhere; test/numeric/log10.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T log10(T x) {
