@@ -67,4 +67,27 @@ BOOST_AUTO_TEST_CASE(double_tanh_is_within_its_bound) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(the_approximate_tanh_is_within_its_bound) {
+  const auto check_type = [](auto one) {
+    using T = decltype(one);
+    double error = 0;
+    for (std::uint32_t code = 0; code < 0x7f800000U; code += shard) {
+      const auto x = __builtin_bit_cast(float, code);
+      const double exact = std::tanh(static_cast<double>(x));
+      const T got = tessera::tanh_approximate(static_cast<T>(x));
+      if (code >= 0x00800000U) error = std::fmax(error, std::fabs(static_cast<double>(got) / exact - 1));
+      // x^2 / 3 is below half a last place of float.
+      if (code < 0x38800000U && sizeof(T) == 4 && got != static_cast<T>(x)) BOOST_TEST(false, x);
+      if (tessera::tanh_approximate(static_cast<T>(-x)) != -got) BOOST_TEST(false, x);
+    }
+    BOOST_TEST(error < 5.7e-5);
+    BOOST_TEST(error > 5.6e-5);
+    BOOST_TEST(is(tessera::tanh_approximate(T(-0.0)), T(-0.0)));
+    BOOST_TEST(std::isnan(tessera::tanh_approximate(std::numeric_limits<T>::quiet_NaN())));
+    BOOST_TEST(tessera::tanh_approximate(std::numeric_limits<T>::infinity()) == tessera::tanh_approximate(T(5)));
+  };
+  check_type(1.0F);
+  check_type(1.0);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -78,6 +78,27 @@ void check_split() {
 }
 
 template <class T>
+void check_ranges() {
+  using lane = tessera::lane<T>;
+  using limits = std::numeric_limits<T>;
+  const T inf = limits::infinity();
+  for (const T x : {limits::min(), T(1), limits::max()}) {
+    BOOST_TEST(!lane::any_outside(x, limits::min(), inf), x);
+    BOOST_TEST(lane::any_outside(-x, limits::min(), inf), -x);
+  }
+  for (const T x : {T(0), T(-0.0), limits::denorm_min(), std::nextafter(limits::min(), T(0)), -limits::denorm_min(), inf, -inf,
+                    limits::quiet_NaN(), -limits::quiet_NaN()}) {
+    BOOST_TEST(lane::any_outside(x, limits::min(), inf), x);
+  }
+  for (const T x : {T(0), limits::denorm_min(), T(1), std::nextafter(T(87), T(0))}) {
+    BOOST_TEST((!lane::any_beyond(x, T(87)) && !lane::any_beyond(-x, T(87))), x);
+  }
+  for (const T x : {T(87), limits::max(), inf, limits::quiet_NaN()}) {
+    BOOST_TEST((lane::any_beyond(x, T(87)) && lane::any_beyond(-x, T(87))), x);
+  }
+}
+
+template <class T>
 void check_signs() {
   using lane = tessera::lane<T>;
   using limits = std::numeric_limits<T>;
@@ -122,6 +143,11 @@ BOOST_AUTO_TEST_CASE(selection_and_the_place_of_nan) {
   check_selection<double>();
   BOOST_TEST(tessera::select(true, std::int32_t(1), std::int32_t(2)) == 1);
   BOOST_TEST(tessera::select(false, std::int64_t(1), std::int64_t(2)) == 2);
+}
+
+BOOST_AUTO_TEST_CASE(ranges_in_one_test) {
+  check_ranges<float>();
+  check_ranges<double>();
 }
 
 BOOST_AUTO_TEST_CASE(arithmetic_rounds_once) {

@@ -53,16 +53,15 @@ BOOST_AUTO_TEST_CASE(float_log_is_within_an_ulp) {
   check(worst_float(shard, [](float x) { return tessera::log(x); }, [](double x) { return std::log(x); }), 0.9);
 }
 
-BOOST_AUTO_TEST_CASE(float_log2_is_within_its_bound) {
-  check(worst_float(shard, [](float x) { return tessera::log2(x); }, [](double x) { return std::log2(x); }), 1.4);
+BOOST_AUTO_TEST_CASE(float_log2_is_within_an_ulp) {
+  check(worst_float(shard, [](float x) { return tessera::log2(x); }, [](double x) { return std::log2(x); }), 1);
 }
 
 BOOST_AUTO_TEST_CASE(double_logarithms_are_within_their_bounds) {
   // Around 1 and where the significand changes its binade, results are small and what cancels shows.
   const auto near_one = {1.0, 0.75, 1.5, 0.5, 2.0, 3.0, std::numeric_limits<double>::min(), 1e300};
   check(worst_double(0, 2, near_one, [](double x) { return tessera::log(x); }, [](long double x) { return std::log(x); }), 1);
-  check(
-      worst_double(0.5, 3, near_one, [](double x) { return tessera::log2(x); }, [](long double x) { return std::log2(x); }), 1.4);
+  check(worst_double(0.5, 3, near_one, [](double x) { return tessera::log2(x); }, [](long double x) { return std::log2(x); }), 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

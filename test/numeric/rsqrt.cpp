@@ -31,7 +31,7 @@ void check_special_values() {
   }
   // Even powers of two are exact, subnormal ones too.
   const int least = limits::min_exponent - limits::digits;
-  for (int e = least + least % 2; e < limits::max_exponent; e += 2) {
+  for (int e = least - least % 2; e < limits::max_exponent; e += 2) {
     BOOST_TEST(tessera::rsqrt(std::ldexp(T(1), e)) == std::ldexp(T(1), -e / 2), e);
   }
 }
@@ -46,7 +46,7 @@ BOOST_AUTO_TEST_CASE(special_values) {
 }
 
 BOOST_AUTO_TEST_CASE(float_rsqrt_is_within_its_bound) {
-  check(worst_float(shard, [](float x) { return tessera::rsqrt(x); }, [](double x) { return 1 / std::sqrt(x); }), 1.5);
+  check(worst_float(shard, [](float x) { return tessera::rsqrt(x); }, [](double x) { return 1 / std::sqrt(x); }), 1.01);
 }
 
 BOOST_AUTO_TEST_CASE(double_rsqrt_is_within_its_bound) {
@@ -54,7 +54,7 @@ BOOST_AUTO_TEST_CASE(double_rsqrt_is_within_its_bound) {
     check(worst_double(
               0, reach, {0x1p-1074, 0x1p-1022, 1, 2, 4, 0.25}, [](double x) { return tessera::rsqrt(x); },
               [](long double x) { return 1 / std::sqrt(x); }),
-          1.5);
+          1.01);
   }
 }
 

@@ -397,6 +397,51 @@ BOOST_AUTO_TEST_CASE(each_lane_is_a_number) {
   static_assert(tessera::lane<simd::pack<float>>::fused == simd::compat::has_fma<tessera::default_arch>);
 }
 
+/// One odd lane among ordinary ones is found, wherever it is.
+template <class T>
+void check_ranges() {
+  using P = simd::pack<T>;
+  using lane = tessera::lane<P>;
+  using number = tessera::lane<T>;
+  using limits = std::numeric_limits<T>;
+  const T inf = limits::infinity();
+  for (const T x : {T(0),
+                    T(-0.0),
+                    limits::denorm_min(),
+                    -limits::denorm_min(),
+                    limits::min(),
+                    -limits::min(),
+                    T(1),
+                    T(-1),
+                    T(-2),
+                    std::nextafter(T(87), T(0)),
+                    T(87),
+                    T(-87),
+                    T(1e30),
+                    T(-1e30),
+                    limits::max(),
+                    limits::lowest(),
+                    inf,
+                    -inf,
+                    limits::quiet_NaN(),
+                    -limits::quiet_NaN(),
+                    std::nextafter(limits::min(), T(0))}) {
+    for (int at = 0; at < P::lanes; ++at) {
+      T in[P::lanes];
+      for (int i = 0; i < P::lanes; ++i) in[i] = i == at ? x : T(2);
+      const P p = P::load_unaligned(in);
+      BOOST_TEST(lane::any_outside(p, limits::min(), inf) == number::any_outside(x, limits::min(), inf), x);
+      BOOST_TEST(lane::any_outside(p, T(1), T(87)) == number::any_outside(x, T(1), T(87)), x);
+      BOOST_TEST(lane::any_beyond(p, T(87)) == number::any_beyond(x, T(87)), x);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(ranges_of_all_lanes_in_one_test) {
+  check_ranges<float>();
+  check_ranges<double>();
+}
+
 BOOST_AUTO_TEST_CASE(numbers_are_taken_apart_and_put_together) {
   check_lane_functions<float>();
   check_lane_functions<double>();

@@ -18,6 +18,9 @@ struct exponent_range {
   static constexpr V bias = sizeof(V) == 4 ? 127 : 1023;
   /// Adding it leaves the nearest integer in the low bits of the code.
   static constexpr V magic = sizeof(V) == 4 ? V(0x1.8p23) : V(0x1.8p52);
+  static constexpr V epsilon = sizeof(V) == 4 ? V(0x1p-23) : V(0x1p-52);
+  static constexpr V smallest = sizeof(V) == 4 ? V(0x1p-126) : V(0x1p-1022);  ///< normal number
+  static constexpr auto exponent_mask = static_cast<typename lane<V>::bits>(lane<V>::sign_bit - lane<V>::to_bits(smallest));
 };
 
 /// c0 + c1 x + c2 x^2 …, one fma a coefficient.
@@ -39,7 +42,7 @@ inline constexpr V log_2_low = sizeof(V) == 4 ? V(0x1.7f7d1cf79abcap-20) : V(0x1
 /// 2^(Exponent + r) for |r| <= 1/2; exact for r = 0.
 ///
 /// Minimax of the relative error with the constant term held at 1: degree 6 (float, then a search among the neighbours of the
-/// coefficients for the least error of the rounded evaluation: 0.73 ulp); degree 11, 2^-55.6 (double).
+/// coefficients for the least error of the rounded evaluation: 0.73 ulp); degree 11, 2^-56.4 (double).
 template <int Exponent = 0, class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_fraction(T r) {
   constexpr double s = lane<double>::power_of_two(Exponent);
@@ -47,10 +50,17 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_fraction(T r) {
     return horner(r, s, s * 0x1.62e432p-1, s * 0x1.ebfbecp-3, s * 0x1.c6ada2p-5, s * 0x1.3b2030p-7, s * 0x1.5fc51cp-10,
                   s * 0x1.4c102ep-13);
   } else {
-    return horner(r, s, s * 0x1.62e42fefa39f3p-1, s * 0x1.ebfbdff82c598p-3, s * 0x1.c6b08d7048f31p-5, s * 0x1.3b2ab6fba1e1cp-7,
-                  s * 0x1.5d87fe7bbbe1dp-10, s * 0x1.4309130961193p-13, s * 0x1.ffcbee3b04ff9p-17, s * 0x1.62bfd49ec9703p-20,
-                  s * 0x1.b54167abffdc3p-24, s * 0x1.e605f985977b9p-28, s * 0x1.c06375a70566bp-32);
+    return horner(r, s, s * 0x1.62e42fefa39efp-1, s * 0x1.ebfbdff82c598p-3, s * 0x1.c6b08d704a1d3p-5, s * 0x1.3b2ab6fba1ec4p-7,
+                  s * 0x1.5d87fe787493ap-10, s * 0x1.4309130944095p-13, s * 0x1.ffcbfd479e5bap-17, s * 0x1.62bfd4df40b7ep-20,
+                  s * 0x1.b52335e6fe7d5p-24, s * 0x1.e60595a88c4ap-28, s * 0x1.ec6b62822310bp-32);
   }
+}
+
+/// The same to 2^-13.2, exact for r = 0: minimax of the relative error with the constant term held at 1, degree 3.
+template <int Exponent = 0, class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_fraction_approximate(T r) {
+  constexpr double s = lane<double>::power_of_two(Exponent);
+  return horner(r, s, s * 0x1.62f5fap-1, s * 0x1.f00c4cp-3, s * 0x1.c2a254p-5);
 }
 
 /// e^r + (first - 1) for |r| <= 0.3468, a little more than log(2) / 2; one rounding more than that of `first`.
@@ -69,17 +79,27 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T exp_fraction(T r, T first = T(lane_value<T>(1
   }
 }
 
-/// x = n log 2 + r with an integral n and |r| <= 0.3468, for |x| below 2^8 (double: 2^11); `power` is 2^(n + Add) where that is normal.
+/// x = n log 2 + r with an integral n and |r| <= 0.3468, for |x| below 2^8 (double: 2^11); `shifted` has n + Add in its low bits.
 template <int Add = 0, class T>
-TESSERA_HD TESSERA_ALWAYS_INLINE void reduce_exp(T x, T& n, T& r, T& power) {
+TESSERA_HD TESSERA_ALWAYS_INLINE void reduce_exp(T x, T& n, T& r, T& shifted) {
   using V = lane_value<T>;
-  using range = exponent_range<V>;
-  // In one fma, lest a compiler fuse it in one place only. n itself comes out of the sum as it went in, so that 2^n is a shift away.
-  constexpr V magic = range::magic + range::bias + V(Add);
-  const T shifted = fma(x, T(V(1.44269504088896341)), T(magic));
+  // In one fma, lest a compiler fuse it in one place only.
+  constexpr V magic = exponent_range<V>::magic + V(Add);
+  shifted = fma(x, T(V(1.44269504088896341)), T(magic));
   n = shifted - T(magic);
-  power = lane<T>::from_bits(lane<T>::to_bits(shifted) << range::mantissa_bits);
   r = fma(n, T(-log_2_low<V>), fma(n, T(-log_2_high<V>), x));
+}
+
+/// 2^n where n + bias is in the low bits of `shifted`; +0 for n = -bias.
+template <class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE T power_in(T shifted) {
+  return lane<T>::from_bits(lane<T>::to_bits(shifted) << exponent_range<lane_value<T>>::mantissa_bits);
+}
+
+/// a * 2^n where n is in the low bits of `shifted`, for a normal a and a normal result.
+template <class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE T add_to_exponent(T a, T shifted) {
+  return lane<T>::from_bits(lane<T>::to_bits(a) + (lane<T>::to_bits(shifted) << exponent_range<lane_value<T>>::mantissa_bits));
 }
 
 /// a * 2^n for an integral n in [faintest - 4, most + 4] and a near 1: one rounding, in the second product.
@@ -90,51 +110,86 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T scale_twice(T a, T n) {
   return a * lane<T>::power_of_two(half) * lane<T>::power_of_two(n - half);
 }
 
-}  // namespace detail
+/// One of the two.
+template <bool Approximate, int Exponent, class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_fraction_as(T r) {
+  if constexpr (Approximate) {
+    return exp2_fraction_approximate<Exponent>(r);
+  } else {
+    return exp2_fraction<Exponent>(r);
+  }
+}
 
-/// 2^x for x <= 0, as softmax needs it: ten instructions a pack on AVX-512, twelve on AVX2.
-///
-/// Special values  exactly 1 at 0; +0 at -inf and below -125.5 (double: -1021.5); NaN for NaN. 0 < x < 127 (1023) works as well.
-///                 With `From` (odd, -125 to -1; double: -1021 to -1) +0 from From - 0.5 down.
-/// Accuracy        within 1 ulp (float: all inputs) and 1.1 ulp (double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
-/// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
-template <int From = 0, class T>
-[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_nonpositive(T x) {
+/// 2^x for x <= 0, +0 from From - 0.5 down.
+template <int From, bool Approximate, class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_flushed(T x) {
   using V = lane_value<T>;
-  using range = detail::exponent_range<V>;
+  using range = exponent_range<V>;
   constexpr int from = From == 0 ? static_cast<int>(range::least) + 1 : From;
   static_assert(from < 0 && V(from) > range::least, "2^From must be normal, and less than 1");
   static_assert(from % 2 != 0, "an even From would keep the tie at From - 0.5");
-  // x - round(x) is exact. Results that could be subnormal are flushed: on x86 each would cost a microcode assist of over 100 cycles.
-  if constexpr (lane<T>::native_exponent) {
-    const T r = lane<T>::remainder(x);
-    return lane<T>::scale_from(detail::exp2_fraction(r), x - r, T(V(from)));
-  } else {
-    // 2^x = 2^(k + r) * 2^(n - k) with the k for which the last power, where n is below from, is one less than the exponents go: 0.
-    constexpr int k = from - static_cast<int>(range::least);
-    const T clamped = max(T(V(from) - V(1)), x);
-    T n;
-    const T power = lane<T>::template round_and_power<-k>(clamped, n);
-    return detail::exp2_fraction<k>(clamped - n) * power;
-  }
+  // x - round(x) is exact. Results that could be subnormal are flushed: on Intel each would cost a microcode assist of over 100 cycles.
+  // 2^x = 2^(k + r) * 2^(n - k) with the k for which the last power, where n is below from, is one less than the exponents go: 0. On Zen 4
+  // this is faster than vscalef, too.
+  constexpr int k = from - static_cast<int>(range::least);
+  const T clamped = max(T(V(from) - V(1)), x);
+  T n;
+  const T power = lane<T>::template round_and_power<-k>(clamped, n);
+  return exp2_fraction_as<Approximate, k>(clamped - n) * power;
+}
+
+}  // namespace detail
+
+/// 2^x for x <= 0, as softmax needs it: twelve instructions a pack.
+///
+/// Special values  exactly 1 at 0; +0 at -inf and below -125.5 (double: -1021.5); NaN for NaN. 0 < x < 127 (1023) works as well.
+///                 With `From` (odd, -125 to -1; double: -1021 to -1) +0 from From - 0.5 down.
+/// Accuracy        within 0.8 ulp (float: all inputs), 0.85 ulp (double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
+/// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
+template <int From = 0, class T>
+[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_nonpositive(T x) {
+  return detail::exp2_flushed<From, false>(x);
+}
+
+/// exp2_nonpositive with a short polynomial, for weights that are stored or multiplied in 16 bits.
+///
+/// Special values  as exp2_nonpositive; exactly 1 at 0, and powers of two at all integers.
+/// Accuracy        relative error below 1.02e-4, which is 2^-13.2: a quarter of what rounding to float16 may add, a thirtieth of what rounding
+///                 to bfloat16 may; test/numeric/exp.cpp.
+/// Cost            three fma less than exp2_nonpositive in float, eight in double.
+/// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
+/// Source          for attention: Dao et al., FlashAttention-4, 2025
+template <int From = 0, class T>
+[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_nonpositive_approximate(T x) {
+  return detail::exp2_flushed<From, true>(x);
 }
 
 /// 2^x.
 ///
 /// Special values  subnormal results are kept; +0 at -inf, +inf from 128 (double: 1024), NaN for NaN.
-/// Accuracy        within 1 ulp (float: all inputs) and 1.1 ulp (double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
+/// Accuracy        within 1 ulp (float: all inputs; double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
+/// Cost            without AVX-512 a pack in which a result is not normal takes twice as long.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T exp2(T x) {
   using V = lane_value<T>;
   using range = detail::exponent_range<V>;
+  // Where |x| is too large for the sum to hold the fraction, only the exponent counts, if p is positive: the float polynomial, of even
+  // degree, is so everywhere.
+  if constexpr (lane<T>::native_exponent && sizeof(V) == 8) x = min(T(range::most + V(1)), x);
+  const T shifted = x + T(range::magic);
+  const T n = shifted - T(range::magic);
+  const T p = detail::exp2_fraction(x - n);
   if constexpr (lane<T>::native_exponent) {
-    const T r = lane<T>::remainder(x);
-    return lane<T>::scale_from(detail::exp2_fraction(r), x - r, T(range::faintest));
+    return lane<T>::scale_from(p, n, T(range::faintest));
   } else {
-    const T clamped = max(T(range::faintest - V(1)), min(T(range::most + V(1)), x));
-    const T n = lane<T>::round(clamped);
-    return detail::scale_twice(detail::exp2_fraction(clamped - n), n);
+    T y = detail::add_to_exponent(p, shifted);
+    if (lane<T>::any_beyond(x, -range::least)) [[unlikely]] {
+      const T clamped = max(T(range::faintest - V(1)), min(T(range::most + V(1)), x));
+      const T m = lane<T>::round(clamped);
+      y = detail::scale_twice(detail::exp2_fraction(clamped - m), m);
+    }
+    return y;
   }
 }
 
@@ -142,6 +197,7 @@ template <class T>
 ///
 /// Special values  subnormal results are kept; +0 at -inf, +inf from 88.72284 (double: 709.78272) on, NaN for NaN, exactly 1 at 0.
 /// Accuracy        within 1 ulp (float: all inputs; double), 1.2 ulp where fma is two roundings; test/numeric/exp.cpp.
+/// Cost            without AVX-512 a pack in which a result is not normal takes twice as long.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 /// Source          argument reduction in two parts: Cody and Waite, Software Manual for the Elementary Functions, 1980
 template <class T>
@@ -149,16 +205,20 @@ template <class T>
   using V = lane_value<T>;
   using range = detail::exponent_range<V>;
   constexpr V log_2 = V(0.693147180559945309);
-  const T clamped = max(T((range::faintest - V(1)) * log_2), min(T((range::most + V(1)) * log_2), x));
-  // Adding 1.5 * 2^mantissa_bits leaves the nearest integer in the low bits; in one fma, lest a compiler fuse it in one place only.
-  constexpr V magic = V(sizeof(V) == 4 ? 0x1.8p23 : 0x1.8p52);
-  const T n = fma(clamped, T(V(1.44269504088896341)), T(magic)) - T(magic);
-  const T r = fma(n, T(-detail::log_2_low<V>), fma(n, T(-detail::log_2_high<V>), clamped));
+  T n, r, shifted;
+  detail::reduce_exp(x, n, r, shifted);
+  // As in exp2, with a polynomial of even degree lest it be negative.
   const T p = detail::exp_fraction(r);
   if constexpr (lane<T>::native_exponent) {
     return lane<T>::scale_from(p, n, T(range::faintest));
   } else {
-    return detail::scale_twice(p, n);
+    T y = detail::add_to_exponent(p, shifted);
+    if (lane<T>::any_beyond(x, (-range::least - V(0.5)) * log_2)) [[unlikely]] {
+      const T clamped = max(T((range::faintest - V(1)) * log_2), min(T((range::most + V(1)) * log_2), x));
+      detail::reduce_exp(clamped, n, r, shifted);
+      y = detail::scale_twice(detail::exp_fraction(r), n);
+    }
+    return y;
   }
 }
 

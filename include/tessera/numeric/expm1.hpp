@@ -38,9 +38,10 @@ template <class T>
   constexpr bool single = sizeof(V) == 4;
   // Below, the result is -1; above, it overflows.
   const T clamped = max(T(V(single ? -19 : -39)), min(T(V(single ? 88.9 : 709.9)), x));
-  T n, r, half_power;
+  T n, r, shifted;
   // Half of everything, doubled at the end: 2^n may be one more than the exponents go.
-  detail::reduce_exp<-1>(clamped, n, r, half_power);
+  detail::reduce_exp<(single ? 126 : 1022)>(clamped, n, r, shifted);
+  const T half_power = detail::power_in(shifted);
   // What the rounding of r loses is worth two ulp of the result at n = 1.
   const T high = fma(n, T(-detail::log_2_high<V>), clamped);
   const T lost = fma(n, T(-detail::log_2_low<V>), high - r);

@@ -38,6 +38,13 @@ struct scalar_lane {
   /// x without its sign, of a zero and a NaN too.
   TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T abs(T x) { return from_bits(to_bits(x) & static_cast<Bits>(~sign_bit)); }
 
+  /// Whether any lane is not in [low, high), both positive, or is NaN.
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr bool any_outside(T x, T low, T high) {
+    return to_bits(x) - to_bits(low) >= to_bits(high) - to_bits(low);
+  }
+  /// Whether |x| of any lane is not below limit, or is NaN.
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr bool any_beyond(T x, T limit) { return to_bits(abs(x)) >= to_bits(limit); }
+
   /// Calls f(number&...) for every lane: for what is rare, and too long to be computed where no lane needs it.
   template <class F, class... X>
   TESSERA_HD TESSERA_ALWAYS_INLINE static void each(F f, X&... x) {

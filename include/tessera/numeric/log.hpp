@@ -9,35 +9,94 @@
 namespace tessera {
 namespace detail {
 
-/// (log(1 + f) - f) / f^2 for -1/4 <= f <= 1/2.
+/// log(1 + f) - f + c for -0.3 <= f <= 0.4.
 ///
-/// Minimax of the error relative to log(1 + f): degree 8, 0.26 ulp with rounding (float: the search among neighbours as in exp2_fraction, the
-/// constant held at -1/2); degree 20, 2^-59.3 (double).
+/// Float: f^2 P(f), in two chains that end in Horner's last two steps; fpminimax((log1p(x) - x) / x, [|1,...,9|], ...), which
+/// bounds the relative error of log(1 + f), by 2^-27.5. Double, with s = f / (2 + f) and
+/// z = s^2: log(1 + f) = 2 s + s z P(z), fpminimax of degree 6, 2^-57; without f and f^2 / 2, which come in exactly.
 template <class T>
-TESSERA_HD TESSERA_ALWAYS_INLINE T log1p_tail(T f) {
+TESSERA_HD TESSERA_ALWAYS_INLINE T log1p_rest(T f, T c) {
   if constexpr (sizeof(lane_value<T>) == 4) {
-    return horner(f, -0.5, 0x1.5555a8p-2, -0x1.00002ep-2, 0x1.996844p-3, -0x1.54f1fcp-3, 0x1.2898bep-3, -0x1.0d926cp-3,
-                  0x1.abf578p-4, -0x1.6fd9b6p-5);
+    const T z = f * f;
+    const T odd = horner(z, 0x1.55552ep-2, 0x1.99b632p-3, 0x1.210c38p-3, 0x1.109cc6p-3);
+    const T even = horner(z, -0x1.00037ap-2, -0x1.5458dp-3, -0x1.0c0132p-3, -0x1.5e72bep-4);
+    return fma(z, fma(f, fma(f, even, odd), T(lane_value<T>(-0x1.fffffap-2))), c);
   } else {
-    return horner(f, -0x1.fffffffffffffp-2, 0x1.5555555555543p-2, -0x1.00000000002b6p-2, 0x1.999999999d71ap-3,
-                  -0x1.555555551857dp-3, 0x1.249249222c666p-3, -0x1.000000111c2ffp-3, 0x1.c71c7341d745cp-4, -0x1.999995bfe7c5ep-4,
-                  0x1.745cd79e0271ap-4, -0x1.55554f6b5cbdap-4, 0x1.3b198c97f5d6dp-4, -0x1.249e0f54e2eeep-4, 0x1.10ce97b563948p-4,
-                  -0x1.fdd83e27cc7d1p-5, 0x1.e2b9975bcc220p-5, -0x1.d9d8865d53a83p-5, 0x1.d024373764ae2p-5, -0x1.8270765f89d40p-5,
-                  0x1.b1c384cfa038dp-6, -0x1.cc76ba146c9fap-8);
+    const T s = f / (f + T(lane_value<T>(2)));
+    const T z = s * s;
+    const T half_square = T(lane_value<T>(0.5)) * f * f;
+    const T odd = fma(z,
+                      horner(z, 0x1.5555555555559p-1, 0x1.9999999993768p-2, 0x1.2492493107f2p-2, 0x1.c71c5f02684e5p-3,
+                             0x1.7463c9d1ea14ap-3, 0x1.39db473ef0b6bp-3, 0x1.2cfec44b9c34ep-3),
+                      half_square);
+    return fma(s, odd, c - half_square);
   }
 }
 
-/// e log 2 + log(1 + f) for an integral e and -1/4 <= f <= 1/2.
+/// (log2(1 + f) - f log2(e)) + c for -0.3 <= f <= 0.4.
 template <class T>
-TESSERA_HD TESSERA_ALWAYS_INLINE T log_of_parts(T e, T f) {
-  using V = lane_value<T>;
-  // e log 2 is at least as large as f unless it is 0, so what `sum` loses of f is exactly f - (sum - high).
-  const T high = e * T(log_2_high<V>);
-  const T sum = high + f;
-  const T lost = f - (sum - high);
-  const T tail = fma(f * f, log1p_tail(f), fma(e, T(log_2_low<V>), lost));
-  return sum + tail;
+TESSERA_HD TESSERA_ALWAYS_INLINE T log2_rest(T f, T c) {
+  if constexpr (sizeof(lane_value<T>) == 4) {
+    const T z = f * f;
+    const T odd = horner(z, 0x1.ec7064p-2, 0x1.278b9ap-2, 0x1.a0fb84p-3, 0x1.896c24p-3);
+    const T even = horner(z, -0x1.715978p-2, -0x1.eb051ep-3, -0x1.82992p-3, -0x1.fa208p-4);
+    // The first term apart, because the rounding of P would be seen.
+    return fma(z, T(lane_value<T>(-0x1.715472p-1)), fma(z * f, fma(f, even, odd), c));
+  } else {
+    return fma(log1p_rest(f, T(lane_value<T>(0))), T(lane_value<T>(0x1.71547652b82fep0)), c);
+  }
 }
+
+/// Where the significand of a logarithm begins: m in [0.7, 1.4) keeps f small on both sides and the sum e + log2(m) away from 0.
+template <class V>
+inline constexpr typename lane<V>::bits above_split = lane<V>::to_bits(V(1)) - lane<V>::to_bits(V(0.7));
+
+/// x = 2^e (1 + f) with 1 + f in [0.7, 1.4), for a normal x above 0. Returns e + bias, in the place of the exponent.
+template <class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE typename lane<T>::bits split(T x, T& e, T& f) {
+  using V = lane_value<T>;
+  using range = exponent_range<V>;
+  using B = typename lane<T>::bits;
+  // What is added makes a mantissa from 1.4 on carry into the exponent.
+  const B carried = lane<T>::to_bits(x) + B(above_split<V>);
+  const B biased = carried >> range::mantissa_bits;
+  const B exponent = carried & B(range::exponent_mask);
+  f = lane<T>::from_bits(lane<T>::to_bits(x) - exponent + B(lane<V>::to_bits(V(1)))) - T(V(1));
+  // The integer, put into the low bits of 1.5 * 2^mantissa_bits, is a number: no conversion, which AVX2 lacks for 64 bits.
+  e = lane<T>::from_bits(biased | B(lane<V>::to_bits(range::magic))) - T(range::magic + range::bias);
+  return exponent;
+}
+
+/// log(2^e (1 + f)); the product of two small factors, if given, is added.
+struct natural_log {
+  template <class T, class... Factor>
+  TESSERA_HD TESSERA_ALWAYS_INLINE static T of_parts(T e, T f, Factor... small) {
+    using V = lane_value<T>;
+    // e log 2 is at least as large as f unless it is 0, so what `sum` loses of f is exactly f - (sum - high).
+    const T high = e * T(log_2_high<V>);
+    const T sum = high + f;
+    T lost = f - (sum - high);
+    if constexpr (sizeof...(small) > 0) lost = fma(small..., lost);
+    return sum + log1p_rest(f, fma(e, T(log_2_low<V>), lost));
+  }
+};
+
+/// log2(2^e (1 + f)).
+struct binary_log {
+  template <class T>
+  TESSERA_HD TESSERA_ALWAYS_INLINE static T of_parts(T e, T f) {
+    using V = lane_value<T>;
+    // log2(e) and what its rounding leaves.
+    constexpr V high = sizeof(V) == 4 ? V(0x1.715476p0) : V(0x1.71547652b82fep0);
+    constexpr V low = sizeof(V) == 4 ? V(0x1.4ae0bfp-26) : V(0x1.777d0ffda0d24p-56);
+    // The product as an fma, because a compiler may fuse a plain one into the sums below and spoil what they compensate.
+    const T first = fma(f, T(high), T(V(0)));
+    const T first_lost = fma(f, T(high), -first);
+    const T sum = e + first;
+    const T sum_lost = first - (sum - e);
+    return sum + log2_rest(f, fma(f, T(low), first_lost + sum_lost));
+  }
+};
 
 /// The logarithm's values where it is not finite: -inf at 0, NaN below, x itself for +inf and NaN.
 template <class T>
@@ -49,43 +108,47 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T log_or_special(T x, T log_x) {
   return select(x == T(V(0)), -infinity, z);
 }
 
+/// The logarithm of whatever x from that of its parts.
+template <class Logarithm, class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE T logarithm(T x) {
+  using V = lane_value<T>;
+  using range = exponent_range<V>;
+  T e, f;
+  split(x, e, f);
+  T y = Logarithm::of_parts(e, f);
+  if (lane<T>::any_outside(x, range::smallest, static_cast<V>(__builtin_inff()))) [[unlikely]] {
+    // Subnormal numbers a second time, as normal ones.
+    constexpr V up = V(1) / range::epsilon;
+    const auto small = x < T(range::smallest);
+    split(select(small, x * T(up), x), e, f);
+    y = log_or_special(x, Logarithm::of_parts(e - select(small, T(V(range::mantissa_bits)), T(V(0))), f));
+  }
+  return y;
+}
+
 }  // namespace detail
 
 /// The natural logarithm.
 ///
-/// Formula         x = m 2^e with m in [3/4, 3/2): log x = e log 2 + log(1 + (m - 1)).
+/// Formula         x = m 2^e with m in [0.7, 1.4): log x = e log 2 + log(1 + (m - 1)).
 /// Special values  -inf at +0 and -0, NaN below 0 and for NaN, +inf at +inf, exactly +0 at 1; subnormal x is a number like any other.
 /// Accuracy        within 1 ulp (float: all inputs; double); test/numeric/log.cpp.
+/// Cost            a pack with a number that is not normal, or not above 0, takes twice as long.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T log(T x) {
-  using V = lane_value<T>;
-  T m, e;
-  lane<T>::split(x, m, e);
-  return detail::log_or_special(x, detail::log_of_parts(e, m - T(V(1))));
+  return detail::logarithm<detail::natural_log>(x);
 }
 
 /// The logarithm to base 2.
 ///
 /// Special values  as log; exact at powers of two.
-/// Accuracy        within 1.4 ulp (float: all inputs; double) where fma is one rounding, within 2.5 elsewhere; test/numeric/log.cpp.
+/// Accuracy        within 1 ulp (float: all inputs; double) where fma is one rounding, within 2.5 elsewhere; test/numeric/log.cpp.
+/// Cost            as log.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T log2(T x) {
-  using V = lane_value<T>;
-  // log2(e) and what its rounding leaves.
-  constexpr V high = sizeof(V) == 4 ? V(0x1.715476p0) : V(0x1.71547652b82fep0);
-  constexpr V low = sizeof(V) == 4 ? V(0x1.4ae0bfp-26) : V(0x1.777d0ffda0d24p-56);
-  T m, e;
-  lane<T>::split(x, m, e);
-  const T f = m - T(V(1));
-  // The product as an fma, because a compiler may fuse a plain one into the sums below and spoil what they compensate.
-  const T first = fma(f, T(high), T(V(0)));
-  const T first_lost = fma(f, T(high), -first);
-  const T sum = e + first;
-  const T sum_lost = first - (sum - e);
-  const T tail = fma(f * f, detail::log1p_tail(f) * T(high), fma(f, T(low), first_lost + sum_lost));
-  return detail::log_or_special(x, sum + tail);
+  return detail::logarithm<detail::binary_log>(x);
 }
 
 }  // namespace tessera

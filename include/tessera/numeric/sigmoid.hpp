@@ -23,8 +23,9 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T logistic(T x) {
   constexpr V one = single ? 18 : 38;
   constexpr V deep = (range::least + V(1)) * log_2;
   const T clamped = max(T(deep - V(1)), min(T(one), x));
-  T n, r, power;
-  reduce_exp(clamped, n, r, power);
+  T n, r, shifted;
+  reduce_exp<static_cast<int>(range::bias)>(clamped, n, r, shifted);
+  const T power = power_in(shifted);
   // What 1 + 2^n loses would double the error near n = -24 (double: -53).
   const T sum = power + T(V(1));
   const T lost = power - (sum - T(V(1)));
@@ -39,7 +40,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T logistic(T x) {
   if (lane<T>::any(is_deep)) {
     // e^x or x e^x; at the clamp both are 0.
     const T low = max(T(V(single ? -120 : -780)), x);
-    reduce_exp(low, n, r, power);
+    reduce_exp(low, n, r, shifted);
     T p = exp_fraction(r);
     if constexpr (TimesX) p = low * p;
     y = select(is_deep, scale_twice(p, n), y);
@@ -81,8 +82,8 @@ template <class T>
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T softplus(T x) {
-  using V = lane_value<T>;
-  return max(T(V(0)), x) + log1p(exp(-lane<T>::abs(x)));
+  T sum;
+  return max(T(lane_value<T>(0)), x) + detail::log1p_of_finite(exp(-lane<T>::abs(x)), sum);
 }
 
 /// log(1 / (1 + e^-x)) = -softplus(-x), with its accuracy; -0 where that is 0.

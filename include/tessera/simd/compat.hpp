@@ -130,6 +130,13 @@ TESSERA_ALWAYS_INLINE void stream(float* p, __m512 x) { _mm512_stream_ps(p, x); 
 TESSERA_ALWAYS_INLINE void stream(double* p, __m512d x) { _mm512_stream_pd(p, x); }
 #endif
 
+TESSERA_ALWAYS_INLINE bool any_sign(__m128 x) { return _mm_movemask_ps(x) != 0; }
+TESSERA_ALWAYS_INLINE bool any_sign(__m128d x) { return _mm_movemask_pd(x) != 0; }
+#if defined(__AVX__)
+TESSERA_ALWAYS_INLINE bool any_sign(__m256 x) { return _mm256_movemask_ps(x) != 0; }
+TESSERA_ALWAYS_INLINE bool any_sign(__m256d x) { return _mm256_movemask_pd(x) != 0; }
+#endif
+
 // The instructions give the second operand where either is NaN; xsimd's own functions pass the operands on in one order up to version 13
 // and in the other from 14 on.
 TESSERA_ALWAYS_INLINE __m128 max(__m128 a, __m128 b) { return _mm_max_ps(a, b); }
@@ -195,6 +202,16 @@ TESSERA_ALWAYS_INLINE xsimd::batch<T, Arch> min(const xsimd::batch<T, Arch>& a, 
 #else
   return xsimd::select(a < b, a, b);
 #endif
+}
+
+/// Whether the sign bit of any lane is set.
+template <class T, class Arch>
+TESSERA_ALWAYS_INLINE bool any_sign(const xsimd::batch<T, Arch>& x) {
+#if defined(__SSE2__)
+  if constexpr (is_x86<Arch> && !is_avx512<Arch>) return detail::any_sign(static_cast<detail::register_of<T, Arch>>(x));
+#endif
+  using I = std::conditional_t<sizeof(T) == 4, std::int32_t, std::int64_t>;
+  return xsimd::any(compat::bitwise_cast<I>(x) < xsimd::batch<I, Arch>(I(0)));
 }
 
 /// Bit l is lane l of a mask of floating-point lanes.

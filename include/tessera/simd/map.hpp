@@ -13,25 +13,13 @@
 #include "tessera/simd/pack.hpp"
 
 namespace tessera::simd {
+namespace detail {
 
-/// out[i] = f(in[i]) for 0 <= i < n, four packs at a time.
-///
-/// Shapes          in [n], out [n], each contiguous. Any two of float, double, float16, bfloat16 … as the types in memory; f gets packs of
-///                 double where one of them is double, else of float, and returns the same.
-/// Ranges          n >= 0; `in` and `out` are one array, or do not overlap. Any alignment.
-/// Special values  n = 0 touches nothing; the pointers may then be null. Behind the end of the arrays nothing is read or written.
-/// Accuracy        f's, and one rounding to nearest where the type of `out` is narrower.
-/// Cost            one load, f and one store a pack. f also sees zeros, in the lanes that the last pack has too many.
-/// Determinism     a number's result does not depend on its place, as far as f keeps lanes apart.
-/// Errors          argument_error for n < 0.
-template <class Arch = default_arch, class S, class D, class F>
-void transform(const S* in, D* out, std::int64_t n, F f) {
-  using V = std::conditional_t<std::is_same_v<D, double>, double, compute_t<S>>;
-  using P = pack<V, Arch>;
+/// Flattened: f is inlined even where it is a plain lambda, so that the constants of its polynomials stay in registers.
+template <class P, class S, class D, class F>
+[[gnu::flatten]] void transform(const S* in, D* out, std::int64_t n, F& f) {
   constexpr std::int64_t lanes = P::lanes;
   constexpr int unroll = 4;
-  tessera::detail::expects(n >= 0, "simd::transform", "n", [&] { return std::to_string(n); }, "needs to be 0 or more");
-
   std::int64_t i = 0;
   for (; i + unroll * lanes <= n; i += unroll * lanes) {
     P x[unroll];
@@ -47,6 +35,26 @@ void transform(const S* in, D* out, std::int64_t n, F f) {
     const int rest = static_cast<int>(n - i);
     store_partial(out + i, rest, f(load_partial<P>(in + i, rest)));
   }
+}
+
+}  // namespace detail
+
+/// out[i] = f(in[i]) for 0 <= i < n, four packs at a time.
+///
+/// Shapes          in [n], out [n], each contiguous. Any two of float, double, float16, bfloat16 … as the types in memory; f gets packs of
+///                 double where one of them is double, else of float, and returns the same.
+/// Ranges          n >= 0; `in` and `out` are one array, or do not overlap. Any alignment.
+/// Special values  n = 0 touches nothing; the pointers may then be null. Behind the end of the arrays nothing is read or written.
+/// Accuracy        f's, and one rounding to nearest where the type of `out` is narrower.
+/// Cost            one load, f and one store a pack. f also sees zeros, in the lanes that the last pack has too many.
+/// Determinism     a number's result does not depend on its place, as far as f keeps lanes apart.
+/// Errors          argument_error for n < 0.
+template <class Arch = default_arch, class S, class D, class F>
+void transform(const S* in, D* out, std::int64_t n, F f) {
+  using V = std::conditional_t<std::is_same_v<D, double>, double, compute_t<S>>;
+  tessera::detail::expects(
+      n >= 0, "simd::transform", "n", [&] { return std::to_string(n); }, "needs to be 0 or more");
+  detail::transform<pack<V, Arch>>(in, out, n, f);
 }
 
 }  // namespace tessera::simd

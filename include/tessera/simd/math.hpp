@@ -20,6 +20,7 @@ namespace tessera::simd {
 using tessera::exp;
 using tessera::exp2;
 using tessera::exp2_nonpositive;
+using tessera::exp2_nonpositive_approximate;
 using tessera::expm1;
 using tessera::fma;
 using tessera::log;
@@ -35,5 +36,6 @@ using tessera::silu;
 using tessera::softplus;
 using tessera::sqrt;
 using tessera::tanh;
+using tessera::tanh_approximate;
 
 }  // namespace tessera::simd

@@ -297,6 +297,10 @@ struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
   }
   TESSERA_ALWAYS_INLINE static P fma(P a, P b, P c) { return P(simd::compat::fma(a.v, b.v, c.v)); }
   TESSERA_ALWAYS_INLINE static P sqrt(P a) { return P(xsimd::sqrt(a.v)); }
+  TESSERA_ALWAYS_INLINE static bool any_outside(P x, T low, T high) {
+    return simd::detail::any_outside(x.v, lane<T>::to_bits(low), lane<T>::to_bits(high));
+  }
+  TESSERA_ALWAYS_INLINE static bool any_beyond(P x, T limit) { return simd::detail::any_beyond(x.v, lane<T>::to_bits(limit)); }
   TESSERA_ALWAYS_INLINE static P round(P x) { return (x + P(magic)) - P(magic); }
   TESSERA_ALWAYS_INLINE static P floor(P x) {
     if constexpr (simd::compat::has_floor<Arch>) {
@@ -335,13 +339,7 @@ struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
   }
 
   static constexpr bool native_exponent = simd::detail::native_exponent<Arch>;
-  /// x - round(x) in one instruction; 0 for an infinity.
-  TESSERA_ALWAYS_INLINE static P remainder(P x)
-    requires native_exponent
-  {
-    return P(simd::detail::remainder(x.v));
-  }
-  /// a * 2^n where n >= from or n is NaN, +0 elsewhere: two instructions, for any integral n.
+  /// a * 2^n where n >= from or n is NaN, +0 elsewhere, for any integral n.
   TESSERA_ALWAYS_INLINE static P scale_from(P a, P n, P from)
     requires native_exponent
   {
