@@ -15,6 +15,9 @@
 #include <limits>
 
 #include "tessera/numeric.hpp"
+#include "tessera/numeric/erf.hpp"
+#include "tessera/numeric/gelu.hpp"
+#include "tessera/numeric/trigonometric.hpp"
 
 namespace numeric_device {
 
@@ -59,5 +62,19 @@ __global__ void kernel(const T* in, const float* f, const double* d, const long 
 
 template __global__ void kernel<float16>(const float16*, const float*, const double*, const long long*, float16*);
 template __global__ void kernel<bfloat16>(const bfloat16*, const float*, const double*, const long long*, bfloat16*);
+
+/// Functions that packs have, too.
+template <class T>
+__global__ void functions(T* x) {
+  T s, c;
+  tessera::sincos(x[0], s, c);
+  x[0] = tessera::erf(s) + tessera::erfc(c) + tessera::tan(x[1]);
+  tessera::sincospi(x[2], s, c);
+  x[2] = tessera::gelu(s) + tessera::gelu_tanh(c) + tessera::sin(x[3]) * tessera::cos(x[4]) -
+         tessera::sinpi(x[5]) * tessera::cospi(x[6]);
+}
+
+template __global__ void functions<float>(float*);
+template __global__ void functions<double>(double*);
 
 }  // namespace numeric_device

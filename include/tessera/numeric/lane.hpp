@@ -110,9 +110,9 @@ struct lane<double> : detail::scalar_lane<double, std::int64_t, std::uint64_t, 5
 };
 
 namespace detail {
-template <class I>
+template <class Integer>
 struct integer_lane {
-  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr I select(bool m, I a, I b) { return m ? a : b; }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr Integer select(bool m, Integer a, Integer b) { return m ? a : b; }
 };
 }  // namespace detail
 

@@ -21,8 +21,10 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T exp_remainder(T r) {
   }
 }
 
-/// e^-(high + low) = (1 + r + second) power 2^-Shift with |r| <= 0.3468, for 0 <= high < (Shift + bias) log 2 and `low` an ulp of it at
-/// most. `second` is near r^2 / 2.
+/// e^-(high + low) = (1 + r + second) power 2^-Shift with |r| <= 0.3468 and `second` near r^2 / 2.
+///
+/// For 0 <= high < (Shift + bias) log 2, |low| at most an ulp of it. The error of r + second is a quarter of an ulp of 1 at most. power is
+/// a power of two; the shift lets it stay normal.
 template <int Shift, class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE void exp_minus(T high, T low, T& r, T& second, T& power) {
   using V = lane_value<T>;

@@ -1,6 +1,11 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// The tail under a bell curve, as a number near 1 and a power of two: what erfc, erf and gelu have in common.
+/// The tail of a bell curve, to a few bits more than the type has: what erfc, erf and gelu share.
+///
+/// Formula  erfc(a) = e^(-a^2) p(t) / (a + c) with t = (a - c) / (a + c), and the same with the normal distribution's Phi(-a) and
+///          e^(-a^2 / 2). A larger c needs fewer terms but is a worse place to round at: near a = 0 an error of t is multiplied by
+///          |p'(-1) / p(-1)|, which is about 0.1 and 0.35 for the c chosen here (float, double) and more than 1 for the c of fewest terms.
+/// Source   the variable: M. M. Shepherd and J. G. Laframboise, Chebyshev approximation of (1 + 2x) exp(x^2) erfc x, 1981
 #pragma once
 
 #include "tessera/numeric/detail/exact_product.hpp"
@@ -10,7 +15,7 @@
 
 namespace tessera::detail {
 
-/// The powers of two that keep the two factors of a tail normal.
+/// A tail is kept as two factors, 2^-tail_shift times and 2^tail_shift times what they mean, lest either be subnormal.
 template <class V>
 inline constexpr int tail_shift = sizeof(V) == 4 ? 64 : 600;
 
@@ -23,20 +28,24 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T sum_and_loss(T t, T p, double c, T& low) {
   return sum;
 }
 
-/// erfc(a) with its exponential taken out: e^(-a^2) tail(a).
+/// erfc(a).
+///
+/// Minimax of the relative error (sollya: fpminimax(f, 11, [|SG...|], domain, relative, floating)): degree 11, 2^-26.8 (float);
+/// degree 28, 2^-54.0 (double).
 struct erfc_tail {
-  /// Both a^2 in two parts.
+  /// a^2.
   template <class T>
   TESSERA_HD TESSERA_ALWAYS_INLINE static void exponent(T a, T& high, T& low) {
     exact_product(a, a, high, low);
   }
+  /// c.
   template <class V>
   static constexpr V center = sizeof(V) == 4 ? V(1.0625) : V(1.5);
   /// Where the tail has become 0, and a little more.
   template <class V>
   static constexpr V end = sizeof(V) == 4 ? V(10.25) : V(27.4);
 
-  /// (a + center) e^(a^2) erfc(a) 2^-tail_shift where t = (a - center) / (a + center).
+  /// p(t) 2^-tail_shift = sum + low.
   template <class T>
   TESSERA_HD TESSERA_ALWAYS_INLINE static T ratio(T t, T& low) {
     constexpr double s = lane<double>::power_of_two(-tail_shift<lane_value<T>>);
@@ -61,8 +70,11 @@ struct erfc_tail {
   }
 };
 
-/// The normal distribution's Phi(-a) with its exponential taken out: e^(-a^2 / 2) tail(a).
+/// Phi(-a). (By way of erfc(a / sqrt(2)) the rounding of the argument would be multiplied by a^2.)
+///
+/// Minimax of the relative error: degree 11, 2^-26.1 (float); degree 28, 2^-56.3 (double).
 struct normal_tail {
+  /// a^2 / 2.
   template <class T>
   TESSERA_HD TESSERA_ALWAYS_INLINE static void exponent(T a, T& high, T& low) {
     exact_product(a * T(lane_value<T>(0.5)), a, high, low);
@@ -72,7 +84,7 @@ struct normal_tail {
   template <class V>
   static constexpr V end = sizeof(V) == 4 ? V(14.5) : V(38.8);
 
-  /// (a + center) e^(a^2 / 2) Phi(-a) 2^-tail_shift where t = (a - center) / (a + center).
+  /// p(t) 2^-tail_shift = sum + low.
   template <class T>
   TESSERA_HD TESSERA_ALWAYS_INLINE static T ratio(T t, T& low) {
     constexpr double s = lane<double>::power_of_two(-tail_shift<lane_value<T>>);
@@ -97,26 +109,28 @@ struct normal_tail {
   }
 };
 
-/// Tail(a) = (high + low) * power for 0 <= a <= end; high, high + low and power are normal.
+/// Tail(a) = (high + low) power for 0 <= a <= end, `low` less than half of `high`, all normal.
 template <class Tail, class T>
-TESSERA_HD TESSERA_ALWAYS_INLINE void gaussian_tail(T a, T& tail, T& rest, T& power) {
+TESSERA_HD TESSERA_ALWAYS_INLINE void gaussian_tail(T a, T& high, T& low, T& power) {
   using V = lane_value<T>;
   constexpr V center = Tail::template center<V>;
-  // u = 1 / (a + center), and the relative amounts that its rounding and that of the sum lose.
+  // u = 1 / (a + c), and the relative amount that its rounding and that of the sum lose.
   const T sum = a + T(center);
   const T sum_low = a - (sum - T(center));
   const T u = T(V(1)) / sum;
   const T u_lost = fma(-u, sum_low, fma(-sum, u, T(V(1))));
-  T ratio_low;
   const T t = fma(T(V(-2) * center), u, T(V(1)));
-  const T ratio = Tail::ratio(t, ratio_low);
-  const T kappa = sizeof(V) == 4 ? T(V(1.25)) : fma(t, T(V(-0.4)), T(V(1.5)));
-  tail = rounded_product(ratio, u);
-  const T tail_low = fma(ratio_low, u, fma(tail, rounded_product(u_lost, kappa), fma(ratio, u, -tail)));
-  T high, low, r, second;
-  Tail::exponent(a, high, low);
-  exp_minus<tail_shift<V>>(high, low, r, second, power);
-  rest = fma(tail, r, fma(tail, second, fma(tail_low, r, tail_low)));
+  T p_low;
+  const T p = Tail::ratio(t, p_low);
+  // p / (a + c) as a function of u has the condition number (a + c) |f'(a) / f(a)|, f(a) = e^(a^2) erfc(a): within 0.2 of these.
+  const T condition = sizeof(V) == 4 ? T(V(1.25)) : fma(t, T(V(-0.4)), T(V(1.5)));
+  high = rounded_product(p, u);
+  const T lost = fma(p_low, u, fma(high, rounded_product(u_lost, condition), fma(p, u, -high)));
+  // Times e^-x = (1 + r + second) power, all but the product with 1 into `low`.
+  T x, x_low, r, second;
+  Tail::exponent(a, x, x_low);
+  exp_minus<tail_shift<V>>(x, x_low, r, second, power);
+  low = fma(high, r, fma(high, second, fma(lost, r, lost)));
 }
 
 }  // namespace tessera::detail

@@ -12,7 +12,7 @@ namespace tessera::detail {
 
 /// Up to here the quarter turns are counted by a product; the error of the count moves |r| past pi/4 by at most 2^-8.
 template <class V>
-inline constexpr V largest_countable_angle = sizeof(V) == 4 ? V(0x1p17) : V(0x1p30);
+inline constexpr V largest_countable_angle = sizeof(V) == 4 ? V(0x1p21) : V(0x1p30);
 
 /// The upper 64 bits of a product of 128.
 TESSERA_HD TESSERA_ALWAYS_INLINE constexpr std::uint64_t product_high(std::uint64_t a, std::uint64_t b) {
@@ -22,14 +22,13 @@ TESSERA_HD TESSERA_ALWAYS_INLINE constexpr std::uint64_t product_high(std::uint6
   return (a >> 32) * (b >> 32) + (middle >> 32) + (other >> 32);
 }
 
-/// 64 bits of 2/pi whose first has the weight 2^(63 - index). There are 1280; the whole part and 63 zeros come before them.
-TESSERA_HD TESSERA_ALWAYS_INLINE constexpr std::uint64_t two_over_pi(int index) {
-  constexpr std::uint64_t words[] = {0x0000000000000000U, 0xa2f9836e4e441529U, 0xfc2757d1f534ddc0U, 0xdb6295993c439041U,
-                                     0xfe5163abdebbc561U, 0xb7246e3a424dd2e0U, 0x06492eea09d1921cU, 0xfe1deb1cb129a73eU,
-                                     0xe88235f52ebb4484U, 0xe99c7026b45f7e41U, 0x3991d639835339f4U, 0x9c845f8bbdf9283bU,
-                                     0x1ff897ffde05980fU, 0xef2f118b5a0a6d1fU, 0x6d367ecf27cb09b7U, 0x4f463f669e5fea2dU,
-                                     0x7527bac7ebe5f17bU, 0x3d0739f78a5292eaU, 0x6bfb5fb11f8d5d08U, 0x56033046fc7b6babU,
-                                     0xf0cfbc209af4361dU};
+/// 64 bits of 2/pi whose first has the weight 2^(63 - index). There are 1216, as many as double needs; the whole part and 63 zeros come before them.
+TESSERA_HD TESSERA_ALWAYS_INLINE std::uint64_t two_over_pi(int index) {
+  static constexpr std::uint64_t words[] = {0x0000000000000000U, 0xa2f9836e4e441529U, 0xfc2757d1f534ddc0U, 0xdb6295993c439041U,
+                                            0xfe5163abdebbc561U, 0xb7246e3a424dd2e0U, 0x06492eea09d1921cU, 0xfe1deb1cb129a73eU,
+                                            0xe88235f52ebb4484U, 0xe99c7026b45f7e41U, 0x3991d639835339f4U, 0x9c845f8bbdf9283bU,
+                                            0x1ff897ffde05980fU, 0xef2f118b5a0a6d1fU, 0x6d367ecf27cb09b7U, 0x4f463f669e5fea2dU,
+                                            0x7527bac7ebe5f17bU, 0x3d0739f78a5292eaU, 0x6bfb5fb11f8d5d08U, 0x56033046fc7b6babU};
   const int word = index >> 6;
   const int bit = index & 63;
   return words[word] << bit | words[word + 1] >> 1 >> (63 - bit);
