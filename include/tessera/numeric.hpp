@@ -12,6 +12,8 @@
 #include "tessera/numeric/float4.hpp"
 #include "tessera/numeric/float8.hpp"
 #include "tessera/numeric/format.hpp"
+#include "tessera/numeric/function_objects.hpp"
+#include "tessera/numeric/functions.hpp"
 #include "tessera/numeric/interop.hpp"
 #include "tessera/numeric/literals.hpp"
 #include "tessera/numeric/next.hpp"

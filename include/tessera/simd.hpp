@@ -6,5 +6,7 @@
 #include "tessera/simd/compat.hpp"
 #include "tessera/simd/fold.hpp"
 #include "tessera/simd/load.hpp"
+#include "tessera/simd/map.hpp"
 #include "tessera/simd/math.hpp"
 #include "tessera/simd/pack.hpp"
+#include "tessera/simd/transform_rounded.hpp"
