@@ -26,7 +26,7 @@ struct gumbel_law {
     return fma(scale, minus_log(minus_log_unit(w, more)), loc);
   }
 
-  constexpr void check(const char* function) const {
+  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
     check_location(function, "loc", loc);
     check_scale(function, "scale", scale);
   }

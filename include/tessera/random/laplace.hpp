@@ -37,7 +37,7 @@ struct laplace_law {
     return fma(scale, signed_log_unit(w, more), loc);
   }
 
-  constexpr void check(const char* function) const {
+  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
     check_location(function, "loc", loc);
     check_scale(function, "scale", scale);
   }

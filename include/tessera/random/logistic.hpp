@@ -61,7 +61,7 @@ struct logistic_law {
     return fma(scale, logit_unit(w, more), loc);
   }
 
-  constexpr void check(const char* function) const {
+  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
     check_location(function, "loc", loc);
     check_scale(function, "scale", scale);
   }
