@@ -46,7 +46,7 @@ inline void expects(bool holds, const char* function, const char* argument, Got 
 }
 
 /// A number as the text of an error shows it; std::to_string would print 1e-9 as 0.000000.
-inline std::string number(double x) {
+TESSERA_ALWAYS_INLINE std::string number(double x) {
   char text[32];
   std::snprintf(text, sizeof text, "%.9g", x);
   return text;

@@ -35,11 +35,11 @@ struct bernoulli_law {
   TESSERA_HD constexpr TESSERA_ALWAYS_INLINE value operator()(word w) const noexcept { return w < upper ? 1 : 0; }
   TESSERA_HD constexpr TESSERA_ALWAYS_INLINE bool accepts(word w) const noexcept { return w != upper; }
   template <class Further>
-  TESSERA_HD constexpr value repaired(word, Further further) const noexcept {
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE value repaired(word, Further further) const noexcept {
     return further(1) < lower ? 1 : 0;
   }
 
-  constexpr void check(const char* function) const {
+  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
     if (!(p >= 0.0 && p <= 1.0)) refuse(function, "p", p, "needs a probability, from 0 to 1");
   }
 };

@@ -31,7 +31,7 @@ struct exponential_law {
     return y > least ? y : least;
   }
 
-  constexpr void check(const char* function) const {
+  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
     if (!(rate > value(0) && is_finite(rate))) {
       refuse(function, "rate", static_cast<double>(rate), "needs a finite number above 0");
     }

@@ -26,7 +26,7 @@ struct gumbel_law {
     return fma(scale, minus_log(minus_log_unit(w, more)), loc);
   }
 
-  constexpr void check(const char* function) const {
+  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
     check_location(function, "loc", loc);
     check_scale(function, "scale", scale);
   }
@@ -40,7 +40,8 @@ struct gumbel_law {
 /// logits plus these numbers still draws what has a probability of 1e-14. (A u on the grid of float stops at 16.6.)
 /// Range          loc finite, scale at least 0 and finite. (x - loc) / scale in [-3.53, 33.97] for float, [-3.81, 45.06] for double
 /// Special values a scale at which results leave the range of T rounds them to infinity
-/// Accuracy       of the standard number: absolute error below 4 * 2^-24 max(1, |x|) for float, 4 * 2^-53 max(1, |x|) for double; test/random/gumbel.cpp
+/// Accuracy       of the standard number: absolute error below 4 * 2^-24 max(1, |x|) for float, 4 * 2^-53 max(1, |x|) for
+///                double; test/random/gumbel.cpp
 /// Cost           one Philox block, of which the other numbers are thrown away: fill_gumbel and gumbel_block keep them
 /// Determinism    as for normal: the same bits everywhere
 /// Errors         argument_error on the host: loc not finite, scale negative, not finite or NaN. Not checked in device code

@@ -37,7 +37,7 @@ struct laplace_law {
     return fma(scale, signed_log_unit(w, more), loc);
   }
 
-  constexpr void check(const char* function) const {
+  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
     check_location(function, "loc", loc);
     check_scale(function, "scale", scale);
   }
@@ -49,7 +49,8 @@ struct laplace_law {
 ///
 /// s is the sign that the top bit of the address's word is; e = -ln u as for exponential, u from the word's other bits and bit 16 of the
 /// other word of its pair.
-/// Range          loc finite, scale at least 0 and finite. |x - loc| / scale <= 33.97 for float, 45.06 for double; the standard number is never 0
+/// Range          loc finite, scale at least 0 and finite. |x - loc| / scale <= 33.97 for float, 45.06 for double;
+///                the standard number is never 0
 /// Special values a scale at which results leave the range of T rounds them to infinity. In float16 a standard number in 2^25 rounds to 0
 /// Accuracy       of the standard number: relative error below 2.4 * 2^-24 for float, 2.4 * 2^-53 for double; test/random/laplace.cpp
 /// Cost           one Philox block, of which the other numbers are thrown away: fill_laplace and laplace_block keep them

@@ -61,7 +61,7 @@ struct logistic_law {
     return fma(scale, logit_unit(w, more), loc);
   }
 
-  constexpr void check(const char* function) const {
+  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
     check_location(function, "loc", loc);
     check_scale(function, "scale", scale);
   }
@@ -72,7 +72,8 @@ struct logistic_law {
 /// The logistic number at an address: loc + scale ln(u / (1 - u)).
 ///
 /// u as for exponential, finer near both ends. The law is symmetric to the last bit: complementary words give opposite numbers.
-/// Range          loc finite, scale at least 0 and finite. |x - loc| / scale <= 33.97 for float, 45.06 for double; the standard number is never 0
+/// Range          loc finite, scale at least 0 and finite. |x - loc| / scale <= 33.97 for float, 45.06 for double;
+///                the standard number is never 0
 /// Special values a scale at which results leave the range of T rounds them to infinity
 /// Accuracy       of the standard number: relative error below 4 * 2^-24 for float, 4 * 2^-53 for double; test/random/logistic.cpp
 /// Cost           one Philox block, of which the other numbers are thrown away: fill_logistic and logistic_block keep them

@@ -148,7 +148,7 @@ struct scaled_normal_law {
     return {fma(stddev, z.cosine, mean), fma(stddev, z.sine, mean)};
   }
 
-  constexpr void check(const char* function) const {
+  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
     check_location(function, "mean", mean);
     check_scale(function, "stddev", stddev);
   }

@@ -93,7 +93,7 @@ struct truncated_normal_law {
   }
   /// f(integral constant of the kind): so a fill has a loop for each.
   template <class F>
-  void with_kind(F f) const {
+  TESSERA_ALWAYS_INLINE void with_kind(F f) const {
     if (kind == proposal::normal) {
       f(std::integral_constant<proposal, proposal::normal>{});
     } else if (kind == proposal::exponential) {
@@ -103,7 +103,7 @@ struct truncated_normal_law {
     }
   }
 
-  TESSERA_HD constexpr value repaired(further_blocks further) const noexcept {
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE value repaired(further_blocks further) const noexcept {
     for (std::uint64_t k = 1;; ++k) {
       const philox_block bits = further(k);
       const truncated_trial t = trial(bits.pair(0), bits.pair(1));
@@ -111,7 +111,7 @@ struct truncated_normal_law {
     }
   }
 
-  constexpr void check(const char* function) const {
+  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
     if (low != low) refuse(function, "low", low, "needs a number");
     if (high != high) refuse(function, "high", high, "needs a number");
     if (!(low < high)) refuse(function, "high", high, "needs a number above low (both in the type of the result)");

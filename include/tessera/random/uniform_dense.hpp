@@ -63,7 +63,7 @@ struct uniform_dense_law {
 
   /// The number whose binary digits are those of w and then of the further words, `further(k)` the k-th of them, from 1.
   template <class Further>
-  TESSERA_HD constexpr value repaired(word w, Further further) const noexcept {
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE value repaired(word w, Further further) const noexcept {
     std::uint64_t k = 1;
     for (std::uint64_t draw = 1;; ++draw) {
       int zeros = 0;

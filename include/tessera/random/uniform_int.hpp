@@ -63,19 +63,19 @@ struct uniform_int_law {
     return whole_product(w, count).low >= unevenly;
   }
   template <class Further>
-  TESSERA_HD constexpr value repaired(word, Further further) const noexcept {
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE value repaired(word, Further further) const noexcept {
     for (std::uint64_t k = 1;; ++k) {
       const word w = further(k);
       if (accepts(w)) return (*this)(w);
     }
   }
 
-  constexpr void check(const char* function) const {
+  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
     if (!(low <= high)) refuse_range(function);
   }
 
  private:
-  [[noreturn]] void refuse_range(const char* function) const {
+  [[noreturn]] TESSERA_ALWAYS_INLINE void refuse_range(const char* function) const {
     tessera::detail::fail(function, "high", std::to_string(high) + " below low " + std::to_string(low),
                           "needs a range that is not empty");
   }

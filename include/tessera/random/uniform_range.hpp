@@ -23,7 +23,7 @@ inline constexpr made_as<T> smallest_normal = static_cast<made_as<T>>((std::nume
 
 /// The largest T below x, a finite T in the type it is computed in.
 template <class T>
-TESSERA_HD constexpr made_as<T> next_below(made_as<T> x) noexcept {
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE made_as<T> next_below(made_as<T> x) noexcept {
   using V = made_as<T>;
   using Bits = word_of<T>;
   if (x <= smallest_normal<T> && x >= -smallest_normal<T>) return x - smallest_subnormal<T>;
@@ -57,7 +57,7 @@ struct uniform_range_law {
     return x < last ? x : last;
   }
 
-  constexpr void check(const char* function) const {
+  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
     check_location(function, "low", low);
     check_location(function, "high", high);
     if (!(low < high))

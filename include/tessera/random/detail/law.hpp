@@ -49,10 +49,11 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE Word word_from(const philox_block& bi
 /// 1 of index k of stream 2^64 - 1.
 class further_blocks {
  public:
-  TESSERA_HD constexpr further_blocks(std::uint64_t seed, std::uint64_t stream, std::uint64_t block) noexcept
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE further_blocks(std::uint64_t seed, std::uint64_t stream,
+                                                            std::uint64_t block) noexcept
       : seed_(seed), stream_(stream), block_(block) {}
 
-  TESSERA_HD constexpr philox_block operator()(std::uint64_t k) const noexcept {
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE philox_block operator()(std::uint64_t k) const noexcept {
     return philox(philox(seed_, ~std::uint64_t{0}, k).pair(0), stream_, block_);
   }
 
@@ -66,9 +67,12 @@ class further_blocks {
 template <class Word>
 class further_words {
  public:
-  TESSERA_HD constexpr further_words(further_blocks blocks, int place) noexcept : blocks_(blocks), place_(place) {}
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE further_words(further_blocks blocks, int place) noexcept
+      : blocks_(blocks), place_(place) {}
 
-  TESSERA_HD constexpr Word operator()(std::uint64_t k) const noexcept { return word_from<Word>(blocks_(k), place_); }
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE Word operator()(std::uint64_t k) const noexcept {
+    return word_from<Word>(blocks_(k), place_);
+  }
 
  private:
   further_blocks blocks_;

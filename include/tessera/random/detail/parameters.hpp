@@ -9,24 +9,24 @@
 namespace tessera::random::detail {
 
 /// Throws. Not constexpr, so that a bad parameter in a constant expression is an error of the compiler.
-[[noreturn]] inline void refuse(const char* function, const char* argument, double got, const char* needs) {
+[[noreturn]] TESSERA_ALWAYS_INLINE void refuse(const char* function, const char* argument, double got, const char* needs) {
   tessera::detail::fail(function, argument, tessera::detail::number(got), needs);
 }
 
 template <class V>
-constexpr bool is_finite(V x) noexcept {
+constexpr TESSERA_ALWAYS_INLINE bool is_finite(V x) noexcept {
   return x - x == V(0);
 }
 
 /// A finite place on the line.
 template <class V>
-constexpr void check_location(const char* function, const char* argument, V x) {
+constexpr TESSERA_ALWAYS_INLINE void check_location(const char* function, const char* argument, V x) {
   if (!is_finite(x)) refuse(function, argument, static_cast<double>(x), "needs a finite number");
 }
 
 /// A width; 0 puts every number on the spot.
 template <class V>
-constexpr void check_scale(const char* function, const char* argument, V x) {
+constexpr TESSERA_ALWAYS_INLINE void check_scale(const char* function, const char* argument, V x) {
   if (!(x >= V(0) && is_finite(x))) refuse(function, argument, static_cast<double>(x), "needs a finite number of at least 0");
 }
 
