@@ -13,11 +13,12 @@
 #include <cstdint>
 
 /// F(name) for every function; G(name) for those that are not MPFR's own function of that name.
-#define GOLDEN_FUNCTIONS(F, G)                                                                                            \
-  F(exp)                                                                                                                  \
-  F(exp2)                                                                                                                 \
-  F(exp10) F(expm1) F(log) F(log2) F(log10) F(log1p) F(sin) F(cos) F(tan) F(asin) F(acos) F(atan) F(sinh) F(cosh) F(tanh) \
-      F(asinh) F(acosh) F(atanh) F(erf) F(erfc) F(cbrt) G(rsqrt) G(sigmoid) G(silu) G(gelu) G(softplus)
+// clang-format off
+#define GOLDEN_FUNCTIONS(F, G)                                                             \
+  F(exp) F(exp2) F(exp10) F(expm1) F(log) F(log2) F(log10) F(log1p) F(sin) F(cos) F(tan)   \
+  F(asin) F(acos) F(atan) F(sinh) F(cosh) F(tanh) F(asinh) F(acosh) F(atanh)               \
+  F(erf) F(erfc) F(cbrt) G(rsqrt) G(sigmoid) G(silu) G(gelu) G(softplus)
+// clang-format on
 
 namespace golden {
 

@@ -44,8 +44,9 @@ template <class T>
   const T square_lost = fma(y, y, -square);
   const T d = fma(-square_lost, y, fma(-square, y, b)) / b;
   const T root = fma(y * d, fma(d, T(V(0.222222222222222222)), T(V(0.333333333333333333))), y) * lane<T>::power_of_two(q);
-  const T finite = select(size < T(static_cast<V>(__builtin_inff())), copysign(root, x), x);
-  return select(x == T(V(0)), x, finite);
+  // The sign comes last: clang 19 gave wrong bits for select(m, copysign(root, x), x) on AVX-512.
+  const T finite = select(size < T(static_cast<V>(__builtin_inff())), root, size);
+  return copysign(select(size > T(V(0)), finite, size), x);
 }
 
 }  // namespace tessera
