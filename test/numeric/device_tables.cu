@@ -21,7 +21,7 @@ constexpr int codes = 0x10000;
 struct square_root {
   template <class T>
   TESSERA_HD T operator()(T x) const {
-    return T(tessera::sqrt(static_cast<float>(x)));
+    return tessera::sqrt(x);
   }
 };
 

@@ -21,12 +21,6 @@ using numeric_test::tally;
 using tessera::bfloat16;
 using tessera::float16;
 
-/// The code, one for all NaNs.
-template <class T>
-std::uint16_t canonical(T x) {
-  return tessera::isnan(x) ? T::format::quiet_nan : x.bits;
-}
-
 std::uint64_t golden_hash(const char* name, std::uint64_t golden::entry::* of) {
   for (const golden::entry& e : golden::tables) {
     if (std::strcmp(e.name, name) == 0) return e.*of;
@@ -45,7 +39,7 @@ void check(const char* name, F f, Exact exact) {
   golden::fnv1a hash;
   for (std::uint32_t code = 0; code < 0x10000; ++code) {
     const std::uint32_t want = mpfr_oracle_of<T>()(exact, code);
-    wrong.add(canonical(f(T::from_bits(static_cast<std::uint16_t>(code)))) == want, code);
+    wrong.add(canonical(f(T::from_bits(static_cast<std::uint16_t>(code)))).bits == want, code);
     hash.add<2>(want);
   }
   BOOST_TEST_CONTEXT(name << (std::same_as<T, float16> ? " of float16" : " of bfloat16")) {
@@ -70,7 +64,7 @@ BOOST_AUTO_TEST_SUITE(numeric_functions)
 GOLDEN_FUNCTIONS(CHECK_AGAINST_MPFR, CHECK_AGAINST_COMPOSED)
 
 BOOST_AUTO_TEST_CASE(square_root_is_correctly_rounded) {
-  const auto root = [](auto x) { return decltype(x)(tessera::sqrt(static_cast<float>(x))); };
+  const auto root = [](auto x) { return tessera::sqrt(x); };
   check<float16>("sqrt", root, static_cast<mpfr_oracle::mpfr_function>(mpfr_sqrt));
   check<bfloat16>("sqrt", root, static_cast<mpfr_oracle::mpfr_function>(mpfr_sqrt));
 }
@@ -97,7 +91,7 @@ void check_conversions() {
   for (std::uint32_t upper = 0; upper < 0x10000; ++upper) {
     for (const std::uint32_t lower : golden::lower_halves.of) {
       const auto x = tessera::from_bits<float>(upper << 16 | lower);
-      narrowed.add<2>(canonical(T(x)));
+      narrowed.add<2>(canonical(T(x)).bits);
       narrow_exact.add<2>(mpfr_oracle_of<T>().narrowed(x));
     }
   }
@@ -128,7 +122,7 @@ BOOST_AUTO_TEST_CASE(argument_dependent_lookup_finds_them) {
 
 /// Every format that a small_float can have, as one of 8 bits.
 BOOST_AUTO_TEST_CASE(other_formats_are_served) {
-  using numeric_test::quarter;
+  using quarter = tessera::float8_e5m2;
   mpfr_oracle exact(5, 2);
   for (std::uint32_t code = 0; code < 0x100; ++code) {
     const auto x = quarter::from_bits(static_cast<std::uint8_t>(code));

@@ -8,9 +8,9 @@
 #include <limits>
 #include <vector>
 
+#include "../support/error.hpp"
 #include "shaped.hpp"
 #include "statistics.hpp"
-#include "support/error.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/float16.hpp"
 

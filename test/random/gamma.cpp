@@ -8,10 +8,10 @@
 #include <limits>
 #include <vector>
 
+#include "../support/error.hpp"
 #include "probabilities.hpp"
 #include "shaped.hpp"
 #include "statistics.hpp"
-#include "support/error.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"

@@ -9,10 +9,10 @@
 #include <numeric>
 #include <vector>
 
+#include "../support/error.hpp"
 #include "probabilities.hpp"
 #include "shaped.hpp"
 #include "statistics.hpp"
-#include "support/error.hpp"
 #include "tessera/exec/exec.hpp"
 
 using namespace random_test;

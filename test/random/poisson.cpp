@@ -7,10 +7,10 @@
 #include <limits>
 #include <vector>
 
+#include "../support/error.hpp"
 #include "probabilities.hpp"
 #include "shaped.hpp"
 #include "statistics.hpp"
-#include "support/error.hpp"
 #include "tessera/numeric/float16.hpp"
 #include "tessera/reference/random_shapes.hpp"
 

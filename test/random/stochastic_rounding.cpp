@@ -5,7 +5,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cstdint>
 
-#include "support/random.hpp"
+#include "../support/random.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
 #include "tessera/numeric/float8.hpp"

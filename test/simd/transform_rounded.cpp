@@ -19,11 +19,6 @@ using tessera::bfloat16;
 using tessera::float16;
 
 template <class T>
-std::uint16_t canonical(T x) {
-  return tessera::isnan(x) ? T::format::quiet_nan : x.bits;
-}
-
-template <class T>
 std::vector<T> all_codes() {
   std::vector<T> x(0x10000);
   for (std::uint32_t code = 0; code < 0x10000; ++code) x[code] = T::from_bits(static_cast<std::uint16_t>(code));
@@ -46,13 +41,13 @@ void check(const char* name, F f) {
   std::vector<T> y(x.size());
   simd::transform_rounded(x.data(), y.data(), 0x10000, f);
   golden::fnv1a hash;
-  for (const T v : y) hash.add<2>(canonical(v));
+  for (const T v : y) hash.add<2>(canonical(v).bits);
   BOOST_TEST_CONTEXT(name << (std::same_as<T, float16> ? " of float16" : " of bfloat16")) {
     BOOST_TEST(hash.value() == golden_hash(name, hash_of<T>));
     if (hash.value() != golden_hash(name, hash_of<T>)) {
       std::int64_t wrong = 0, first = -1;
       for (std::size_t i = 0; i < x.size(); ++i) {
-        if (canonical(y[i]) != canonical(f(x[i])) && wrong++ == 0) first = static_cast<std::int64_t>(i);
+        if (canonical(y[i]).bits != canonical(f(x[i])).bits && wrong++ == 0) first = static_cast<std::int64_t>(i);
       }
       BOOST_TEST_MESSAGE(wrong << " differ from the scalar function, the first is code " << first);
     }

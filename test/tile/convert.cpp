@@ -10,9 +10,9 @@
 #include <type_traits>
 #include <vector>
 
-#include "support/error.hpp"
-#include "support/pools.hpp"
-#include "support/random.hpp"
+#include "../support/error.hpp"
+#include "../support/pools.hpp"
+#include "../support/random.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
 #include "tessera/numeric/float8.hpp"

@@ -10,9 +10,9 @@
 #include <cstring>
 #include <vector>
 
-#include "support/error.hpp"
-#include "support/pools.hpp"
-#include "support/random.hpp"
+#include "../support/error.hpp"
+#include "../support/pools.hpp"
+#include "../support/random.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"

@@ -39,11 +39,11 @@ template <class T>
   constexpr bool single = sizeof(V) == 4;
   const T a = lane<T>::abs(x);
   const T s = a * a;
-  const T small = fma(a * s, detail::tanh_tail(s), a);
+  const T near_zero = fma(a * s, detail::tanh_tail(s), a);
   T n, r, shifted;
   detail::reduce_exp<(single ? 127 : 1023)>(min(T(V(single ? 20 : 40)), a + a), n, r, shifted);
   const T large = T(V(1)) - T(V(2)) / fma(detail::power_in(shifted), detail::exp_fraction(r), T(V(1)));
-  return copysign(select(a < T(V(0.625)), small, large), x);
+  return copysign(select(a < T(V(0.625)), near_zero, large), x);
 }
 
 /// The hyperbolic tangent from a short quotient of polynomials, for activations that are stored in 16 bits.

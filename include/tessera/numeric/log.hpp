@@ -70,13 +70,13 @@ TESSERA_HD TESSERA_ALWAYS_INLINE typename lane<T>::bits split(T x, T& e, T& f) {
 /// log(2^e (1 + f)); the product of two small factors, if given, is added.
 struct natural_log {
   template <class T, class... Factor>
-  TESSERA_HD TESSERA_ALWAYS_INLINE static T of_parts(T e, T f, Factor... small) {
+  TESSERA_HD TESSERA_ALWAYS_INLINE static T of_parts(T e, T f, Factor... factor) {
     using V = lane_value<T>;
     // e log 2 is at least as large as f unless it is 0, so what `sum` loses of f is exactly f - (sum - high).
     const T high = e * T(log_2_high<V>);
     const T sum = high + f;
     T lost = f - (sum - high);
-    if constexpr (sizeof...(small) > 0) lost = fma(small..., lost);
+    if constexpr (sizeof...(factor) > 0) lost = fma(factor..., lost);
     return sum + log1p_rest(f, fma(e, T(log_2_low<V>), lost));
   }
 };
@@ -119,9 +119,9 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T logarithm(T x) {
   if (lane<T>::any_outside(x, range::smallest, static_cast<V>(__builtin_inff()))) [[unlikely]] {
     // Subnormal numbers a second time, as normal ones.
     constexpr V up = V(1) / range::epsilon;
-    const auto small = x < T(range::smallest);
-    split(select(small, x * T(up), x), e, f);
-    y = log_or_special(x, Logarithm::of_parts(e - select(small, T(V(range::mantissa_bits)), T(V(0))), f));
+    const auto subnormal = x < T(range::smallest);
+    split(select(subnormal, x * T(up), x), e, f);
+    y = log_or_special(x, Logarithm::of_parts(e - select(subnormal, T(V(range::mantissa_bits)), T(V(0))), f));
   }
   return y;
 }

@@ -15,7 +15,8 @@ namespace tessera::random::detail {
 /// m ? a : b by masks: of a conditional expression compilers make a branch where an operand is costly, and then no vector loop.
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double chosen(bool m, double a, double b) noexcept {
   const std::uint64_t mask = std::uint64_t{0} - static_cast<std::uint64_t>(m);
-  return __builtin_bit_cast(double, (__builtin_bit_cast(std::uint64_t, a) & mask) | (__builtin_bit_cast(std::uint64_t, b) & ~mask));
+  return __builtin_bit_cast(double,
+                            (__builtin_bit_cast(std::uint64_t, a) & mask) | (__builtin_bit_cast(std::uint64_t, b) & ~mask));
 }
 
 /// log x for positive, normal, finite x, within 1.5 ulp. x = m 2^k, m in [sqrt(1/2), sqrt(2)).
