@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <exception>
+#include <numbers>
 #include <string>
 
 #include "peers/peers.hpp"
@@ -64,10 +65,24 @@ int main(int argc, char** argv) try {
   };
   using tessera::bfloat16;
   using tessera::float16;
+  with.operator()<std::uint32_t>("bits", 0x1p31, 0x1p64 / 12,
+                                 [](const auto& par, auto& out) { draw::fill_bits(par, out, seed, stream); });
   with.operator()<float, double, bfloat16>("uniform", 0.5, 1.0 / 12,
                                            [](const auto& par, auto& out) { draw::fill_uniform(par, out, seed, stream); });
   with.operator()<float, double, float16, bfloat16>(
       "normal", 0, 1, [](const auto& par, auto& out) { draw::fill_normal(par, out, seed, stream); });
+  with.operator()<float, double>("exponential", 1, 1,
+                                 [](const auto& par, auto& out) { draw::fill_exponential(par, out, 1, seed, stream); });
+  with.operator()<float, double>("gumbel", std::numbers::egamma, std::numbers::pi * std::numbers::pi / 6,
+                                 [](const auto& par, auto& out) { draw::fill_gumbel(par, out, seed, stream); });
+  for (const double shape : {2.0, 0.5}) {
+    with.operator()<float, double>(shape == 2 ? "gamma(2)" : "gamma(0.5)", shape, shape,
+                                   [=](const auto& par, auto& out) { draw::fill_gamma(par, out, shape, 1, seed, stream); });
+  }
+  for (const double rate : {10.0, 1000.0}) {
+    with.operator()<std::int32_t>(rate == 10 ? "poisson(10)" : "poisson(1000)", rate, rate,
+                                  [=](const auto& par, auto& out) { draw::fill_poisson(par, out, rate, seed, stream); });
+  }
   return random.run(argc, argv);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "bench_random: %s\n", error.what());
