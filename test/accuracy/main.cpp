@@ -245,7 +245,7 @@ void print_head() {
       "library to it on a sample:\n\n"
       "```\n./dev test accuracy\nbuild/test/test/accuracy/accuracy --measure > "
       "docs/reference/accuracy.md   # about 20 minutes\n```\n\n",
-      1 << 20);
+      1 << 18);
   std::printf("| function |");
   for (const char *type : {"float32", "float64"}) {
     for (const instruction_set &set : sets()) std::printf(" %s, %s |", type, set.name);
@@ -328,7 +328,7 @@ int main(int argc, char **argv) {
   if (mode == "--measure" && argc <= 3) {
     print_head();
     for (int f = 0; f < function_count; ++f) {
-      if (argc == 2 || name_of(f) == argv[2]) print(measured(f, 1, 1 << 20));
+      if (argc == 2 || name_of(f) == argv[2]) print(measured(f, 1, 1 << 18));
     }
     return 0;
   }

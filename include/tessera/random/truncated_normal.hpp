@@ -27,8 +27,8 @@ struct truncated_trial {
 enum class proposal { normal, exponential, uniform };
 
 /// With u and e = -ln v from the two words: x stands where e is above ln(highest ratio of densities) - ln(ratio at x), which is
-///   exponential   x = near + t / rate, t = -ln u          ((t - 1) / rate)^2 / 2
-///   uniform       x = near + u (far - near)               (x^2 - c^2) / 2, c the point of the interval next to 0
+///   exponential   x = left + t / rate, t = -ln u          ((t - 1) / rate)^2 / 2
+///   uniform       x = left + u (right - left)             (x^2 - c^2) / 2, c the point of the interval next to 0
 template <class T>
 struct truncated_normal_law {
   using word = std::uint64_t;
@@ -40,31 +40,31 @@ struct truncated_normal_law {
   double high;
   proposal kind = proposal::normal;
   double sign = 1;  // the interval is reflected where that brings its near end to the left
-  double near;
-  double far;
+  double left;
+  double right;
   double nearest;  // c
   double rate = 1;
 
   TESSERA_HD constexpr TESSERA_ALWAYS_INLINE truncated_normal_law(made_as<T> a, made_as<T> b) noexcept
       : low(static_cast<double>(static_cast<T>(a))),
         high(static_cast<double>(static_cast<T>(b))),
-        near(low),
-        far(high),
+        left(low),
+        right(high),
         nearest(0) {
     if (!(low < high)) return;
     if (high <= 0.0 || (low < 0.0 && high < -low)) {
       sign = -1;
-      near = -high;
-      far = -low;
+      left = -high;
+      right = -low;
     }
-    if (near >= 0.0) {
-      nearest = near;
-      // (near + sqrt(near^2 + 4)) / 2, without squares of large numbers
-      const double inverse = near > 1.0 ? 1.0 / near : 1.0;
-      rate = near > 1.0 ? 0.5 * near * (1.0 + square_root(fma(4.0 * inverse, inverse, 1.0)))
-                        : 0.5 * (near + square_root(fma(near, near, 4.0)));
-      kind = (far - near) * rate < 1.5 ? proposal::uniform : proposal::exponential;
-    } else if (far - near < 2.5) {
+    if (left >= 0.0) {
+      nearest = left;
+      // (left + sqrt(left^2 + 4)) / 2, without squares of large numbers
+      const double inverse = left > 1.0 ? 1.0 / left : 1.0;
+      rate = left > 1.0 ? 0.5 * left * (1.0 + square_root(fma(4.0 * inverse, inverse, 1.0)))
+                        : 0.5 * (left + square_root(fma(left, left, 4.0)));
+      kind = (right - left) * rate < 1.5 ? proposal::uniform : proposal::exponential;
+    } else if (right - left < 2.5) {
       kind = proposal::uniform;
     }
   }
@@ -73,16 +73,16 @@ struct truncated_normal_law {
   TESSERA_HD constexpr TESSERA_ALWAYS_INLINE truncated_trial trial(word a, word b) const noexcept {
     if constexpr (Kind == proposal::normal) {
       const double x = normal_pair_from(a, b).cosine;
-      return {sign * x, x >= near && x <= far};
+      return {sign * x, x >= left && x <= right};
     } else if constexpr (Kind == proposal::exponential) {
       const double t = minus_log_unit(a, 0);
-      const double x = near + t / rate;
+      const double x = left + t / rate;
       const double from_mean = (t - 1.0) / rate;
-      return {sign * x, x <= far && minus_log_unit(b, 0) > 0.5 * (from_mean * from_mean)};
+      return {sign * x, x <= right && minus_log_unit(b, 0) > 0.5 * (from_mean * from_mean)};
     } else {
       const double u = fma(exact_double(a >> 32), 0x1p-32, (exact_double(a & 0xFFFFFFFFu) + 0.5) * 0x1p-64);
-      const double y = fma(u, far - near, near);
-      const double x = y < far ? y : far;
+      const double y = fma(u, right - left, left);
+      const double x = y < right ? y : right;
       return {sign * x, minus_log_unit(b, 0) > 0.5 * ((x - nearest) * (x + nearest))};
     }
   }

@@ -239,11 +239,11 @@ template <class T>
 double truncated_normal(double low, double high, std::uint64_t seed, std::uint64_t stream, std::uint64_t index,
                         double* least_room = nullptr) {
   const bool mirrored = high <= 0 || (low < 0 && -low > high);
-  const double near = mirrored ? -high : low;
-  const double far = mirrored ? -low : high;
-  const double rate = (near + std::sqrt(near * near + 4)) / 2;
-  const bool exponential = near >= 0 && (far - near) * rate >= 1.5;
-  const bool uniform = near >= 0 ? !exponential : far - near < 2.5;
+  const double left = mirrored ? -high : low;
+  const double right = mirrored ? -low : high;
+  const double rate = (left + std::sqrt(left * left + 4)) / 2;
+  const bool exponential = left >= 0 && (right - left) * rate >= 1.5;
+  const bool uniform = left >= 0 ? !exponential : right - left < 2.5;
   for (std::uint64_t k = 0;; ++k) {
     const auto block_word = [&](std::uint64_t i) {
       return k == 0 ? random_word<double>(seed, stream, 2 * index + i) : further_word<double>(seed, stream, 2 * index + i, k);
@@ -255,17 +255,17 @@ double truncated_normal(double low, double high, std::uint64_t seed, std::uint64
     double room = 0;  // above 0: accepted
     if (exponential) {
       const double t = minus_log<double>(u);
-      x = near + t / rate;
+      x = left + t / rate;
       room = minus_log<double>({b, 64}) - (x - rate) * (x - rate) / 2;
     } else if (uniform) {
-      x = near + (far - near) * u.above_zero<double>();
-      const double nearest = near > 0 ? near : 0;
+      x = left + (right - left) * u.above_zero<double>();
+      const double nearest = left > 0 ? left : 0;
       room = minus_log<double>({b, 64}) - (x * x - nearest * nearest) / 2;
     } else {
       x = normal_radius<double>(a | 1, 64) * normal_direction<double>(b, 64)[0];
-      room = x - near;
+      room = x - left;
     }
-    const double end = uniform ? room : far - x < room ? far - x : room;
+    const double end = uniform ? room : right - x < room ? right - x : room;
     if (least_room != nullptr) *least_room = k == 0 || std::abs(end) < *least_room ? std::abs(end) : *least_room;
     if (end > 0) return mirrored ? -x : x;
   }

@@ -106,8 +106,8 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double log_poisson_probability(double
   const double off = t - 0.06;
   const double off2 = off * off;
   const double close = -0.5 * twice_log1p_gap(t);
-  const double far = natural_log(w) - t;
-  const double gap = chosen(off2 < 0.1225, close, far);
+  const double distant = natural_log(w) - t;
+  const double gap = chosen(off2 < 0.1225, close, distant);
   const double phi = fma(w, gap, t * t);
   const double log_p = fma(-rate, phi, -stirling_rest(n)) - 0.5 * natural_log(6.283185307179586 * n);
   return chosen(k < 0.5, -rate, log_p);
