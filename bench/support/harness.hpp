@@ -181,7 +181,8 @@ class family {
                                      }
                                    })
           ->UseManualTime()
-          ->Iterations(what.amount > 2e10 ? 9 : 15);  // rounds: what is quick is also more easily disturbed
+          ->Iterations(
+              what.amount > (what.limit == machine::resource::copy ? 1e8 : 2e10) ? 9 : 15);  // what is quick is easily disturbed
     }
   }
 
