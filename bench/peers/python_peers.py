@@ -170,8 +170,6 @@ def torch_random(threads, folder, law, type, n):
     if name == "poisson":
         rates = torch.full((n,), shape)
         return lambda: torch.poisson(rates), lambda out: out.numpy().astype(type)
-    if name == "bits":
-        return lambda: out.random_(), lambda out: out.numpy()
     if name == "gumbel":
         return lambda: out.exponential_().log_().neg_(), lambda out: torch_bits(out, type)
     fill = {"uniform": out.uniform_, "normal": out.normal_, "exponential": out.exponential_}
