@@ -10,8 +10,8 @@
 #include "tessera/random/detail/arithmetic.hpp"
 #include "tessera/random/detail/law.hpp"
 #include "tessera/random/detail/logarithm.hpp"
+#include "tessera/random/detail/normal_pair.hpp"
 #include "tessera/random/detail/parameters.hpp"
-#include "tessera/random/normal.hpp"
 
 namespace tessera::random {
 namespace detail {
@@ -72,7 +72,7 @@ struct truncated_normal_law {
   template <proposal Kind>
   TESSERA_HD constexpr TESSERA_ALWAYS_INLINE truncated_trial trial(word a, word b) const noexcept {
     if constexpr (Kind == proposal::normal) {
-      const double x = normal_pair_from(a, b).cosine;
+      const double x = square_root(normal_squared_radius(a, b)) * normal_direction(b).cosine;
       return {sign * x, x >= left && x <= right};
     } else if constexpr (Kind == proposal::exponential) {
       const double t = minus_log_unit(a, 0);

@@ -73,14 +73,6 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double fma(double a, double b, double
 /// 1/sqrt(x) from halving the exponent (3.5 % off), squared away by Newton steps, then one step on the root itself with an exact
 /// residual. Not the instruction: compilers keep errno with it, which forbids a vector loop, and not all of them know it in
 /// constant expressions.
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float square_root(float x) noexcept {
-  const float half = 0.5f * x;
-  float y = __builtin_bit_cast(float, 0x5F375A86u - (__builtin_bit_cast(std::uint32_t, x) >> 1));
-  y = y * fma(-half * y, y, 1.5f);
-  y = y * fma(-half * y, y, 1.5f);
-  const float root = x * y;
-  return fma(fma(-root, root, x), 0.5f * y, root);
-}
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double square_root(double x) noexcept {
   const double half = 0.5 * x;
   double y = __builtin_bit_cast(double, 0x5FE6EB50C7B537A9u - (__builtin_bit_cast(std::uint64_t, x) >> 1));
@@ -89,6 +81,42 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double square_root(double x) noexcept
   y = y * fma(-half * y, y, 1.5);
   const double root = x * y;
   return fma(fma(-root, root, x), 0.5 * y, root);
+}
+
+/// The square root of a positive normal number, correctly rounded, without the instruction.
+///
+/// A float's root is at least 2^-50 (relative) from any midpoint, so the double one rounds to it. For double, the residual of the root
+/// above is exact, and tells by its size whether the neighbour is nearer.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float rounded_root_emulated(float x) noexcept {
+  return static_cast<float>(square_root(static_cast<double>(x)));
+}
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double rounded_root_emulated(double x) noexcept {
+  const double root = square_root(x);
+  const auto bits = __builtin_bit_cast(std::uint64_t, root);
+  const double unit = __builtin_bit_cast(double, bits & 0x7FF0000000000000u) * 0x1p-52;
+  // x - root^2, against (root +- unit / 2)^2 - root^2 = +- root unit + unit^2 / 4, whose last term is less than any residual's last place.
+  const double residual = fma(-root, root, x);
+  const double bound = root * unit;
+  return __builtin_bit_cast(double, bits + (residual > bound ? 1u : 0u) - (residual <= -bound ? 1u : 0u));
+}
+
+/// The square root of a positive normal number, correctly rounded: one at a time, as loops of it are no vector loops. For arrays there
+/// is simd::detail::square_roots, with the same bits.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float rounded_root(float x) noexcept {
+#if TESSERA_DEVICE_PASS
+  if (!__builtin_is_constant_evaluated()) return __fsqrt_rn(x);
+#elif defined(__GNUC__) || defined(__clang__)
+  if (!__builtin_is_constant_evaluated()) return __builtin_sqrtf(x);
+#endif
+  return rounded_root_emulated(x);
+}
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double rounded_root(double x) noexcept {
+#if TESSERA_DEVICE_PASS
+  if (!__builtin_is_constant_evaluated()) return __dsqrt_rn(x);
+#elif defined(__GNUC__) || defined(__clang__)
+  if (!__builtin_is_constant_evaluated()) return __builtin_sqrt(x);
+#endif
+  return rounded_root_emulated(x);
 }
 
 }  // namespace tessera::random::detail

@@ -35,6 +35,9 @@ class block_source {
   using words = simd::detail::words<simd::detail::word_bytes<register_bytes<Executor>>>;
 
  public:
+  /// The most that a register of the executor holds.
+  static constexpr int bytes = register_bytes<Executor>;
+
   block_source(philox_key key, std::uint64_t stream) : stream_(stream) {
     for (int round = 0; round < 10; ++round) {
       key_[round][0] = words::all(key.word[0] + static_cast<std::uint32_t>(round) * 0x9E3779B9u);

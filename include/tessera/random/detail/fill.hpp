@@ -12,6 +12,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/random/detail/block_group.hpp"
 #include "tessera/random/detail/law.hpp"
+#include "tessera/random/detail/normal_group.hpp"
 #include "tessera/random/philox.hpp"
 #include "tessera/tile/view.hpp"
 
@@ -54,12 +55,10 @@ TESSERA_ALWAYS_INLINE void evaluate_pairs(const Law& law, const Source& source, 
   alignas(64) word a[pairs];
   alignas(64) word b[pairs];
   source.pairs_of(first, a, b);
-  for (std::size_t p = 0; p < pairs; ++p) {
-    if constexpr (Law::reading == reads::pair) {
-      const auto two = law(a[p], b[p]);
-      out[2 * p] = two.first;
-      out[2 * p + 1] = two.second;
-    } else {
+  if constexpr (Law::reading == reads::normal) {
+    normal_pairs<Source::bytes>(a, b, out, law);
+  } else {
+    for (std::size_t p = 0; p < pairs; ++p) {
       out[2 * p] = law(a[p], b[p]);
       out[2 * p + 1] = law(b[p], a[p]);
     }

@@ -9,7 +9,7 @@
 #include "tessera/random/detail/arithmetic.hpp"
 #include "tessera/random/detail/attempts.hpp"
 #include "tessera/random/detail/elementary.hpp"
-#include "tessera/random/normal.hpp"
+#include "tessera/random/detail/normal_pair.hpp"
 #include "tessera/random/philox.hpp"
 #include "tessera/random/uniform.hpp"
 
@@ -105,21 +105,23 @@ struct gamma_layout {
   }
 };
 
-/// The normal number and the uniform word of attempt k > 0: from private block 8 k + 2 mate of the own block, and the next for double.
+/// The words of attempt k > 0, two for a normal number (the cosine of its pair) and a uniform one: from private block 8 k + 2 mate of the
+/// own block, and the next for double.
 template <class V>
-struct gamma_draw {
-  V x;
-  std::uint32_t word;
+struct gamma_words {
+  word_of<V> a;
+  word_of<V> b;
+  std::uint32_t uniform;
 };
 template <class V>
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE gamma_draw<V> gamma_again(const philox_block& own, std::uint64_t attempt,
-                                                                     std::uint64_t mate) noexcept {
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE gamma_words<V> gamma_again(const philox_block& own, std::uint64_t attempt,
+                                                                      std::uint64_t mate) noexcept {
   const std::uint64_t number = 8 * attempt + 2 * mate;
   const philox_block bits = private_block(own, number);
   if constexpr (values_per_block<V> == 4) {
-    return {normal_pair_from(bits.word[0], bits.word[1]).cosine, bits.word[2]};
+    return {bits.word[0], bits.word[1], bits.word[2]};
   } else {
-    return {normal_pair_from(bits.pair(0), bits.pair(1)).cosine, private_block(own, number + 1).word[0]};
+    return {bits.pair(0), bits.pair(1), private_block(own, number + 1).word[0]};
   }
 }
 
@@ -128,9 +130,10 @@ template <class V>
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE V gamma_root_from(const gamma_constants<V>& g, const philox_block& own,
                                                              std::uint64_t mate, std::uint64_t attempt) noexcept {
   for (;; ++attempt) {
-    const gamma_draw<V> draw = gamma_again<V>(own, attempt, mate);
-    const V root = fma(g.c, draw.x, V(1));
-    if (gamma_accepts_word(g, draw.x, root, draw.word)) return root;
+    const gamma_words<V> words = gamma_again<V>(own, attempt, mate);
+    const V x = normal_pair_from(words.a, words.b).cosine;
+    const V root = fma(g.c, x, V(1));
+    if (gamma_accepts_word(g, x, root, words.uniform)) return root;
   }
 }
 

@@ -10,6 +10,7 @@
 #include "tessera/core/config.hpp"
 #include "tessera/random/detail/block_group.hpp"
 #include "tessera/random/detail/gamma.hpp"
+#include "tessera/random/detail/normal_group.hpp"
 
 namespace tessera::random::detail {
 
@@ -95,11 +96,7 @@ TESSERA_ALWAYS_INLINE void gamma_first_words(gamma_workspace<V>& w, const Source
   const std::uint64_t block = gamma_layout<V>::normal_block(first);
   for (std::size_t p = 0; p < pairs; p += step) source.pairs_of(block + p / step * group_blocks, w.even + p, w.odd + p);
   source.words_of(gamma_layout<V>::uniform_block(first), w.word);
-  for (std::size_t p = 0; p < pairs; ++p) {
-    const normal_pair<V> z = normal_pair_from(w.even[p], w.odd[p]);
-    w.x[2 * p] = z.cosine;
-    w.x[2 * p + 1] = z.sine;
-  }
+  normal_pairs<Source::bytes>(w.even, w.odd, w.x, [](V z) { return z; });
 }
 
 /// Applies the exact condition to the lanes of the list; those that fail go to `left`.
@@ -150,6 +147,7 @@ TESSERA_ALWAYS_INLINE void gamma_roots(gamma_workspace<V>& w, const Shapes& shap
     list.size = 0;
     for (std::size_t begin = 0; begin < left.size; begin += n) {
       alignas(64) std::uint32_t own[4][n], mate[n];
+      alignas(64) word_of<V> a[n], b[n];
       alignas(64) V x[n];
       alignas(64) std::uint32_t word[n];
       for (std::size_t i = 0; i < n; ++i) {
@@ -159,10 +157,13 @@ TESSERA_ALWAYS_INLINE void gamma_roots(gamma_workspace<V>& w, const Shapes& shap
         for (int k = 0; k < 4; ++k) own[k][i] = block.word[k];
       }
       for (std::size_t i = 0; i < n; ++i) {
-        const gamma_draw<V> draw = gamma_again<V>({{own[0][i], own[1][i], own[2][i], own[3][i]}}, attempt, mate[i]);
-        x[i] = draw.x;
-        word[i] = draw.word;
+        const gamma_words<V> words = gamma_again<V>({{own[0][i], own[1][i], own[2][i], own[3][i]}}, attempt, mate[i]);
+        a[i] = words.a;
+        b[i] = words.b;
+        word[i] = words.uniform;
       }
+      normal_radii<Source::bytes>(a, b, x);
+      for (std::size_t i = 0; i < n; ++i) x[i] *= normal_direction(b[i]).cosine;
       const std::size_t count = left.size - begin < n ? left.size - begin : n;
       for (std::size_t i = 0; i < count; ++i) {
         const std::size_t lane = left.at[begin + i];

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "tessera/core/config.hpp"
+#include "tessera/random/detail/normal_pair.hpp"
 #include "tessera/random/philox.hpp"
 #include "tessera/random/uniform.hpp"
 
@@ -17,18 +18,11 @@ namespace tessera::random::detail {
 enum class reads {
   word,       ///< law(w): the number of a word
   neighbour,  ///< law(w, more): the number of a word; the low bits of the other word of its pair serve where w alone is too coarse
-  pair,       ///< law(a, b): the two numbers of two words, as {first, second}
+  normal,     ///< law(z): the number made of a standard normal number, of which two words make two (normal_pair.hpp)
   block       ///< law.trial(a, b): the one number of the two 64-bit words of a block, as {x, accepted}
 };
 // A law of words with `repairs` also has accepts(w): whether law(w) stands; where it does not, repaired(w, further) is the number, made
 // from as many more words as it needs. So is repaired(further) for a block whose trial is not accepted.
-
-/// What a law that reads pairs makes: the numbers at the even and the odd index.
-template <class V>
-struct two {
-  V first;
-  V second;
-};
 
 /// Numbers of a law in one block.
 template <class Law>
@@ -97,9 +91,9 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE T number_of(const Law& law, const phi
   if constexpr (Law::reading == reads::block) {
     const auto t = law.trial(bits.pair(0), bits.pair(1));
     return rounded<T>(t.accepted ? t.x : law.repaired(further));
-  } else if constexpr (Law::reading == reads::pair) {
-    const auto two = law(word_from<word>(bits, i & ~1), word_from<word>(bits, i | 1));
-    return rounded<T>((i & 1) == 0 ? two.first : two.second);
+  } else if constexpr (Law::reading == reads::normal) {
+    const auto z = normal_pair_from(word_from<word>(bits, i & ~1), word_from<word>(bits, i | 1));
+    return rounded<T>(law((i & 1) == 0 ? z.cosine : z.sine));
   } else if constexpr (Law::reading == reads::neighbour) {
     return rounded<T>(law(word_from<word>(bits, i), word_from<word>(bits, i ^ 1)));
   } else {
