@@ -15,6 +15,7 @@
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
+#include "tessera/random/normal.hpp"
 #include "tessera/reference/random_shapes.hpp"
 
 using namespace random_test;
