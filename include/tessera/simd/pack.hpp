@@ -133,24 +133,6 @@ TESSERA_ALWAYS_INLINE pack<To, Arch> bit_cast(pack<From, Arch> x) {
   return pack<To, Arch>(compat::bitwise_cast<To>(x.v));
 }
 
-/// a << n and a >> n in every lane; the right shift of a signed pack keeps the sign.
-template <int N, class T, class Arch>
-TESSERA_ALWAYS_INLINE pack<T, Arch> shift_left(pack<T, Arch> a) {
-  return pack<T, Arch>(a.v << N);
-}
-template <int N, class T, class Arch>
-TESSERA_ALWAYS_INLINE pack<T, Arch> shift_right(pack<T, Arch> a) {
-  return pack<T, Arch>(a.v >> N);
-}
-template <class T, class Arch>
-TESSERA_ALWAYS_INLINE pack<T, Arch> bit_and(pack<T, Arch> a, pack<T, Arch> b) {
-  return pack<T, Arch>(a.v & b.v);
-}
-template <class T, class Arch>
-TESSERA_ALWAYS_INLINE pack<T, Arch> bit_or(pack<T, Arch> a, pack<T, Arch> b) {
-  return pack<T, Arch>(a.v | b.v);
-}
-
 namespace detail {
 
 #if defined(__has_builtin)
@@ -311,14 +293,14 @@ struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
     }
   }
   TESSERA_ALWAYS_INLINE static P power_of_two(P n) {
-    return simd::bit_cast<T>(simd::shift_left<mantissa_bits>(simd::bit_cast<lane_index<T>>(n + P(magic + bias))));
+    return simd::bit_cast<T>(simd::bit_cast<lane_index<T>>(n + P(magic + bias)) << mantissa_bits);
   }
   template <int Add>
   TESSERA_ALWAYS_INLINE static P round_and_power(P x, P& n) {
     static_assert((static_cast<int>(bias) + Add) % 2 == 0, "an odd offset would turn ties to odd");
     const P shifted = x + P(magic + bias + T(Add));
     n = shifted - P(magic + bias + T(Add));
-    return simd::bit_cast<T>(simd::shift_left<mantissa_bits>(simd::bit_cast<lane_index<T>>(shifted)));
+    return simd::bit_cast<T>(simd::bit_cast<lane_index<T>>(shifted) << mantissa_bits);
   }
   TESSERA_ALWAYS_INLINE static void split(P x, P& significand, P& exponent) {
     if constexpr (native_exponent) {
@@ -330,10 +312,10 @@ struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
       using Ps = simd::pack<U, Arch>;
       const auto subnormal = x < P(smallest_normal);
       const Ps bits = simd::bit_cast<U>(select(subnormal, x * P(T(1) / T(epsilon)), x));
-      const Ps biased = simd::shift_right<mantissa_bits>(bits + Ps(U(1) << (mantissa_bits - 1)));
-      significand = simd::bit_cast<T>(bits - simd::shift_left<mantissa_bits>(biased) + Ps(__builtin_bit_cast(U, T(1))));
+      const Ps biased = (bits + Ps(U(1) << (mantissa_bits - 1))) >> mantissa_bits;
+      significand = simd::bit_cast<T>(bits - (biased << mantissa_bits) + Ps(__builtin_bit_cast(U, T(1))));
       // The integer, put into the low bits of 1.5 * 2^mantissa_bits, is a number: no conversion, which AVX2 lacks for 64 bits.
-      const P shifted = simd::bit_cast<T>(simd::bit_or(biased, Ps(__builtin_bit_cast(U, magic))));
+      const P shifted = simd::bit_cast<T>(biased | Ps(__builtin_bit_cast(U, magic)));
       exponent = shifted - select(subnormal, P(magic + bias + T(mantissa_bits)), P(magic + bias));
     }
   }
