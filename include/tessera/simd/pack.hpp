@@ -135,8 +135,11 @@ TESSERA_ALWAYS_INLINE pack<To, Arch> bit_cast(pack<From, Arch> x) {
 
 namespace detail {
 
+/// 1 where the compiler has __builtin_shufflevector.
+#define TESSERA_SHUFFLEVECTOR 0
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
+#undef TESSERA_SHUFFLEVECTOR
 #define TESSERA_SHUFFLEVECTOR 1
 #endif
 #endif
@@ -146,7 +149,7 @@ template <class T, class Arch, std::size_t... L>
 TESSERA_ALWAYS_INLINE void zip(pack<T, Arch> a, pack<T, Arch> b, pack<T, Arch>& low, pack<T, Arch>& high,
                                std::index_sequence<L...>) {
   constexpr int lanes = pack<T, Arch>::lanes;
-#if defined(TESSERA_SHUFFLEVECTOR)
+#if TESSERA_SHUFFLEVECTOR
   typedef T vector __attribute__((vector_size(sizeof(T) * lanes)));  // NOLINT(modernize-use-using): GCC 12 drops it from an alias
   const vector x = __builtin_bit_cast(vector, a);
   const vector y = __builtin_bit_cast(vector, b);
@@ -167,10 +170,10 @@ TESSERA_ALWAYS_INLINE void zip(pack<T, Arch> a, pack<T, Arch> b, pack<T, Arch>& 
 
 }  // namespace detail
 
-/// Turns a matrix of Rows packs: afterwards x holds, one after another, lane 0 of every pack, lane 1 of every pack, and so on. Rows is
+/// Transposes a matrix of Rows packs: afterwards x holds, one after another, lane 0 of every pack, lane 1 of every pack, and so on. Rows is
 /// a power of two. Every number takes log2(Rows) shuffles of whole registers.
 template <int Rows, class T, class Arch>
-TESSERA_ALWAYS_INLINE void turn(pack<T, Arch> (&x)[Rows]) {
+TESSERA_ALWAYS_INLINE void transpose(pack<T, Arch> (&x)[Rows]) {
   static_assert((Rows & (Rows - 1)) == 0);
   for (int stage = 1; stage < Rows; stage *= 2) {
     pack<T, Arch> y[Rows];
