@@ -3,6 +3,7 @@
 /// One SIMD register of numbers, with the operators of a number.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 #include <utility>

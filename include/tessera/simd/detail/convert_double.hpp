@@ -3,6 +3,8 @@
 /// Small formats in the lanes of double: through float, exactly or rounded to odd on the way.
 #pragma once
 
+#include <cstdint>
+
 #include "tessera/simd/detail/convert_float8.hpp"
 
 namespace tessera::simd::detail {
