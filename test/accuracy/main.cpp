@@ -1,16 +1,12 @@
-// Copyright the Tessera authors. Distributed under the Boost Software License,
-// Version 1.0 (see LICENSE).
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// The largest error of every elementary function, for each instruction set, in
-/// units in the last place.
+/// The largest error of every elementary function, for each instruction set, in units in the last place.
 ///
-///   accuracy --measure            all 2^32 floats and a million doubles a
-///   function; prints the table of docs/reference/accuracy.md accuracy --check
-///   TABLE        one float in 1021 and some thousand doubles a function; fails
-///   where the table promises less
+///   accuracy --measure [FUNCTION]   all 2^32 floats, or every seventh (functions.hpp), and 262144 doubles a function; prints the table of
+///                                   docs/reference/accuracy.md
+///   accuracy --check TABLE          a 1021st of those floats and 16384 doubles a function; fails where the table promises less
 ///
-/// A function that is wrong by more than the table says fails the second; a
-/// table is only made by the first.
+/// A function that is wrong by more than the table says fails the second; a table is only made by the first.
 #include <algorithm>
 #include <bit>
 #include <cmath>
@@ -33,18 +29,18 @@ namespace {
 using accuracy::on_arrays;
 
 struct instruction_set {
-  const char *name;
+  const char* name;
   bool here;
-  void (*floats)(int, const float *, float *, std::int64_t);
-  void (*doubles)(int, const double *, double *, std::int64_t);
+  void (*floats)(int, const float*, float*, std::int64_t);
+  void (*doubles)(int, const double*, double*, std::int64_t);
 };
 
 template <class Arch>
-instruction_set set_of(const char *name, bool here) {
+instruction_set set_of(const char* name, bool here) {
   return {name, here, on_arrays<Arch>::apply, on_arrays<Arch>::apply};
 }
 
-const std::vector<instruction_set> &sets() {
+const std::vector<instruction_set>& sets() {
   static const std::vector<instruction_set> all{
       set_of<xsimd::sse2>("x86-64", true),
       set_of<xsimd::fma3<xsimd::avx2>>("x86-64-v3", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")),
@@ -62,7 +58,7 @@ struct worst {
       at = x;
     }
   }
-  void see(const worst &other) { see(other.error, other.at); }
+  void see(const worst& other) { see(other.error, other.at); }
 };
 
 constexpr std::int64_t block = 4096;
@@ -73,8 +69,7 @@ struct alignas(64) floats {
   float got[block];
 };
 
-/// |got - want| / ulp(want) of a float result, infinite where only one of them
-/// is NaN or a finite number too large is not infinite.
+/// |got - want| / ulp(want) of a float result, infinite where only one of them is NaN or a finite number too large is not infinite.
 double error_of(float got, double want) {
   if (std::isnan(want) || std::isnan(got)) return std::isnan(want) && std::isnan(got) ? 0 : HUGE_VAL;
   const auto nearest = static_cast<float>(want);
@@ -83,9 +78,8 @@ double error_of(float got, double want) {
   return std::fabs(static_cast<double>(got) - want) * std::ldexp(1.0, 23 - exponent);
 }
 
-/// The largest of these over a block. Finite blocks take a loop that compilers
-/// turn into SIMD code.
-worst error_of(const floats &b) {
+/// The largest of these over a block. Finite blocks take a loop that compilers turn into SIMD code.
+worst error_of(const floats& b) {
   double errors[block];
   bool plain = true;
   for (std::int64_t i = 0; i < block; ++i) {
@@ -131,9 +125,9 @@ std::vector<worst> over_floats(int function, std::uint64_t stride) {
       }
     });
   }
-  for (std::thread &thread : threads) thread.join();
+  for (std::thread& thread : threads) thread.join();
   std::vector<worst> result(sets().size());
-  for (const auto &one : results) {
+  for (const auto& one : results) {
     for (std::size_t s = 0; s < sets().size(); ++s) result[s].see(one[s]);
   }
   return result;
@@ -144,8 +138,8 @@ class exact {
  public:
   exact() { mpfr_inits2(200, x_, y_, d_, nullptr); }
   ~exact() { mpfr_clears(x_, y_, d_, nullptr); }
-  exact(const exact &) = delete;
-  exact &operator=(const exact &) = delete;
+  exact(const exact&) = delete;
+  exact& operator=(const exact&) = delete;
 
   double error(int function, double x, double got) {
     mpfr_set_d(x_, x, MPFR_RNDN);
@@ -165,8 +159,7 @@ class exact {
   mpfr_t d_;
 };
 
-/// n doubles: half of them uniform in the function's interval, a quarter in
-/// [-1, 1], the rest of any bits.
+/// n doubles: half of them uniform in the function's interval, a quarter in [-1, 1], the rest of any bits.
 std::vector<worst> over_doubles(int function, std::int64_t n) {
   struct alignas(64) arrays {
     double x[block];
@@ -209,54 +202,55 @@ std::string name_of(int function) {
   return name;
 }
 
-/// One row of the table: the maxima of the sets for float32, then those for
-/// float64.
+/// One row of the table: the maxima of the sets for float32, then those for float64.
 struct row {
   std::string name;
   std::vector<worst> all;
+  bool sampled;  ///< not over all floats
 };
 
 /// One float in `sparse` times the function's own stride.
 row measured(int function, std::uint64_t sparse, std::int64_t doubles) {
-  std::uint64_t stride = sparse;
-  accuracy::with_function(function, [&](auto f) { stride *= static_cast<std::uint64_t>(f.stride); });
-  row r{name_of(function), over_floats(function, stride)};
-  for (const worst &w : over_doubles(function, doubles)) r.all.push_back(w);
+  std::uint64_t stride = 1;
+  accuracy::with_function(function, [&](auto f) { stride = static_cast<std::uint64_t>(f.stride); });
+  row r{name_of(function), over_floats(function, sparse * stride), stride != 1};
+  for (const worst& w : over_doubles(function, doubles)) r.all.push_back(w);
   return r;
 }
 
 void print_head() {
   std::printf(
-      "# Accuracy\n\n"
-      "The largest error of each elementary function in units in the last "
-      "place of the exact result (0.5 is the least that rounding allows),\n"
-      "and an argument at which it occurs. float32: over all 2^32 arguments, "
-      "NaNs and infinities among them, against float64. float64: over\n"
-      "%d arguments a function, half of them uniform where the function is "
-      "neither constant nor infinite, a quarter in [-1, 1], a quarter of\n"
-      "any bits, against MPFR with 200 bits. x86-64 has no fused multiply-add, "
-      "which is why its errors are larger; the columns of v3 (AVX2) and\n"
-      "v4 (AVX-512) hold for the scalar functions of a machine with FMA, too: "
-      "the bits are the same.\n\n"
-      "The functions of float16 and bfloat16 (`numeric/functions.hpp`) are "
-      "correctly rounded, every one of their 65,536 results on every\n"
-      "instruction set: `test/numeric/functions.cpp`.\n\n"
-      "This page is written by a program, and every run of the tests holds the "
-      "library to it on a sample:\n\n"
-      "```\n./dev test accuracy\nbuild/test/test/accuracy/accuracy --measure > "
-      "docs/reference/accuracy.md   # about 20 minutes\n```\n\n",
+      R"(# Accuracy
+
+The largest error of each elementary function in units in the last place of the exact result (0.5 is the least that rounding allows),
+and an argument at which it occurs. float32: over all 2^32 arguments, NaNs and infinities among them, or every seventh (\*), against
+float64. float64: over %d arguments a function, half of them uniform where the function is neither constant nor infinite, a quarter
+in [-1, 1], a quarter of any bits, against MPFR with 200 bits. x86-64 has no fused multiply-add, which is why its errors are larger; the
+columns of v3 (AVX2) and v4 (AVX-512) hold for the scalar functions of a machine with FMA, too: the bits are the same.
+
+The functions of float16 and bfloat16 (`numeric/functions.hpp`) are correctly rounded, every one of their 65,536 results on every
+instruction set: `test/numeric/functions.cpp`.
+
+This page is written by a program, and every run of the tests holds the library to it on a sample:
+
+```
+./dev test accuracy
+build/test/test/accuracy/accuracy --measure > docs/reference/accuracy.md   # about 20 minutes
+```
+
+)",
       1 << 18);
   std::printf("| function |");
-  for (const char *type : {"float32", "float64"}) {
-    for (const instruction_set &set : sets()) std::printf(" %s, %s |", type, set.name);
+  for (const char* type : {"float32", "float64"}) {
+    for (const instruction_set& set : sets()) std::printf(" %s, %s |", type, set.name);
   }
   std::printf("\n|---|");
   for (std::size_t s = 0; s < 2 * sets().size(); ++s) std::printf("---|");
   std::printf("\n");
 }
 
-void print(const row &r) {
-  std::printf("| %s |", r.name.c_str());
+void print(const row& r) {
+  std::printf("| %s%s |", r.name.c_str(), r.sampled ? " \\*" : "");
   for (std::size_t s = 0; s < r.all.size(); ++s) {
     if (!sets()[s % sets().size()].here) {
       std::printf(" not measured |");
@@ -268,9 +262,8 @@ void print(const row &r) {
   std::fflush(stdout);
 }
 
-/// The rows of a table that `print` wrote: name -> errors, NaN where nothing
-/// was measured.
-std::map<std::string, std::vector<double>> read_table(const char *path) {
+/// The rows of a table that `print` wrote: name -> errors, NaN where nothing was measured.
+std::map<std::string, std::vector<double>> read_table(const char* path) {
   std::map<std::string, std::vector<double>> table;
   std::ifstream file(path);
   for (std::string line; std::getline(file, line);) {
@@ -283,7 +276,7 @@ std::map<std::string, std::vector<double>> read_table(const char *path) {
     word >> name;
     std::vector<double> errors;
     for (std::size_t i = 2; i < cell.size(); ++i) {
-      char *end = nullptr;
+      char* end = nullptr;
       const double error = std::strtod(cell[i].c_str(), &end);
       errors.push_back(end == cell[i].c_str() ? std::nan("") : error);
     }
@@ -292,9 +285,8 @@ std::map<std::string, std::vector<double>> read_table(const char *path) {
   return table;
 }
 
-/// Whether a sample of every function keeps what the table says. Rounded to
-/// three digits, so half of the last is allowed.
-bool check(const char *path) {
+/// Whether a sample of every function keeps what the table says. Rounded to three digits, so half of the last is allowed.
+bool check(const char* path) {
   const auto table = read_table(path);
   bool good = true;
   for (int f = 0; f < function_count; ++f) {
@@ -306,8 +298,7 @@ bool check(const char *path) {
       continue;
     }
     for (std::size_t s = 0; s < r.all.size(); ++s) {
-      // A million doubles do not find the worst of all: a sample of others may
-      // lie a little above.
+      // So few doubles do not find the worst of all: a sample of others may lie a little above.
       const double slack = s < sets().size() ? 0.0005 : 0.02;
       const bool kept = !sets()[s % sets().size()].here || r.all[s].error <= promised->second[s] + slack;
       if (kept) continue;
@@ -322,7 +313,7 @@ bool check(const char *path) {
 
 }  // namespace
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   const std::string mode = argc > 1 ? argv[1] : "";
   if (mode == "--check" && argc == 3) return check(argv[2]) ? 0 : 1;
   if (mode == "--measure" && argc <= 3) {

@@ -79,6 +79,8 @@ BOOST_AUTO_TEST_CASE(values_and_out) {
   CHECK_REFUSED("contract: out: ", run(v, view<float, 2>(&x.keys(0, 0) - 19, 4, 5)));
   CHECK_REFUSED("contract: out: ", run(v, view<float, 2>(out, {4, 5}, {0, 1})));  // rows on one another
   CHECK_REFUSED("contract: out: ", run(v, view<float, 2>(out, {4, 5}, {4, 1})));
+  const tessera::scaled_dot_bias<float> bias_in_out{1, {out, {4, 6}, {0, 1}}};
+  CHECK_REFUSED("contract: out: overlaps score.bias", contract(seq, q, k, v, bias_in_out, softmax{}, o, never));
   BOOST_TEST(x.untouched());
 }
 

@@ -50,11 +50,11 @@ struct plus_depth {
 };
 
 template <int Width, class T, class S>
-void check_turned() {
+void check_transposed() {
   using P = pack<T>;
   const auto run = [](const auto& map) {
     return [map](T* to, const matrix<S>& source, std::int64_t count, std::int64_t depth) {
-      tile::pack_turned<Width, P>(to, source.view().data_handle(), source.view().stride(0), count, depth, map);
+      tile::pack_transposed<Width, P>(to, source.view().data_handle(), source.view().stride(0), count, depth, map);
     };
   };
   BOOST_TEST((wrong_blocks<Width, T, S>(run(tile::as_stored{}), [](T x, std::int64_t) { return x; })) == 0);
@@ -78,12 +78,12 @@ void check_straight() {
 
 BOOST_AUTO_TEST_SUITE(tile_packing)
 
-BOOST_AUTO_TEST_CASE(rows_are_turned) {
-  check_turned<6, float, float>();
-  check_turned<8, float, bfloat16>();
-  check_turned<48, float, float16>();
-  check_turned<16, double, double>();
-  check_turned<4, double, float>();
+BOOST_AUTO_TEST_CASE(rows_are_transposed) {
+  check_transposed<6, float, float>();
+  check_transposed<8, float, bfloat16>();
+  check_transposed<48, float, float16>();
+  check_transposed<16, double, double>();
+  check_transposed<4, double, float>();
 }
 
 BOOST_AUTO_TEST_CASE(columns_are_copied) {

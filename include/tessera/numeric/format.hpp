@@ -8,7 +8,7 @@
 namespace tessera {
 
 /// What the codes with the largest exponent mean.
-enum class special_codes {
+enum class special_codes : std::uint8_t {
   ieee,     ///< infinity, and after it NaNs
   one_nan,  ///< numbers, but for the last code, which is NaN; no infinity (the "fn" formats)
   none      ///< numbers; neither infinity nor NaN

@@ -151,11 +151,12 @@ template <class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T min(T a, T b) {
   return lane<T>::min(a, b);
 }
-/// a * b + c; rounded once where the hardware has it (everywhere but x86 without FMA packs).
+/// a * b + c; rounded once where lane<T>::fused: all but packs of x86 without FMA, and of WebAssembly.
 template <class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE T fma(T a, T b, T c) {
   return lane<T>::fma(a, b, c);
 }
+/// The square root, correctly rounded; NaN below 0, -0 for -0.
 template <class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE T sqrt(T a) {
   return lane<T>::sqrt(a);

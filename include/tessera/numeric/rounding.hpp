@@ -12,7 +12,7 @@
 namespace tessera {
 
 /// Which of two neighbours a number between them becomes.
-enum class rounding {
+enum class rounding : std::uint8_t {
   nearest_even,  ///< the nearer; of two equally near the one whose last bit is 0
   nearest_away,  ///< the nearer; of two equally near the one of larger magnitude
   toward_zero,   ///< the one of smaller magnitude
@@ -22,7 +22,7 @@ enum class rounding {
 };
 
 /// What a number beyond the largest finite one becomes.
-enum class overflow {
+enum class overflow : std::uint8_t {
   ieee,     ///< what IEEE 754 says: infinity, or where the mode rounds it towards zero the largest finite value; infinity stays
   saturate  ///< the largest finite value, for infinity too
 };

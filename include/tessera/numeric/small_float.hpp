@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// One template for the narrow floating-point types; float16.hpp and bfloat16.hpp name its instances.
+/// One template for the narrow floating-point types; float16.hpp, bfloat16.hpp, float8.hpp and float4.hpp name its instances.
 #pragma once
 
 #include <compare>
@@ -25,9 +25,9 @@ namespace tessera {
 ///
 /// Conversions     explicit from float, double and every integer type of at most 64 bits: one rounding, to nearest, ties to
 ///                 even; what is too large gives infinity, in a format without infinity NaN, in one without either the
-///                 largest value (round_to.hpp has the other rounding modes, and saturation). To float: implicit and exact. To double, long double and the
-///                 integers: explicit; to an integer it truncates, and is undefined where float's is. Between two small
-///                 formats: explicit, one rounding.
+///                 largest value (round_to.hpp has the other rounding modes, and saturation). To float: implicit and exact.
+///                 To double, long double and the integers: explicit; to an integer it truncates, and is undefined where
+///                 float's is. Between two small formats: explicit, one rounding.
 /// Operators       + - * / on one format give that format: the operation in float, then one rounding, which is the correctly
 ///                 rounded result because float has at least 2p + 2 bits. With float they give float, with double double; an
 ///                 integer is converted to the small type first (as C++23 has it for std::float16_t, so 2049 becomes 2048).

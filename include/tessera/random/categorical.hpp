@@ -23,7 +23,7 @@ namespace tessera::random {
 namespace detail {
 
 /// What may be wrong with a row.
-enum class row_fault { none, bad_entry, empty };
+enum class row_fault : std::uint8_t { none, bad_entry, empty };
 
 template <class Entry>
 struct row_check {

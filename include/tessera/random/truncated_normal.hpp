@@ -24,7 +24,7 @@ struct truncated_trial {
 
 /// What is proposed: where the interval holds 0 and is wide, a normal number; next to or beyond 0, an exponential one from the near end on
 /// (Robert's rate); in a narrow interval, a uniform one. Every choice accepts 49 % of its proposals or more.
-enum class proposal { normal, exponential, uniform };
+enum class proposal : std::uint8_t { normal, exponential, uniform };
 
 /// With u and e = -ln v from the two words: x stands where e is above ln(highest ratio of densities) - ln(ratio at x), which is
 ///   exponential   x = left + t / rate, t = -ln u          ((t - 1) / rate)^2 / 2

@@ -57,6 +57,8 @@ inline constexpr bool has_fma =
 #if defined(__x86_64__) || defined(__i386__) || defined(_M_X64)
     std::is_base_of_v<xsimd::fma3<xsimd::avx2>, Arch> || std::is_base_of_v<xsimd::fma3<xsimd::avx>, Arch> ||
     std::is_base_of_v<xsimd::fma3<xsimd::sse4_2>, Arch>;
+#elif defined(__wasm__)
+    false;
 #else
     true;
 #endif

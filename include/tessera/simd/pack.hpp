@@ -3,6 +3,7 @@
 /// One SIMD register of numbers, with the operators of a number.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -133,28 +134,13 @@ TESSERA_ALWAYS_INLINE pack<To, Arch> bit_cast(pack<From, Arch> x) {
   return pack<To, Arch>(compat::bitwise_cast<To>(x.v));
 }
 
-/// a << n and a >> n in every lane; the right shift of a signed pack keeps the sign.
-template <int N, class T, class Arch>
-TESSERA_ALWAYS_INLINE pack<T, Arch> shift_left(pack<T, Arch> a) {
-  return pack<T, Arch>(a.v << N);
-}
-template <int N, class T, class Arch>
-TESSERA_ALWAYS_INLINE pack<T, Arch> shift_right(pack<T, Arch> a) {
-  return pack<T, Arch>(a.v >> N);
-}
-template <class T, class Arch>
-TESSERA_ALWAYS_INLINE pack<T, Arch> bit_and(pack<T, Arch> a, pack<T, Arch> b) {
-  return pack<T, Arch>(a.v & b.v);
-}
-template <class T, class Arch>
-TESSERA_ALWAYS_INLINE pack<T, Arch> bit_or(pack<T, Arch> a, pack<T, Arch> b) {
-  return pack<T, Arch>(a.v | b.v);
-}
-
 namespace detail {
 
+/// 1 where the compiler has __builtin_shufflevector.
+#define TESSERA_SHUFFLEVECTOR 0
 #if defined(__has_builtin)
 #if __has_builtin(__builtin_shufflevector)
+#undef TESSERA_SHUFFLEVECTOR
 #define TESSERA_SHUFFLEVECTOR 1
 #endif
 #endif
@@ -164,7 +150,7 @@ template <class T, class Arch, std::size_t... L>
 TESSERA_ALWAYS_INLINE void zip(pack<T, Arch> a, pack<T, Arch> b, pack<T, Arch>& low, pack<T, Arch>& high,
                                std::index_sequence<L...>) {
   constexpr int lanes = pack<T, Arch>::lanes;
-#if defined(TESSERA_SHUFFLEVECTOR)
+#if TESSERA_SHUFFLEVECTOR
   typedef T vector __attribute__((vector_size(sizeof(T) * lanes)));  // NOLINT(modernize-use-using): GCC 12 drops it from an alias
   const vector x = __builtin_bit_cast(vector, a);
   const vector y = __builtin_bit_cast(vector, b);
@@ -185,10 +171,10 @@ TESSERA_ALWAYS_INLINE void zip(pack<T, Arch> a, pack<T, Arch> b, pack<T, Arch>& 
 
 }  // namespace detail
 
-/// Turns a matrix of Rows packs: afterwards x holds, one after another, lane 0 of every pack, lane 1 of every pack, and so on. Rows is
+/// Transposes a matrix of Rows packs: afterwards x holds, one after another, lane 0 of every pack, lane 1 of every pack, and so on. Rows is
 /// a power of two. Every number takes log2(Rows) shuffles of whole registers.
 template <int Rows, class T, class Arch>
-TESSERA_ALWAYS_INLINE void turn(pack<T, Arch> (&x)[Rows]) {
+TESSERA_ALWAYS_INLINE void transpose(pack<T, Arch> (&x)[Rows]) {
   static_assert((Rows & (Rows - 1)) == 0);
   for (int stage = 1; stage < Rows; stage *= 2) {
     pack<T, Arch> y[Rows];
@@ -311,14 +297,14 @@ struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
     }
   }
   TESSERA_ALWAYS_INLINE static P power_of_two(P n) {
-    return simd::bit_cast<T>(simd::shift_left<mantissa_bits>(simd::bit_cast<lane_index<T>>(n + P(magic + bias))));
+    return simd::bit_cast<T>(simd::bit_cast<lane_index<T>>(n + P(magic + bias)) << mantissa_bits);
   }
   template <int Add>
   TESSERA_ALWAYS_INLINE static P round_and_power(P x, P& n) {
     static_assert((static_cast<int>(bias) + Add) % 2 == 0, "an odd offset would turn ties to odd");
     const P shifted = x + P(magic + bias + T(Add));
     n = shifted - P(magic + bias + T(Add));
-    return simd::bit_cast<T>(simd::shift_left<mantissa_bits>(simd::bit_cast<lane_index<T>>(shifted)));
+    return simd::bit_cast<T>(simd::bit_cast<lane_index<T>>(shifted) << mantissa_bits);
   }
   TESSERA_ALWAYS_INLINE static void split(P x, P& significand, P& exponent) {
     if constexpr (native_exponent) {
@@ -330,10 +316,10 @@ struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
       using Ps = simd::pack<U, Arch>;
       const auto subnormal = x < P(smallest_normal);
       const Ps bits = simd::bit_cast<U>(select(subnormal, x * P(T(1) / T(epsilon)), x));
-      const Ps biased = simd::shift_right<mantissa_bits>(bits + Ps(U(1) << (mantissa_bits - 1)));
-      significand = simd::bit_cast<T>(bits - simd::shift_left<mantissa_bits>(biased) + Ps(__builtin_bit_cast(U, T(1))));
+      const Ps biased = (bits + Ps(U(1) << (mantissa_bits - 1))) >> mantissa_bits;
+      significand = simd::bit_cast<T>(bits - (biased << mantissa_bits) + Ps(__builtin_bit_cast(U, T(1))));
       // The integer, put into the low bits of 1.5 * 2^mantissa_bits, is a number: no conversion, which AVX2 lacks for 64 bits.
-      const P shifted = simd::bit_cast<T>(simd::bit_or(biased, Ps(__builtin_bit_cast(U, magic))));
+      const P shifted = simd::bit_cast<T>(biased | Ps(__builtin_bit_cast(U, magic)));
       exponent = shifted - select(subnormal, P(magic + bias + T(mantissa_bits)), P(magic + bias));
     }
   }

@@ -4,7 +4,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <string>
 #include <type_traits>
 
 #include "tessera/core/scratch.hpp"
@@ -207,6 +209,9 @@ void contract_values(const argument_names& names, const Exec& exec, const Querie
   tessera::detail::check_disjoint(o, q, function, names.out, names.queries);
   tessera::detail::check_disjoint(o, k, function, names.out, names.keys);
   tessera::detail::check_disjoint(o, v, function, names.out, names.values);
+  if constexpr (requires { score.bias.extent(0); }) {
+    tessera::detail::check_disjoint(o, score.bias, function, names.out, "score.bias");
+  }
   using P = simd::pack<T, typename Exec::arch>;
   run_contraction<true>(
       exec, q, k, v, score, reducer, mask,
@@ -235,8 +240,8 @@ struct no_emit {
 /// Cost            2 n m depth flops. Scratch: the keys once in the compute type (while that is under 256 MiB), and per worker
 ///                 up to 16 panels of queries.
 /// Determinism     the same bits for every number of threads, and for a row alone or among others.
-/// Errors          argument_error before anything is emitted: shapes, null data, rows that are not contiguous, a scale or sigma that
-///                 is not finite in the compute type, a bias of another shape.
+/// Errors          argument_error before anything is emitted: shapes, null data, rows that are not contiguous, 2^31 rows or more where
+///                 the compute type is float32, a scale or sigma that is not finite in the compute type, a bias of another shape.
 template <executor Exec, mdspan_like Queries, mdspan_like Keys, class Score, class Reducer, class Emit, class Mask = no_mask>
   requires(Queries::rank() == 2 && Keys::rank() == 2 && !mdspan_like<Score>)
 void contract(const Exec& exec, const Queries& queries, const Keys& keys, const Score& score, const Reducer& reducer,
@@ -257,6 +262,7 @@ void contract(const Exec& exec, const Queries& queries, const Keys& keys, const 
 /// Special values  a row with no visible key, or only -inf scores: zeros. Values of hidden keys are never read into a row, NaN
 ///                 included.
 /// Cost            2 n m (depth + value_dim) flops and n m exponentials.
+/// Errors          as above, for values and out too; elements of out that share memory, with each other or with an input.
 /// The rest as above; `emit` also gets the finished state of every row.
 template <executor Exec, mdspan_like Queries, mdspan_like Keys, mdspan_like Values, class Score, class Reducer, mdspan_like Out,
           class Emit = no_emit, class Mask = no_mask>

@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <cstdint>
 #include <new>
+#include <string>
 #include <type_traits>
 
 #include "tessera/core/scratch.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/tile/detail/product.hpp"
+#include "tessera/tile/detail/streaming.hpp"
 #include "tessera/tile/detail/stripes.hpp"
 #include "tessera/tile/view.hpp"
 
@@ -41,9 +43,6 @@ TESSERA_ALWAYS_INLINE std::int64_t slab_depth(std::int64_t m, std::int64_t n, st
   return std::min(k, ((k + slabs - 1) / slabs + depth_step - 1) / depth_step * depth_step);
 }
 
-/// Bytes of a C that is written past the caches: one that would not stay in the second level anyway.
-inline constexpr std::int64_t smallest_streamed = std::int64_t{4} << 20;
-
 /// How a product is cut: stripes of rows, and parts of columns in each.
 struct product_cut {
   std::int64_t height;  ///< rows of a stripe, whole blocks
@@ -66,16 +65,8 @@ struct product_cut {
 /// A matrix operand may be stored by rows or by columns.
 template <class T>
 TESSERA_ALWAYS_INLINE void check_matrix(const view<T, 2>& v, const char* argument) {
-  using tessera::detail::expects;
-  for (std::size_t r = 0; r < 2; ++r) {
-    expects(
-        v.extent(r) >= 0, "matmul", argument, [&] { return "shape " + tessera::detail::shape(v); },
-        "needs extents of at least 0");
-  }
-  expects(
-      v.size() == 0 || v.data_handle() != nullptr, "matmul", argument,
-      [&] { return "null data of shape " + tessera::detail::shape(v); }, "needs a pointer to its elements");
-  expects(
+  tessera::detail::check_readable(v, "matmul", argument);
+  tessera::detail::expects(
       v.stride(0) == 1 || v.stride(1) == 1 || v.size() <= 1, "matmul", argument,
       [&] { return "strides " + std::to_string(v.stride(0)) + ", " + std::to_string(v.stride(1)); },
       "needs rows or columns that are contiguous (a stride of 1)");
@@ -135,7 +126,8 @@ void matmul(const Exec& exec, const A& a_in, const B& b_in, const C& c_in) {
   const std::int64_t team = std::min<std::int64_t>(workers, cut.stripes * cut.parts);
   const std::int64_t slab = slab_depth<T>(m, n, k, n + team * cut.height);
   const bool keep_partial = !std::is_same_v<TC, T> && k > slab;  // what a narrower c cannot hold between slabs
-  const bool streaming = std::is_same_v<TC, T> && m * n * static_cast<std::int64_t>(sizeof(TC)) >= smallest_streamed &&
+  const bool streaming = std::is_same_v<TC, T> &&
+                         m * n * static_cast<std::int64_t>(sizeof(TC)) >= tessera::detail::smallest_streamed_output &&
                          width * sizeof(T) % 64 == 0 && c.stride(0) * static_cast<std::int64_t>(sizeof(TC)) % 64 == 0 &&
                          reinterpret_cast<std::uintptr_t>(c.data_handle()) % 64 == 0;
 

@@ -29,13 +29,13 @@ TESSERA_ALWAYS_INLINE P load_columns(const S* row, int n) {
 
 }  // namespace detail
 
-/// dst[k * Width + i] = map(src[i * row_stride + k]) for i < count, and 0 for the rest of the Width neighbours: a turn.
+/// dst[k * Width + i] = map(src[i * row_stride + k]) for i < count, and 0 for the rest of the Width neighbours: transposed.
 ///
-/// A few rows at a time are read in whole registers and turned there; few, because rows of a power-of-two stride share the sets of
+/// A few rows at a time are read in whole registers and transposed there; few, because rows of a power-of-two stride share the sets of
 /// the first-level cache.
 template <int Width, class P, class S, class Map>
-void pack_turned(typename P::value_type* TESSERA_RESTRICT dst, const S* src, std::int64_t row_stride, std::int64_t count,
-                 std::int64_t depth, const Map& map) {
+void pack_transposed(typename P::value_type* TESSERA_RESTRICT dst, const S* src, std::int64_t row_stride, std::int64_t count,
+                     std::int64_t depth, const Map& map) {
   using T = typename P::value_type;
   constexpr int lanes = P::lanes;
   constexpr int group = Width % 8 == 0 && lanes % 8 == 0 ? 8 : (Width % 4 == 0 && lanes % 4 == 0 ? 4 : (Width % 2 == 0 ? 2 : 1));
@@ -48,20 +48,20 @@ void pack_turned(typename P::value_type* TESSERA_RESTRICT dst, const S* src, std
         const bool stored = i0 + i < count;
         x[i] = stored ? map(detail::load_columns<P>(src + (i0 + i) * row_stride + k, columns), k) : P(T(0));
       }
-      simd::turn(x);
+      simd::transpose(x);
       T* const to = dst + k * Width + i0;
       if (Width == group && columns == lanes) {
         for (int i = 0; i < group; ++i) x[i].store_unaligned(to + i * lanes);
       } else {
-        alignas(P::alignment) T turned[lanes][group];
-        for (int i = 0; i < group; ++i) x[i].store(&turned[0][0] + i * lanes);
-        for (int c = 0; c < columns; ++c) std::memcpy(to + c * Width, turned[c], sizeof(turned[c]));
+        alignas(P::alignment) T columns_first[lanes][group];
+        for (int i = 0; i < group; ++i) x[i].store(&columns_first[0][0] + i * lanes);
+        for (int c = 0; c < columns; ++c) std::memcpy(to + c * Width, columns_first[c], sizeof(columns_first[c]));
       }
     }
   }
 }
 
-/// dst[k * Width + i] = src[k * depth_stride + i] for i < count, and 0 for the rest: no turn, rows of Width are copied.
+/// dst[k * Width + i] = src[k * depth_stride + i] for i < count, and 0 for the rest: no transposition, rows of Width are copied.
 template <int Width, class P, class S>
 void pack_straight(typename P::value_type* TESSERA_RESTRICT dst, const S* src, std::int64_t depth_stride, std::int64_t count,
                    std::int64_t depth) {

@@ -3,8 +3,6 @@
 /// The sizes that fit a register file and a cache: the only place where the machine's shape is written down.
 #pragma once
 
-#include <cstdint>
-
 #include "tessera/simd/pack.hpp"
 
 namespace tessera::tile {

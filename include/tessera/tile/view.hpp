@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "tessera/core/config.hpp"
 #include "tessera/core/error.hpp"

@@ -10,27 +10,14 @@
 #include "tessera/core/config.hpp"
 #include "tessera/random/detail/block_group.hpp"
 #include "tessera/random/detail/gamma.hpp"
+#include "tessera/random/detail/lane_list.hpp"
 #include "tessera/random/detail/normal_group.hpp"
 
 namespace tessera::random::detail {
 
 inline constexpr std::size_t gamma_group = gamma_layout<float>::group;
 
-/// The addresses of a group that are left, in rising order.
-struct gamma_list {
-  static constexpr std::size_t batch = 16;  ///< taken at a time; the list is padded to a multiple of it with its last entry
-
-  std::uint16_t at[gamma_group + batch];
-  std::size_t size = 0;
-
-  TESSERA_ALWAYS_INLINE void add_if(std::size_t lane, bool add) noexcept {
-    at[size] = static_cast<std::uint16_t>(lane);
-    size += add ? 1u : 0u;
-  }
-  TESSERA_ALWAYS_INLINE void pad() noexcept {
-    for (std::size_t i = size; i % batch != 0; ++i) at[i] = at[size - 1];
-  }
-};
+using gamma_list = lane_list<gamma_group>;
 
 /// The same constants for every lane.
 template <class V>

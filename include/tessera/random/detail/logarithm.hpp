@@ -60,7 +60,7 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE end_distance distance_of(std::uint32_
           static_cast<float>(static_cast<std::int32_t>(bits & 0xFFu)) + 0.5f, 32u + (deep & 16u)};
 }
 
-/// ln x = -log_of(…): a number x > 0 as 2^exponent (1 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1].
+/// -ln x for x = 2^exponent (1 + f), f in [sqrt(1/2) - 1, sqrt(2) - 1].
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float minus_log(float f, std::int32_t exponent) noexcept {
   return fma(static_cast<float>(-exponent), 0.693147182f, 0.5f * minus_two_log1p(f));
 }

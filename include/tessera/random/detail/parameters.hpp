@@ -32,7 +32,7 @@ constexpr TESSERA_ALWAYS_INLINE void check_scale(const char* function, const cha
 
 /// The law, its parameters checked wherever something can be thrown: not in device code.
 template <class Law>
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE const Law& checked(const Law& law, [[maybe_unused]] const char* function) {
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE Law checked(const Law& law, [[maybe_unused]] const char* function) {
 #if !TESSERA_DEVICE_PASS
   law.check(function);
 #endif

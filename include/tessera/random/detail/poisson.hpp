@@ -10,6 +10,7 @@
 #include "tessera/random/detail/arithmetic.hpp"
 #include "tessera/random/detail/attempts.hpp"
 #include "tessera/random/detail/elementary.hpp"
+#include "tessera/random/detail/lane_list.hpp"
 #include "tessera/random/philox.hpp"
 #include "tessera/random/uniform.hpp"
 
@@ -154,20 +155,7 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double poisson_by_rejection(poisson_p
 
 inline constexpr std::size_t poisson_group = 256;
 
-/// The addresses of a group that are left.
-struct poisson_list {
-  static constexpr std::size_t batch = 16;
-  std::uint16_t at[poisson_group + batch];
-  std::size_t size = 0;
-
-  TESSERA_ALWAYS_INLINE void add_if(std::size_t lane, bool add) noexcept {
-    at[size] = static_cast<std::uint16_t>(lane);
-    size += add ? 1u : 0u;
-  }
-  TESSERA_ALWAYS_INLINE void pad() noexcept {
-    for (std::size_t i = size; i % batch != 0; ++i) at[i] = at[size - 1];
-  }
-};
+using poisson_list = lane_list<poisson_group>;
 
 /// Applies the exact condition to the batch of a list that begins at `begin`; what fails goes to `left`.
 TESSERA_ALWAYS_INLINE void poisson_decide(poisson_ptrs c, const poisson_list& list, std::size_t begin,

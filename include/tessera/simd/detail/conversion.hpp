@@ -4,8 +4,6 @@
 /// specialise it in convert_sse.hpp, convert_avx.hpp and convert_avx512.hpp.
 #pragma once
 
-#include <cstdint>
-
 #include "tessera/numeric/small_float.hpp"
 #include "tessera/simd/compat.hpp"
 #include "tessera/simd/detail/codes.hpp"

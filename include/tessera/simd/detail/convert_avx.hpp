@@ -3,6 +3,8 @@
 /// Conversion of whole packs with the 256-bit registers of x86.
 #pragma once
 
+#include <cstdint>
+
 #include "tessera/simd/detail/convert_sse.hpp"
 
 namespace tessera::simd::detail {

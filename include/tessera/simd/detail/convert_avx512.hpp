@@ -3,6 +3,8 @@
 /// Conversion of whole and partial packs with the 512-bit registers of x86.
 #pragma once
 
+#include <cstdint>
+
 #include "tessera/simd/detail/convert_avx.hpp"
 
 namespace tessera::simd::detail {

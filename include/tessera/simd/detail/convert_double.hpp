@@ -3,6 +3,8 @@
 /// Small formats in the lanes of double: through float, exactly or rounded to odd on the way.
 #pragma once
 
+#include <cstdint>
+
 #include "tessera/simd/detail/convert_float8.hpp"
 
 namespace tessera::simd::detail {
@@ -36,8 +38,8 @@ struct conversion<small_float<Format>, double, Arch, RegisterBytes> {
     using U = pack<std::uint64_t, Arch>;
     constexpr std::uint64_t below = (std::uint64_t{1} << (binary64::precision - Format::precision - 2)) - 1;
     const U bits = bit_cast<std::uint64_t>(x);
-    const U carried = bit_and(bits, U(below)) + U(below);  // into the last bit that stays, if anything is lost
-    return bit_cast<double>(bit_and(bit_or(bits, carried), U(~below)));
+    const U carried = (bits & U(below)) + U(below);  // into the last bit that stays, if anything is lost
+    return bit_cast<double>((bits | carried) & U(~below));
   }
 };
 

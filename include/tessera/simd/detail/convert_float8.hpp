@@ -7,6 +7,9 @@
 /// float16 its ties and their neighbours; so few bits reach float16 exactly, but for numbers that become 0 anyhow.
 #pragma once
 
+#include <cstdint>
+#include <type_traits>
+
 #include "tessera/numeric/float8.hpp"
 #include "tessera/simd/detail/convert_avx512.hpp"
 

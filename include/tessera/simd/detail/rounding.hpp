@@ -19,9 +19,9 @@ template <class Format, class Arch>
 TESSERA_ALWAYS_INLINE pack<float, Arch> widen(code_pack<Arch> code) {
   using I = code_pack<Arch>;
   constexpr int cut = binary32::mantissa_bits - Format::mantissa_bits;
-  const I sign = shift_left<32 - Format::width>(bit_and(code, I(Format::sign_mask)));
-  const I magnitude = bit_and(code, I(Format::magnitude_mask));
-  I wide = shift_left<cut>(magnitude);
+  const I sign = (code & I(Format::sign_mask)) << (32 - Format::width);
+  const I magnitude = code & I(Format::magnitude_mask);
+  I wide = magnitude << cut;
   if constexpr (Format::bias != binary32::bias) {
     constexpr std::int32_t rebias = (binary32::bias - Format::bias) << binary32::mantissa_bits;
     constexpr float least = tessera::detail::power_of_two<binary32>(Format::min_exponent - Format::mantissa_bits);
@@ -29,12 +29,12 @@ TESSERA_ALWAYS_INLINE pack<float, Arch> widen(code_pack<Arch> code) {
     wide = select(magnitude < I(Format::min_normal), bit_cast<std::int32_t>(linear), wide + I(rebias));
     if constexpr (Format::has_infinity) {
       wide = select(magnitude < I(Format::infinity), wide, wide + I(rebias));
-      wide = select(I(Format::infinity) < magnitude, bit_or(wide, I(binary32::quiet_bit)), wide);
+      wide = select(I(Format::infinity) < magnitude, wide | I(binary32::quiet_bit), wide);
     } else if constexpr (Format::has_nan) {
       wide = select(I(Format::max_finite) < magnitude, I(binary32::quiet_nan), wide);
     }
   }
-  return bit_cast<float>(bit_or(wide, sign));
+  return bit_cast<float>(wide | sign);
 }
 
 /// Magnitudes of floats as codes of Format with Fraction more bits below the point: truncated, or with Sticky, where the last bit
@@ -52,8 +52,8 @@ TESSERA_ALWAYS_INLINE code_pack<Arch> fixed_point(code_pack<Arch> magnitude) {
   I fixed = magnitude;
   if constexpr (Format::bias != binary32::bias) fixed = fixed - I((binary32::bias - Format::bias) << binary32::mantissa_bits);
   fixed = min(fixed, I(static_cast<std::int32_t>(Format::overflow) << cut));
-  if constexpr (Fraction < cut) fixed = shift_right<cut - Fraction>(fixed);
-  if constexpr (Fraction > cut) fixed = shift_left<Fraction - cut>(max(fixed, I(0)));
+  if constexpr (Fraction < cut) fixed = fixed >> (cut - Fraction);
+  if constexpr (Fraction > cut) fixed = max(fixed, I(0)) << (Fraction - cut);
   if constexpr (Format::min_exponent != binary32::min_exponent) {
     constexpr std::int32_t smallest_normal = (Format::min_exponent + binary32::bias) << binary32::mantissa_bits;
     constexpr float scale = tessera::detail::power_of_two<binary32>(Format::mantissa_bits - Format::min_exponent + Fraction);
@@ -61,7 +61,7 @@ TESSERA_ALWAYS_INLINE code_pack<Arch> fixed_point(code_pack<Arch> magnitude) {
     I linear = I(xsimd::to_int(scaled.v));
     if constexpr (Sticky) {
       // A comparison: the difference of equal numbers is -0 where the processor rounds down.
-      linear = bit_or(linear, select(P(xsimd::to_float(linear.v)) < scaled, I(1), I(0)));
+      linear = linear | select(P(xsimd::to_float(linear.v)) < scaled, I(1), I(0));
     }
     fixed = max(fixed, linear);
   }
@@ -73,17 +73,17 @@ template <class Format, class Arch>
 TESSERA_ALWAYS_INLINE code_pack<Arch> with_sign_and_nan(code_pack<Arch> rounded, code_pack<Arch> code) {
   using I = code_pack<Arch>;
   constexpr int cut = binary32::mantissa_bits - Format::mantissa_bits;
-  const I magnitude = bit_and(code, I(binary32::magnitude_mask));
-  I sign = bit_and(shift_right<32 - Format::width>(code), I(Format::sign_mask));
+  const I magnitude = code & I(binary32::magnitude_mask);
+  I sign = (code >> (32 - Format::width)) & I(Format::sign_mask);
   if constexpr (Format::has_infinity) {
-    const I payload = bit_and(shift_right<cut>(magnitude), I(Format::mantissa_mask));
-    rounded = select(I(binary32::infinity) < magnitude, bit_or(payload, I(Format::quiet_nan)), rounded);
+    const I payload = (magnitude >> cut) & I(Format::mantissa_mask);
+    rounded = select(I(binary32::infinity) < magnitude, payload | I(Format::quiet_nan), rounded);
   } else if constexpr (Format::has_nan) {
     rounded = select(I(binary32::infinity) < magnitude, I(Format::quiet_nan), rounded);
   } else {
     sign = select(I(binary32::infinity) < magnitude, I(0), sign);
   }
-  return bit_or(rounded, sign);
+  return rounded | sign;
 }
 
 /// The code that x rounds to, to nearest with ties to even: the bits of tessera::detail::narrow, in any rounding mode.
@@ -92,9 +92,9 @@ TESSERA_ALWAYS_INLINE code_pack<Arch> narrow(pack<float, Arch> x) {
   using I = code_pack<Arch>;
   constexpr int cut = binary32::mantissa_bits - Format::mantissa_bits;
   const I code = bit_cast<std::int32_t>(x);
-  const I fixed = fixed_point<Format, cut, true>(bit_and(code, I(binary32::magnitude_mask)));
-  const I odd = bit_and(shift_right<cut>(fixed), I(1));
-  return with_sign_and_nan<Format>(shift_right<cut>(fixed + odd + I((1 << (cut - 1)) - 1)), code);
+  const I fixed = fixed_point<Format, cut, true>(code & I(binary32::magnitude_mask));
+  const I odd = (fixed >> cut) & I(1);
+  return with_sign_and_nan<Format>((fixed + odd + I((1 << (cut - 1)) - 1)) >> cut, code);
 }
 
 /// The code that x rounds to by chance: up in magnitude iff the discarded part, in units of 2^-16 of the last place and truncated, and
@@ -103,8 +103,8 @@ template <class Format, class Arch>
 TESSERA_ALWAYS_INLINE code_pack<Arch> narrow_stochastic(pack<float, Arch> x, code_pack<Arch> half) {
   using I = code_pack<Arch>;
   const I code = bit_cast<std::int32_t>(x);
-  const I fixed = fixed_point<Format, 16, false>(bit_and(code, I(binary32::magnitude_mask)));
-  return with_sign_and_nan<Format>(shift_right<16>(fixed + half), code);
+  const I fixed = fixed_point<Format, 16, false>(code & I(binary32::magnitude_mask));
+  return with_sign_and_nan<Format>((fixed + half) >> 16, code);
 }
 
 }  // namespace tessera::simd::detail

@@ -4,7 +4,6 @@
 /// Apart from packs because it needs no xsimd, whose price the light headers do not pay.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "tessera/core/config.hpp"

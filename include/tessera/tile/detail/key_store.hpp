@@ -59,10 +59,10 @@ key_chunk_view<T> pack_keys(T* to, const key_layout<T, Arch, HasValues>& layout,
     const int n = count - j < rows ? count - j : rows;
     const K* const source = keys.data_handle() + (first + j) * keys.stride(0);
     if (center != nullptr) {
-      pack_turned<rows, P>(block, source, keys.stride(0), n, layout.depth,
-                           [&](P x, std::int64_t k) { return x - detail::load_columns<P>(center + k, columns(k)); });
+      pack_transposed<rows, P>(block, source, keys.stride(0), n, layout.depth,
+                               [&](P x, std::int64_t k) { return x - detail::load_columns<P>(center + k, columns(k)); });
     } else {
-      pack_turned<rows, P>(block, source, keys.stride(0), n, layout.depth, as_stored{});
+      pack_transposed<rows, P>(block, source, keys.stride(0), n, layout.depth, as_stored{});
     }
     if constexpr (WantsNorms) {
       squared_norms<rows, P>(norms + j, block, layout.depth);

@@ -52,7 +52,8 @@ struct packed_operand {
       }
     } else {
       for (std::int64_t g = first; g < last; ++g) {
-        pack_turned<Width, P>(at(k, g, step), from + g * Width * stride + k * depth_stride, stride, count(g), step, as_stored{});
+        pack_transposed<Width, P>(at(k, g, step), from + g * Width * stride + k * depth_stride, stride, count(g), step,
+                                  as_stored{});
       }
     }
   }

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -94,8 +95,8 @@ class query_block {
         const auto columns = [&](std::int64_t k) {
           return static_cast<int>(std::min<std::int64_t>(P::lanes, layout_.depth - k));
         };
-        pack_turned<width, P>(panel, source, queries.stride(0), n, layout_.depth,
-                              [&](P x, std::int64_t k) { return x - detail::load_columns<P>(center + k, columns(k)); });
+        pack_transposed<width, P>(panel, source, queries.stride(0), n, layout_.depth,
+                                  [&](P x, std::int64_t k) { return x - detail::load_columns<P>(center + k, columns(k)); });
         squared_norms<width, P>(memory_.norms + p * width, panel, layout_.depth);
         for (std::int64_t i = 0; i < layout_.depth * width; ++i) panel[i] *= factor;
         for (std::int64_t i = 0; i < n; ++i) {
@@ -103,8 +104,8 @@ class query_block {
           for (std::int64_t k = 0; k < layout_.depth; ++k) row[k] = static_cast<T>(source[i * queries.stride(0) + k]);
         }
       } else {
-        pack_turned<width, P>(panel, source, queries.stride(0), n, layout_.depth,
-                              [&](P x, std::int64_t) { return x * P(factor); });
+        pack_transposed<width, P>(panel, source, queries.stride(0), n, layout_.depth,
+                                  [&](P x, std::int64_t) { return x * P(factor); });
         if constexpr (wants_norms) squared_norms<width, P>(memory_.norms + p * width, panel, layout_.depth);
       }
       memory_.ordinary[p] = wants_norms && (tessera::detail::is_linear<Score> || rule_type::is_distance);

@@ -3,7 +3,6 @@
 /// Runs of elements written past the caches.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "tessera/core/config.hpp"
