@@ -37,9 +37,10 @@ namespace detail {
 #endif
 }
 
-/// `got` is a callable so that no text is built while all is well.
+/// `got` is a callable so that no text is built while all is well. Always inlined: its name tells of no instruction set, and a program
+/// with several must not share it.
 template <class Got>
-inline void expects(bool holds, const char* function, const char* argument, Got got, const char* needs) {
+TESSERA_ALWAYS_INLINE void expects(bool holds, const char* function, const char* argument, Got got, const char* needs) {
   if (!holds) [[unlikely]] {
     fail(function, argument, got(), needs);
   }
