@@ -4,7 +4,11 @@
 #include "tessera/attention/forward.hpp"
 #include "tessera/online/extremum.hpp"
 #include "tessera/online/softmax.hpp"
+#include "tessera/random/beta.hpp"
+#include "tessera/random/brownian.hpp"
 #include "tessera/random/fill.hpp"
+#include "tessera/random/gamma.hpp"
+#include "tessera/random/poisson.hpp"
 #include "tessera/tile/contraction.hpp"
 #include "tessera/tile/matmul.hpp"
 
@@ -32,8 +36,12 @@ void kernels<Arch>::self_attention(view<const tessera::bfloat16, 4> x, view<floa
 }
 
 template <class Arch>
-void kernels<Arch>::noise(view<float, 1> out) {
-  tessera::random::fill_normal(on<Arch>, out, 1, 2);
+void kernels<Arch>::noise(view<float, 2> out) {
+  tessera::random::fill_normal(on<Arch>, out[0], 1, 2);
+  tessera::random::fill_gamma(on<Arch>, out[1], 0.5, 1.0, 1, 2);
+  tessera::random::fill_poisson(on<Arch>, out[2], 30.0, 1, 2);
+  tessera::random::fill_beta(on<Arch>, out[3], 0.5, 2.0, 1, 2);
+  tessera::random::fill_brownian(on<Arch>, out[4], tessera::random::brownian_path{.seed = 1, .stream = 2}, 0.25);
 }
 
 template struct kernels<tessera::default_arch>;

@@ -3,6 +3,8 @@
 /// Functions that are compiled once for each instruction set, as those see them who only call them.
 #pragma once
 
+#include <cstdint>
+
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/simd/compat.hpp"
 #include "tessera/tile/view.hpp"
@@ -14,5 +16,7 @@ struct kernels {
                             tessera::view<int, 1> nearest, tessera::view<float, 2> smoothed);
   static void product(tessera::view<const float, 2> a, tessera::view<const float, 2> b, tessera::view<float, 2> c);
   static void self_attention(tessera::view<const tessera::bfloat16, 4> x, tessera::view<float, 4> out);
-  static void noise(tessera::view<float, 1> out);
+  /// A law a row.
+  static constexpr std::int64_t laws = 5;
+  static void noise(tessera::view<float, 2> out);
 };

@@ -29,13 +29,13 @@ results run() {
   const float* const codes = points + n * dim;
 
   results r{std::vector<int>(n), std::vector<float>(n * dim), std::vector<float>(n * n), std::vector<float>(n * dim),
-            std::vector<float>(n)};
+            std::vector<float>(kernels<Arch>::laws * n)};
   kernels<Arch>::nearest_codes(view(points, n, dim), view(codes, m, dim), view(r.nearest.data(), n),
                                view(r.smoothed.data(), n, dim));
   kernels<Arch>::product(view(points, n, m), view(points, m, n), view(r.product.data(), n, n));
   kernels<Arch>::self_attention(view<const tessera::bfloat16, 4>(tokens.data(), 1, 1, n, dim),
                                 view(r.attention.data(), 1, 1, n, dim));
-  kernels<Arch>::noise(view(r.noise.data(), n));
+  kernels<Arch>::noise(view(r.noise.data(), kernels<Arch>::laws, std::int64_t{n}));
   return r;
 }
 

@@ -256,7 +256,9 @@ BOOST_AUTO_TEST_CASE(misuse) {
   BOOST_TEST(fill(view<float, 2>(x.data(), -5, -5)) == "random::fill_normal: out: shape [-5, -5]; needs extents of at least 0");
   BOOST_TEST(fill(view<float, 2>(x.data(), 0, -5)) == "random::fill_normal: out: shape [0, -5]; needs extents of at least 0");
   BOOST_TEST(fill(view<float, 2>(x.data(), {5, 10}, {0, 1})) ==
-             "random::fill_normal: out: stride 0 on axis 0 of shape [5, 10]; needs an element of its own for every index");
+             "random::fill_normal: out: stride 0 in shape [5, 10]; needs elements that do not lie on one another");
+  BOOST_TEST(fill(view<float, 2>(x.data(), {2, 2}, {1, 1})) ==
+             "random::fill_normal: out: stride 1 in shape [2, 2]; needs elements that do not lie on one another");
   BOOST_TEST(error_of([] {
                random_numbers::fill_uniform(seq, view<double, 1>(nullptr, 1), 1, 2);
              }).starts_with("random::fill_uniform: "));

@@ -71,7 +71,7 @@ template <class T>
 
 /// Fills a view with beta numbers: out[i] = beta<T>(a, b, seed, stream, first_index + i), i the row-major position.
 ///
-/// Shapes         out: any rank from 1, any strides but 0
+/// Shapes         out: any rank from 1, any strides that put no two elements on one another
 /// Range          first_index + i is taken modulo 2^63
 /// Cost           groups of 128 indices at a time; no scratch memory, no allocation
 /// Determinism    the bits of `beta`, for any executor, number of threads, strides, and split of a range over calls

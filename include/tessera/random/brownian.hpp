@@ -209,7 +209,7 @@ template <class T>
 
 /// Fills a view with the paths' values at a time: out[i] = brownian<T>(path, t, first_index + i), i the row-major position.
 ///
-/// Shapes         out: any rank from 1, any strides but 0
+/// Shapes         out: any rank from 1, any strides that put no two elements on one another
 /// Range          first_index + i is taken modulo 2^64
 /// Cost           as brownian, at the speed of fill_normal a term; no scratch memory, no allocation
 /// Determinism    the bits of `brownian`, for any executor, number of threads, strides, and split of a range over calls

@@ -209,7 +209,7 @@ template <class Weight>
 
 /// Draws a category from every row of logits: out[r] = categorical(logits[r], columns, seed, stream, first_row + r).
 ///
-/// Shapes         out: any shape, any strides but 0, of integers; logits: that shape and an axis of columns behind it, any strides, 0
+/// Shapes         out: any shape, any strides that put no two elements on one another, of integers; logits: that shape and an axis of columns behind it, any strides, 0
 ///                too: {n, columns} with strides {0, 1} draws n times from one row
 /// Cost           two passes over the logits, the first of which only checks them; half a Philox block an entry, logarithms only for
 ///                entries that can win: some 100 a row of any length; no scratch memory, no allocation

@@ -99,7 +99,7 @@ template <class T, class Alpha>
 
 /// Fills the rows of a view, its last axis, with Dirichlet numbers: out[r, c] = dirichlet<T>(alpha, columns, seed, stream, first_row + r, c).
 ///
-/// Shapes         out: […, columns], any strides but 0; alpha: [columns], any stride; r counts the leading axes in row-major order
+/// Shapes         out: […, columns], any strides that put no two elements on one another; alpha: [columns], any stride; r counts the leading axes in row-major order
 /// Range          as dirichlet
 /// Cost           a gamma number, two logarithms and an exponential an element; scratch: 40 bytes a column, and for each thread 8 bytes for
 ///                8192 or, if that is more, `columns` elements

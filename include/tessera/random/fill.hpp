@@ -53,7 +53,7 @@ struct open_law : half_open_law<T> {
 
 /// Fills a view with uniform numbers in [0, 1): out[i] = uniform<T>(seed, stream, first_index + i), i the row-major position.
 ///
-/// Shapes         out: any rank from 1, any strides but 0
+/// Shapes         out: any rank from 1, any strides that put no two elements on one another
 /// Range          first_index + i is taken modulo 2^64
 /// Special values a view without elements is left alone, whatever its pointer
 /// Accuracy       exact

@@ -63,8 +63,8 @@ template <class T>
 /// Accuracy       relative error below 5 * 2^-24 for float, 5 * 2^-53 for double; all radii and angles of float swept in test/random/normal.cpp
 /// Cost           one Philox block and one pair, of which one value is kept: fill_normal and normal_block keep all
 /// Determinism    the same bits with every compiler, instruction set and device, in constant expressions, alone or in a fill: each
-///                step is one IEEE operation, rounded to nearest. Where fused multiply-add is no instruction (x86 without
-///                -mfma, or -march=x86-64-v3) it is emulated: exactly, at a twentieth of the speed for float, a hundredth for double
+///                step is one IEEE operation, rounded to nearest. Where fused multiply-add is no instruction (plain
+///                x86-64; -march=x86-64-v3 has it) it is emulated: exactly, at a twentieth of the speed for float, a hundredth for double
 /// Backends       host, device, constant expressions
 /// Source         Box, Muller, "A note on the generation of random normal deviates", Ann. Math. Statist. 29 (1958)
 template <class T>

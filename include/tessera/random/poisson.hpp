@@ -83,7 +83,7 @@ template <class T>
 
 /// Fills a view with Poisson numbers: out[i] = poisson<T>(rate, seed, stream, first_index + i), i the row-major position.
 ///
-/// Shapes         out: any rank from 1, any strides but 0
+/// Shapes         out: any rank from 1, any strides that put no two elements on one another
 /// Range          first_index + i is taken modulo 2^64
 /// Cost           groups of 64 indices at a time; no scratch memory, no allocation
 /// Determinism    the bits of `poisson`, for any executor, number of threads, strides, and split of a range over calls

@@ -177,21 +177,8 @@ TESSERA_ALWAYS_INLINE void scatter(const view<T, Rank>& out, std::int64_t at, co
 /// for another instruction set has another symbol.
 template <class Executor, class T, std::size_t Rank>
 void check_fill(const view<T, Rank>& out, const char* function) {
-  using tessera::detail::expects;
-  using tessera::detail::shape;
-  for (std::size_t r = 0; r < Rank; ++r) {
-    expects(out.extent(r) >= 0, function, "out", [&] { return "shape " + shape(out); }, "needs extents of at least 0");
-  }
-  if (out.size() == 0) return;
-  expects(
-      out.data_handle() != nullptr, function, "out", [&] { return "null data of shape " + shape(out); },
-      "needs a pointer to its elements");
-  for (std::size_t r = 0; r < Rank; ++r) {
-    expects(
-        out.extent(r) == 1 || out.stride(r) != 0, function, "out",
-        [&] { return "stride 0 on axis " + std::to_string(r) + " of shape " + shape(out); },
-        "needs an element of its own for every index");
-  }
+  tessera::detail::check_readable(out, function, "out");
+  tessera::detail::check_distinct(out, function, "out");
 }
 
 template <class Executor, class T, std::size_t Rank, class Law>

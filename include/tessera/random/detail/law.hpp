@@ -15,7 +15,7 @@
 namespace tessera::random::detail {
 
 /// What a law makes of words of its type `word`; `value` is what it makes, before the rounding to the type asked for.
-enum class reads {
+enum class reads : std::uint8_t {
   word,       ///< law(w): the number of a word
   neighbour,  ///< law(w, more): the number of a word; the low bits of the other word of its pair serve where w alone is too coarse
   normal,     ///< law(z): the number made of a standard normal number, of which two words make two (normal_pair.hpp)
