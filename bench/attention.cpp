@@ -13,6 +13,7 @@
 #include "support/harness.hpp"
 #include "support/oracle.hpp"
 #include "tessera/attention/forward.hpp"
+#include "tessera/tile/convert.hpp"
 
 namespace {
 
@@ -51,8 +52,10 @@ void add_forward(bench::family& attention, const std::string& type, std::int64_t
       array<float, 4> wide_k(1, heads, len, d);
       array<float, 4> wide_v(1, heads, len, d);
       array<float, 4> wide_out(1, heads, len, d);
-      const auto widen = [&] { convert(c.par, q, wide_q), convert(c.par, k, wide_k), convert(c.par, v, wide_v); };
-      const auto narrow = [&] { convert(c.par, wide_out, out); };
+      const auto widen = [&] {
+        tessera::convert(c.par, q, wide_q), tessera::convert(c.par, k, wide_k), tessera::convert(c.par, v, wide_v);
+      };
+      const auto narrow = [&] { tessera::convert(c.par, wide_out, out); };
       c.peer("widen + OpenBLAS",
              peers::between(widen, peers::openblas_attention(c.threads, {wide_q, wide_k, wide_v, wide_out, causal}), narrow));
       c.peer("torch", peers::torch_attention(c.threads, {q, k, v, out, causal}));

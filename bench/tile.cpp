@@ -15,6 +15,7 @@
 #include "tessera/online/extremum.hpp"
 #include "tessera/online/softmax.hpp"
 #include "tessera/tile/contraction.hpp"
+#include "tessera/tile/convert.hpp"
 #include "tessera/tile/matmul.hpp"
 
 namespace {
@@ -44,8 +45,8 @@ void add_matmul(bench::family& tile, const std::string& type, std::int64_t m, st
           array<float, 2> wide_a(m, k);
           array<float, 2> wide_b(k, n);
           array<float, 2> wide_out(m, n);
-          const auto widen = [&] { convert(c.par, a, wide_a), convert(c.par, b, wide_b); };
-          const auto narrow = [&] { convert(c.par, wide_out, out); };
+          const auto widen = [&] { tessera::convert(c.par, a, wide_a), tessera::convert(c.par, b, wide_b); };
+          const auto narrow = [&] { tessera::convert(c.par, wide_out, out); };
           c.peer("widen + OpenBLAS sgemm",
                  peers::between(widen, peers::openblas_matmul(c.threads, wide_a, wide_b, wide_out), narrow));
           c.peer("oneDNN", peers::onednn_matmul(c.threads, a, b, out));

@@ -86,7 +86,7 @@ side onnxruntime_attention(int threads, const attention<float>& job);
 
 /// An array of any type, contiguous: how elementwise jobs go to peers that are asked by name.
 struct flat {
-  const char* type;  ///< float64, float32, float16, bfloat16, float8_e4m3, float8_e5m2, int32, uint32
+  const char* type;  ///< float64, float32, float16, bfloat16, float8_e4m3, float8_e5m2, int64, int32, uint32, bool
   void* data;
   std::int64_t length;
   std::int64_t bytes;
@@ -100,7 +100,8 @@ struct flat {
 
   template <class T>
   static constexpr const char* name() {
-    if constexpr (std::is_integral_v<T>) return std::is_signed_v<T> ? "int32" : "uint32";
+    if constexpr (std::is_same_v<T, bool>) return "bool";
+    if constexpr (std::is_integral_v<T>) return sizeof(T) == 8 ? "int64" : std::is_signed_v<T> ? "int32" : "uint32";
     constexpr int digits = std::numeric_limits<T>::digits;
     constexpr const char* names[] = {"", "", "", "float8_e5m2", "float8_e4m3"};
     if constexpr (digits < 5) return names[digits];
@@ -112,15 +113,26 @@ struct flat {
 side eigen_cast(flat in, flat out);
 side python_cast(const std::string& package, int threads, flat in, flat out);
 
-/// out[i] = f(x[i]) for a function f by its name in <cmath>, or sigmoid, silu, gelu, rsqrt; absent where a peer has no such function.
+/// out[i] = f(x[i]) for a function f by its name in <cmath>, or sigmoid, silu, softplus, log_sigmoid, gelu, gelu_tanh, rsqrt, exp10; absent
+/// where a peer has no such function.
 side sleef_map(const std::string& f, flat x, flat out);    ///< the variants of 1.0 ulp, widest registers
 side xsimd_map(const std::string& f, flat x, flat out);    ///< xsimd's own functions
 side eigen_map(const std::string& f, flat x, flat out);    ///< Eigen::Array
 side libmvec_map(const std::string& f, flat x, flat out);  ///< a plain loop under -ffast-math: glibc's vector functions
 side python_map(const std::string& package, int threads, const std::string& f, flat x, flat out);
 
-/// out[i] = random numbers of a law: uniform, normal, exponential, gumbel, gamma(2), gamma(0.5), poisson(10), poisson(1000), bits.
+/// out[i] = a[i] * b[i] + c[i], of 16-bit types.
+side eigen_fma(flat a, flat b, flat c, flat out);
+side python_fma(const std::string& package, int threads, flat a, flat b, flat c, flat out);
+
+/// out[i] = random numbers of a law, as bench/random.cpp names it with its parameters: normal, gamma(0.5), beta(2,3) …
+/// dirichlet(a,k): rows of k numbers of alpha = a; integers(n): 0 … n - 1; zipf(n): those in proportion to 1 / (i + 1); permutation, shuffle:
+/// an order of all of out.
 side std_random(const std::string& law, flat out);  ///< mt19937 and the standard's distributions
 side python_random(const std::string& package, int threads, const std::string& law, flat out);
+
+/// out[r] = a category drawn from row r of the logits.
+side std_categorical(flat logits, flat out);
+side python_categorical(const std::string& package, int threads, flat logits, flat out);
 
 }  // namespace peers

@@ -166,6 +166,19 @@ side python_map(const std::string& package, int threads, const std::string& f, f
   return prepared(package, threads, " f=" + f + " type=" + x.type, out, "_map");
 }
 
+side python_fma(const std::string& package, int threads, flat a, flat b, flat c, flat out) {
+  const process& python = process_of(package);
+  python.write("a", a);
+  python.write("b", b);
+  python.write("c", c);
+  return prepared(package, threads, std::string(" type=") + a.type, out, "_fma");
+}
+
+side python_categorical(const std::string& package, int threads, flat logits, flat out) {
+  process_of(package).write("x", logits);
+  return prepared(package, threads, argument("rows", out.length), out, "_categorical");
+}
+
 side python_random(const std::string& package, int threads, const std::string& law, flat out) {
   return prepared(package, threads, " law=" + law + " type=" + out.type + argument("n", out.length), out, "_random");
 }
@@ -184,6 +197,8 @@ side torch_attention(int, const attention<float16>&) { return {}; }
 side onnxruntime_attention(int, const attention<float>&) { return {}; }
 side python_cast(const std::string&, int, flat, flat) { return {}; }
 side python_map(const std::string&, int, const std::string&, flat, flat) { return {}; }
+side python_fma(const std::string&, int, flat, flat, flat, flat) { return {}; }
+side python_categorical(const std::string&, int, flat, flat) { return {}; }
 side python_random(const std::string&, int, const std::string&, flat) { return {}; }
 
 }  // namespace peers

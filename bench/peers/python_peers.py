@@ -141,64 +141,133 @@ def numkong_cast(threads, folder, source, target):
 
 
 def torch_map(threads, folder, f, type):
+    import functools
     import torch
 
     torch.set_num_threads(threads)
     x = torch_tensor(folder, "x", type)
     out = torch.empty_like(x)
-    functional = {"silu": torch.nn.functional.silu, "gelu": torch.nn.functional.gelu}
+    functional = {"silu": torch.nn.functional.silu, "gelu": torch.nn.functional.gelu, "softplus": torch.nn.functional.softplus,
+                  "log_sigmoid": torch.nn.functional.logsigmoid, "gelu_tanh": functools.partial(torch.nn.functional.gelu, approximate="tanh")}
     if f in functional:  # these have no `out`
-        return lambda: functional[f](x), lambda out: out.numpy()
-    function = getattr(torch, f)
-    return lambda: function(x, out=out), lambda out: out.numpy()
+        return lambda: functional[f](x), lambda out: torch_bits(out, type)
+    function = getattr(torch, f, None)
+    if function is None:
+        raise ModuleNotFoundError
+    return lambda: function(x, out=out), lambda out: torch_bits(out, type)
+
+
+def numpy_map(threads, folder, f, type):
+    import numpy
+
+    function = getattr(numpy, f, None)
+    if function is None or bits_of(type) != type:
+        raise ModuleNotFoundError
+    x = load(folder, "x", type, -1)
+    out = numpy.empty_like(x)
+    return lambda: function(x, out=out), lambda out: out
+
+
+def torch_fma(threads, folder, type):
+    import torch
+
+    torch.set_num_threads(threads)
+    a, b, c = (torch_tensor(folder, name, type) for name in "abc")
+    out = torch.empty_like(a)
+    return lambda: torch.addcmul(c, a, b, out=out), lambda out: torch_bits(out, type)
 
 
 def law_of(law):
+    """The name of a law and its parameters."""
     name, _, rest = law.partition("(")
-    return name, float(rest.rstrip(")") or 0)
+    return name, [float(x) for x in rest.rstrip(")").split(",") if x]
+
+
+def zipf(n):
+    import numpy
+
+    weights = 1 / numpy.arange(1, n + 1)
+    return weights / weights.sum()
 
 
 def torch_random(threads, folder, law, type, n):
     import torch
 
     torch.set_num_threads(threads)
-    name, shape = law_of(law)
-    out = torch.empty(n, dtype=torch_type(type))
-    if name == "gamma":
-        shapes = torch.full((n,), shape, dtype=out.dtype)
-        return lambda: torch._standard_gamma(shapes), lambda out: out.numpy()
-    if name == "poisson":
-        rates = torch.full((n,), shape)
-        return lambda: torch.poisson(rates), lambda out: out.numpy().astype(type)
-    if name == "gumbel":
-        return lambda: out.exponential_().log_().neg_(), lambda out: torch_bits(out, type)
-    fill = {"uniform": out.uniform_, "normal": out.normal_, "exponential": out.exponential_}
-    if name not in fill:
+    name, parameters = law_of(law)
+    dtype = torch_type(type)
+    out = torch.empty(n, dtype=dtype)
+    like = lambda x: torch.tensor(x, dtype=dtype)
+    if name == "truncated_normal" and parameters == [-2, 2]:  # its tails are those of erf in float
+        return lambda: torch.nn.init.trunc_normal_(out, 0, 1, -2, 2), lambda out: torch_bits(out, type)
+    laws = {
+        "uniform": lambda: out.uniform_,
+        "normal": lambda: out.normal_,
+        "exponential": lambda: out.exponential_,
+        "gumbel": lambda: lambda: out.exponential_().log_().neg_(),
+        "logistic": lambda: lambda: out.uniform_().logit_(),
+        "laplace": lambda: lambda: torch.distributions.Laplace(like(0), like(1)).sample((n,)),
+        "bernoulli": lambda p: lambda: out.bernoulli_(p),
+        "integers": lambda m: lambda: out.random_(0, int(m)),
+        "gamma": lambda shape: lambda shapes=torch.full((n,), shape, dtype=dtype): torch._standard_gamma(shapes),
+        "beta": lambda a, b: lambda: torch.distributions.Beta(like(a), like(b)).sample((n,)),
+        "dirichlet": lambda a, k: lambda: torch.distributions.Dirichlet(torch.full((int(k),), a, dtype=dtype)).sample((n // int(k),)),
+        "poisson": lambda rate: lambda rates=torch.full((n,), rate): torch.poisson(rates),
+        "zipf": lambda k: lambda p=torch.from_numpy(zipf(k)): torch.multinomial(p, n, replacement=True),
+        "permutation": lambda: lambda: torch.randperm(n),
+        "shuffle": lambda: lambda: torch.randperm(n),
+    }
+    if name not in laws:
         raise ModuleNotFoundError
-    return fill[name], lambda out: torch_bits(out, type)
+    return laws[name](*parameters), lambda out: torch_bits(out.to(dtype), type)
 
 
 def numpy_random(threads, folder, law, type, n):
     import numpy
 
     generator = numpy.random.Generator(numpy.random.SFC64(1))  # the fastest of NumPy's generators
-    name, shape = law_of(law)
+    name, parameters = law_of(law)
     if bits_of(type) != type or type == "float16":
         raise ModuleNotFoundError
-    if name in ("uniform", "normal", "exponential"):
-        out = numpy.empty(n, type)
-        fill = {"uniform": generator.random, "normal": generator.standard_normal, "exponential": generator.standard_exponential}[name]
-        return lambda: fill(dtype=type, out=out), lambda out: out
-    if name == "gamma":
-        out = numpy.empty(n, type)
-        return lambda: generator.standard_gamma(shape, dtype=type, out=out), lambda out: out
-    if name == "bits":
-        return lambda: generator.integers(0, 1 << 32, n, dtype=numpy.uint32), lambda out: out
-    if name == "gumbel":
-        return lambda: generator.gumbel(size=n), lambda out: out.astype(type)
-    if name == "poisson":
-        return lambda: generator.poisson(shape, n), lambda out: out.astype(type)
-    raise ModuleNotFoundError
+    out = numpy.empty(n, type)
+    into = {"dtype": type, "out": out}
+    laws = {
+        "uniform": lambda: lambda: generator.random(**into),
+        "normal": lambda: lambda: generator.standard_normal(**into),
+        "exponential": lambda: lambda: generator.standard_exponential(**into),
+        "gamma": lambda shape: lambda: generator.standard_gamma(shape, **into),
+        "bits": lambda: lambda: generator.integers(0, 1 << 32, n, dtype=numpy.uint32),
+        "integers": lambda m: lambda: generator.integers(0, int(m), n, dtype=type),
+        "gumbel": lambda: lambda: generator.gumbel(size=n),
+        "logistic": lambda: lambda: generator.logistic(size=n),
+        "laplace": lambda: lambda: generator.laplace(size=n),
+        "bernoulli": lambda p: lambda: generator.random(n, numpy.float32) < p,
+        "beta": lambda a, b: lambda: generator.beta(a, b, n),
+        "dirichlet": lambda a, k: lambda: generator.dirichlet(numpy.full(int(k), a), n // int(k)),
+        "poisson": lambda rate: lambda: generator.poisson(rate, n),
+        "zipf": lambda k: lambda p=zipf(k): generator.choice(p.size, n, p=p),
+        "permutation": lambda: lambda: generator.permutation(n),
+        "shuffle": lambda: lambda: generator.permutation(n),
+    }
+    if name not in laws:
+        raise ModuleNotFoundError
+    return laws[name](*parameters), lambda out: out.astype(type)
+
+
+def torch_categorical(threads, folder, rows):
+    import torch
+
+    torch.set_num_threads(threads)
+    logits = torch.from_numpy(load(folder, "x", "float32", (rows, -1)))
+    return lambda: torch.multinomial(torch.softmax(logits, -1), 1), lambda out: out.int().numpy()
+
+
+def numpy_categorical(threads, folder, rows):
+    import numpy
+
+    generator = numpy.random.Generator(numpy.random.SFC64(1))
+    logits = load(folder, "x", "float32", (rows, -1))
+    return lambda: numpy.argmax(logits + generator.gumbel(size=logits.shape), -1), lambda out: out.astype("int32")
 
 
 def number(text):

@@ -1,9 +1,8 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// The operands of a case: arrays that own their memory, normal numbers in them, and conversion between storage types.
+/// The operands of a case: arrays that own their memory, and normal numbers in them.
 #pragma once
 
-#include <algorithm>
 #include <concepts>
 #include <cstdint>
 #include <memory>
@@ -11,7 +10,6 @@
 
 #include "tessera/exec/exec.hpp"
 #include "tessera/random/fill.hpp"
-#include "tessera/simd/load.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace bench {
@@ -41,22 +39,6 @@ array<T, sizeof...(Extents)> normal(std::uint64_t seed, Extents... extents) {
   array<T, sizeof...(Extents)> result(extents...);
   tessera::random::fill_normal(tessera::par, result, seed, 0);
   return result;
-}
-
-/// to = from, whichever of the two is narrower: what a peer without 16-bit kernels needs before and after. At Tessera's speed, so that
-/// the peer is not charged for a slow loop.
-template <class From, class To, std::size_t Rank>
-void convert(const tessera::basic_par<>& par, const array<From, Rank>& from, array<To, Rank>& to) {
-  using P = tessera::simd::pack<float>;
-  constexpr std::int64_t part = 64 * 1024;
-  par.for_each((from.size() + part - 1) / part, [&](int, std::int64_t p) {
-    const std::int64_t last = std::min((p + 1) * part, from.size());
-    std::int64_t i = p * part;
-    for (; i + P::lanes <= last; i += P::lanes) {
-      tessera::simd::store_as(to.data_handle() + i, tessera::simd::load_as<P>(from.data_handle() + i));
-    }
-    for (; i < last; ++i) to.data_handle()[i] = static_cast<To>(static_cast<float>(from.data_handle()[i]));
-  });
 }
 
 }  // namespace bench

@@ -161,10 +161,10 @@ class contest {
   double worst_ = 0;
 };
 
-/// The cases of a family.
+/// The cases of a family. Quick cases, easily disturbed, take `quick_rounds`: fewer where there are many of them.
 class family {
  public:
-  explicit family(const std::string& name) : report_(name) {}
+  explicit family(const std::string& name, int quick_rounds = 15) : report_(name), quick_rounds_(quick_rounds) {}
 
   /// body(contest&) is called once per number of threads, when the case is due.
   template <std::invocable<contest&> Body>
@@ -181,8 +181,7 @@ class family {
                                      }
                                    })
           ->UseManualTime()
-          ->Iterations(
-              what.amount > (what.limit == machine::resource::copy ? 1e8 : 2e10) ? 9 : 15);  // what is quick is easily disturbed
+          ->Iterations(what.amount > (what.limit == machine::resource::copy ? 1e8 : 2e10) ? 9 : quick_rounds_);
     }
   }
 
@@ -196,6 +195,7 @@ class family {
 
  private:
   report report_;
+  int quick_rounds_;
 };
 
 }  // namespace bench

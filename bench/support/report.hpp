@@ -52,8 +52,9 @@ class report : public benchmark::BenchmarkReporter {
     const double seconds = r.tessera_ms / 1e3;
     const std::string rate = r.items > 0 ? number("%.0f", r.items / seconds / 1e6) + " M/s"
                                          : number("%.1f", r.amount / seconds / 1e9) + " G" + r.unit + "/s";
-    std::fprintf(csv_.get(), "%s,%d,%.6g,%s,%s,%s,%s,%.3f,%.2e,%s,%s\n", r.name.c_str(), r.threads, r.tessera_ms, r.peer.c_str(),
-                 peer_ms.c_str(), ratio.c_str(), limit.c_str(), r.limit_fraction, r.max_error, peer_error.c_str(), rate.c_str());
+    std::fprintf(csv_.get(), "\"%s\",%d,%.6g,\"%s\",%s,%s,%s,%.3f,%.2e,%s,%s\n", r.name.c_str(), r.threads, r.tessera_ms,
+                 r.peer.c_str(), peer_ms.c_str(), ratio.c_str(), limit.c_str(), r.limit_fraction, r.max_error, peer_error.c_str(),
+                 rate.c_str());
     std::fflush(csv_.get());
     std::printf("%-41s %7d %11.4g  %-30s %11s %6s %15s %8.3f %9.1e %10s %15s\n", r.name.c_str(), r.threads, r.tessera_ms,
                 r.peer.c_str(), peer_ms.c_str(), ratio.c_str(), limit.c_str(), r.limit_fraction, r.max_error, peer_error.c_str(),

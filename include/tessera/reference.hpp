@@ -4,7 +4,10 @@
 #pragma once
 
 #include "tessera/reference/attention.hpp"
+#include "tessera/reference/brownian.hpp"
 #include "tessera/reference/contraction.hpp"
 #include "tessera/reference/diffusion.hpp"
 #include "tessera/reference/matmul.hpp"
 #include "tessera/reference/random.hpp"
+#include "tessera/reference/random_draws.hpp"
+#include "tessera/reference/random_shapes.hpp"

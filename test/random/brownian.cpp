@@ -13,6 +13,7 @@
 #include "statistics.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/float16.hpp"
+#include "tessera/reference/brownian.hpp"
 
 using namespace random_test;
 using tessera::float16;
@@ -25,42 +26,11 @@ using tessera::random::brownian_path;
 using tessera::random::fill_brownian;
 using tessera::random::fill_brownian_bridge;
 using tessera::random::fill_brownian_increment;
-using tessera::random::normal;
-using tessera::random::stream_key;
 
 using wide_types = boost::mpl::list<float, double>;
 using types = boost::mpl::list<float, double, float16>;
 
 namespace {
-
-/// The tree by recursion, middle after middle, in long double: no Schauder function, no weights.
-long double recursive(const brownian_path& path, double t, std::uint64_t index) {
-  const stream_key root{path.seed, path.stream};
-  const auto z = [&](std::uint64_t node) {
-    const stream_key key = root.child(node);
-    return static_cast<long double>(normal<double>(key.seed, key.stream, index));
-  };
-  auto a = static_cast<long double>(path.begin);
-  auto c = static_cast<long double>(path.end);
-  long double w_a = 0;
-  long double w_c = std::sqrt(c - a) * z(0);
-  std::uint64_t node = 1;
-  for (int level = 0; level < path.depth; ++level) {
-    const long double m = (a + c) / 2;
-    const long double w_m = (w_a + w_c) / 2 + std::sqrt(c - a) / 2 * z(node);
-    if (static_cast<long double>(t) < m) {
-      c = m;
-      w_c = w_m;
-      node = 2 * node;
-    } else {
-      a = m;
-      w_a = w_m;
-      node = 2 * node + 1;
-    }
-  }
-  const long double r = (static_cast<long double>(t) - a) / (c - a);
-  return w_a + r * (w_c - w_a) + std::sqrt((c - a) * r * (1 - r)) * z(node);
-}
 
 std::vector<double> filled(const brownian_path& path, double t, std::size_t n) {
   std::vector<double> x(n);
@@ -84,7 +54,7 @@ static_assert(brownian<double>({1, 2}, 0.3, 3) == 0x1.7ae34050c6c5ep-1);
 static_assert(brownian<float>({1, 2}, 0.3, 3) == 0x1.7e1cbep-2f);
 static_assert(brownian<double>({1, 2}, 0, 3) == 0 && brownian_increment<double>({1, 2}, 0.7, 0.7, 3) == 0);
 
-BOOST_AUTO_TEST_CASE(equals_the_recursion) {
+BOOST_AUTO_TEST_CASE(equals_the_reference) {
   mixer random;
   for (const brownian_path& path : {brownian_path{1, 2}, brownian_path{3, 4, -5, 80, 10}, brownian_path{3, 4, 0.25, 0.5, 0},
                                     brownian_path{3, 4, 0, 1e-3, 40}}) {
@@ -93,10 +63,18 @@ BOOST_AUTO_TEST_CASE(equals_the_recursion) {
       double s = static_cast<double>(random() >> 11) * 0x1p-53;
       if (i % 4 == 0) s = std::ldexp(std::floor(std::ldexp(s, i % 20)), -(i % 20));
       const double t = std::min(path.begin + s * (path.end - path.begin), path.end);
-      const double want = static_cast<double>(recursive(path, t, static_cast<std::uint64_t>(i)));
+      const auto index = static_cast<std::uint64_t>(i);
       const double scale = std::sqrt(path.end - path.begin);
+      const auto compare = [&](double got, long double want) {
+        worst = std::max(worst, std::abs(got - static_cast<double>(want)) / scale);
+      };
       // In a tree of depth 40 the last interval is but 2^13 roundings of t long, and the root of the distance to its end counts.
-      worst = std::max(worst, std::abs(brownian<double>(path, t, static_cast<std::uint64_t>(i)) - want) / scale);
+      compare(brownian<double>(path, t, index), tessera::reference::brownian<double, long double>(path, t, index));
+      const double from = std::max(path.begin, path.end - (t - path.begin) / 3);
+      compare(brownian_increment<double>(path, from, t, index),
+              tessera::reference::brownian_increment<double, long double>(path, from, t, index));
+      compare(brownian_bridge<double>(path, t, 2 * scale, -scale, index),
+              tessera::reference::brownian_bridge<double, long double>(path, t, 2 * scale, -scale, index));
     }
     BOOST_TEST(worst < (path.depth == 40 ? 1e-7 : 1e-13), path.depth << ": " << worst);
   }

@@ -32,10 +32,10 @@ static_assert(tessera::random::logistic<float>(0, 0, 0) == -0x1.a3442cp-2f);
 static_assert(tessera::random::logistic<double>(0, 0, 0) == 0x1.ff5358ec2afc9p+0);
 
 double error(std::uint32_t a, std::uint32_t more) {
-  return relative_error(detail::logit_unit(a, more), tessera::reference::logit<double>(unit_number_of<float>(a, more)));
+  return relative_error(detail::standard_logistic{}(a, more), tessera::reference::logit<double>(unit_number_of<float>(a, more)));
 }
 double error(std::uint64_t a) {
-  return relative_error(detail::logit_unit(a, std::uint64_t{0}),
+  return relative_error(detail::standard_logistic{}(a, std::uint64_t{0}),
                         tessera::reference::logit<long double>(unit_number_of<double>(a, 0)));
 }
 
@@ -72,13 +72,14 @@ BOOST_AUTO_TEST_CASE(symmetric_and_never_zero) {
   for (int i = 0; i < 100000; ++i) {
     const std::uint64_t w = random() >> (i % 64);
     const auto word = static_cast<std::uint32_t>(w);
-    wrong += detail::logit_unit(~word, ~word) != -detail::logit_unit(word, word);
-    wrong += detail::logit_unit(~w, std::uint64_t{0}) != -detail::logit_unit(w, std::uint64_t{0});
+    wrong += detail::standard_logistic{}(~word, ~word) != -detail::standard_logistic{}(word, word);
+    wrong += detail::standard_logistic{}(~w, std::uint64_t{0}) != -detail::standard_logistic{}(w, std::uint64_t{0});
   }
   BOOST_TEST(wrong == 0);
-  BOOST_TEST(detail::logit_unit(0x80000000u, 0u) == 0x1p-31f);
-  BOOST_TEST(detail::logit_unit(std::uint64_t{0x8000000000000000u}, std::uint64_t{0}) == 0x1p-63);
-  BOOST_TEST(detail::logit_unit(~0u, ~0u) == static_cast<float>(49 * std::log(2.0)), boost::test_tools::tolerance(1e-6f));
+  BOOST_TEST(detail::standard_logistic{}(0x80000000u, 0u) == 0x1p-31f);
+  BOOST_TEST(detail::standard_logistic{}(std::uint64_t{0x8000000000000000u}, std::uint64_t{0}) == 0x1p-63);
+  BOOST_TEST(detail::standard_logistic{}(~0u, ~0u) == static_cast<float>(49 * std::log(2.0)),
+             boost::test_tools::tolerance(1e-6f));
 }
 
 BOOST_AUTO_TEST_CASE_TEMPLATE(equals_the_block, T, types) {

@@ -14,6 +14,7 @@
 #include "shaped.hpp"
 #include "statistics.hpp"
 #include "tessera/exec/exec.hpp"
+#include "tessera/reference/random_draws.hpp"
 
 using namespace random_test;
 using tessera::par;
@@ -112,6 +113,20 @@ static_assert(permutation(10, 1, 2)(3) == 1 && permutation(1000000007, 1, 2)(3) 
 static_assert(permutation(std::uint64_t{1} << 63, 1, 2)(3) == 881145312060822926u);
 static_assert(permutation(1000000007, 1, 2).inverse(permutation(1000000007, 1, 2)(3)) == 3);
 
+BOOST_AUTO_TEST_CASE(equals_the_reference) {
+  mixer random;
+  for (int bits = 0; bits < 64; ++bits) {
+    const std::uint64_t n = (std::uint64_t{1} << bits) - (bits > 1 ? random() % (std::uint64_t{1} << (bits - 1)) : 0);
+    for (std::uint64_t stream = 0; stream < 8; ++stream) {
+      const permutation order(n, 7, stream);
+      for (int i = 0; i < 20; ++i) {
+        const std::uint64_t at = i == 0 ? n - 1 : random() % n;
+        BOOST_REQUIRE(order(at) == tessera::reference::permutation(n, 7, stream, at));
+      }
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(bijection) {
   for (const std::size_t n : {std::size_t{1}, std::size_t{2}, std::size_t{5}, std::size_t{255}, std::size_t{256},
                               std::size_t{257}, std::size_t{1000}, std::size_t{4096}, std::size_t{65537}}) {
@@ -184,10 +199,10 @@ BOOST_AUTO_TEST_CASE(fill_is_single) {
 
 // The definition, element by element; any stride; elements that only move.
 BOOST_AUTO_TEST_CASE(shuffle_is_fisher_yates) {
-  std::vector<int> want(1000);
-  std::iota(want.begin(), want.end(), 0);
-  std::vector<int> x = want;
-  for (std::uint64_t i = 999; i > 0; --i) std::swap(want[i], want[tessera::random::uniform_int<std::uint64_t>(0, i, 4, 5, i)]);
+  const std::vector<std::uint64_t> order = tessera::reference::shuffled(1000, 4, 5);
+  const std::vector<int> want(order.begin(), order.end());
+  std::vector<int> x(1000);
+  std::iota(x.begin(), x.end(), 0);
   std::vector<int> strided(3000, -1);
   for (std::size_t i = 0; i < 1000; ++i) strided[2999 - 3 * i] = static_cast<int>(i);
   shuffle(seq, view(x.data(), 1000), 4, 5);

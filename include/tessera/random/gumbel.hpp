@@ -13,24 +13,14 @@
 namespace tessera::random {
 namespace detail {
 
-template <class T>
-struct gumbel_law {
-  using word = word_of<T>;
-  using value = made_as<T>;
-  static constexpr reads reading = reads::neighbour;
-
-  value loc = 0;
-  value scale = 1;
-
-  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE value operator()(word w, word more) const noexcept {
-    return fma(scale, minus_log(minus_log_unit(w, more)), loc);
-  }
-
-  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
-    check_location(function, "loc", loc);
-    check_scale(function, "scale", scale);
+struct standard_gumbel {
+  template <class Word>
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE auto operator()(Word w, Word more) const noexcept {
+    return minus_log(minus_log_unit(w, more));
   }
 };
+template <class T>
+using gumbel_law = location_scale_law<T, standard_gumbel>;
 
 }  // namespace detail
 

@@ -15,33 +15,18 @@ namespace detail {
 
 /// -ln u with a random sign: the top bit of the word. u is what minus_log_unit makes of the other bits and of one bit of `more` below them,
 /// which is none of those that make u finer.
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float signed_log_unit(std::uint32_t a, std::uint32_t more) noexcept {
-  const float magnitude = minus_log_unit(a << 1 | (more >> 16 & 1u), more);
-  return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, magnitude) | (a & 0x80000000u));
-}
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double signed_log_unit(std::uint64_t a, std::uint64_t more) noexcept {
-  const double magnitude = minus_log_unit(a << 1 | (more >> 16 & 1u), more);
-  return __builtin_bit_cast(double, __builtin_bit_cast(std::uint64_t, magnitude) | (a & 0x8000000000000000u));
-}
-
-template <class T>
-struct laplace_law {
-  using word = word_of<T>;
-  using value = made_as<T>;
-  static constexpr reads reading = reads::neighbour;
-
-  value loc = 0;
-  value scale = 1;
-
-  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE value operator()(word w, word more) const noexcept {
-    return fma(scale, signed_log_unit(w, more), loc);
+struct standard_laplace {
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float operator()(std::uint32_t a, std::uint32_t more) const noexcept {
+    const float magnitude = minus_log_unit(a << 1 | (more >> 16 & 1u), more);
+    return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, magnitude) | (a & 0x80000000u));
   }
-
-  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
-    check_location(function, "loc", loc);
-    check_scale(function, "scale", scale);
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double operator()(std::uint64_t a, std::uint64_t more) const noexcept {
+    const double magnitude = minus_log_unit(a << 1 | (more >> 16 & 1u), more);
+    return __builtin_bit_cast(double, __builtin_bit_cast(std::uint64_t, magnitude) | (a & 0x8000000000000000u));
   }
 };
+template <class T>
+using laplace_law = location_scale_law<T, standard_laplace>;
 
 }  // namespace detail
 

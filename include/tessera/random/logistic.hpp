@@ -18,54 +18,39 @@ namespace detail {
 ///
 /// With t the smaller, the odds (1 - t) / t are 2^k (1 + f). A first quotient finds k; then f = (1 - (2^k + 1) t) / (2^k t), whose numerator
 /// takes t in two exact parts, is as good where the odds are next to 1 or to the border of two k as it is elsewhere.
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float logit_unit(std::uint32_t a, std::uint32_t more) noexcept {
-  const std::uint32_t upper = std::uint32_t{0} - (a >> 31);
-  const end_distance d = distance_of(a ^ upper, more ^ upper);
-  const auto scale = __builtin_bit_cast(float, (127u - d.depth) << 23);
-  const float high = d.high * scale;
-  const float low = d.low * scale;
-  const float t = high + low;
-  const auto odds = __builtin_bit_cast(std::uint32_t, (1.0f - t) / t);
-  const std::uint32_t exponent = (odds + (0x40000000u - 0x3F3504F3u)) >> 23;  // k, offset by 128
-  const auto power = __builtin_bit_cast(float, (exponent - 1u) << 23);
-  const float factor = -1.0f - power;
-  const float f = fma(factor, low, fma(factor, high, 1.0f)) / (power * t);
-  const float minus = minus_log(f, static_cast<std::int32_t>(exponent - 128u));
-  return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, minus) ^ (upper & 0x80000000u));
-}
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double logit_unit(std::uint64_t a, std::uint64_t) noexcept {
-  const std::uint64_t upper = std::uint64_t{0} - (a >> 63);
-  const std::uint64_t n = a ^ upper;
-  const double high = exact_double(n >> 32) * 0x1p-32;
-  const double low = (exact_double(n & 0xFFFFFFFFu) + 0.5) * 0x1p-64;
-  const double t = high + low;
-  const auto odds = __builtin_bit_cast(std::uint64_t, (1.0 - t) / t);
-  const std::uint64_t exponent = (odds + (0x4000000000000000u - 0x3FE6A09E667F3BCDu)) >> 52;  // k, offset by 1024
-  const auto power = __builtin_bit_cast(double, (exponent - 1u) << 52);
-  const double factor = -1.0 - power;
-  const double f = fma(factor, low, fma(factor, high, 1.0)) / (power * t);
-  const double minus = minus_log(f, exact_double(exponent) - 1024.0);
-  return __builtin_bit_cast(double, __builtin_bit_cast(std::uint64_t, minus) ^ (upper & 0x8000000000000000u));
-}
-
-template <class T>
-struct logistic_law {
-  using word = word_of<T>;
-  using value = made_as<T>;
-  static constexpr reads reading = reads::neighbour;
-
-  value loc = 0;
-  value scale = 1;
-
-  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE value operator()(word w, word more) const noexcept {
-    return fma(scale, logit_unit(w, more), loc);
+struct standard_logistic {
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float operator()(std::uint32_t a, std::uint32_t more) const noexcept {
+    const std::uint32_t upper = std::uint32_t{0} - (a >> 31);
+    const end_distance d = distance_of(a ^ upper, more ^ upper);
+    const auto scale = __builtin_bit_cast(float, (127u - d.depth) << 23);
+    const float high = d.high * scale;
+    const float low = d.low * scale;
+    const float t = high + low;
+    const auto odds = __builtin_bit_cast(std::uint32_t, (1.0f - t) / t);
+    const std::uint32_t exponent = (odds + (0x40000000u - 0x3F3504F3u)) >> 23;  // k, offset by 128
+    const auto power = __builtin_bit_cast(float, (exponent - 1u) << 23);
+    const float factor = -1.0f - power;
+    const float f = fma(factor, low, fma(factor, high, 1.0f)) / (power * t);
+    const float minus = minus_log(f, static_cast<std::int32_t>(exponent - 128u));
+    return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, minus) ^ (upper & 0x80000000u));
   }
-
-  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
-    check_location(function, "loc", loc);
-    check_scale(function, "scale", scale);
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double operator()(std::uint64_t a, std::uint64_t) const noexcept {
+    const std::uint64_t upper = std::uint64_t{0} - (a >> 63);
+    const std::uint64_t n = a ^ upper;
+    const double high = exact_double(n >> 32) * 0x1p-32;
+    const double low = (exact_double(n & 0xFFFFFFFFu) + 0.5) * 0x1p-64;
+    const double t = high + low;
+    const auto odds = __builtin_bit_cast(std::uint64_t, (1.0 - t) / t);
+    const std::uint64_t exponent = (odds + (0x4000000000000000u - 0x3FE6A09E667F3BCDu)) >> 52;  // k, offset by 1024
+    const auto power = __builtin_bit_cast(double, (exponent - 1u) << 52);
+    const double factor = -1.0 - power;
+    const double f = fma(factor, low, fma(factor, high, 1.0)) / (power * t);
+    const double minus = minus_log(f, exact_double(exponent) - 1024.0);
+    return __builtin_bit_cast(double, __builtin_bit_cast(std::uint64_t, minus) ^ (upper & 0x8000000000000000u));
   }
 };
+template <class T>
+using logistic_law = location_scale_law<T, standard_logistic>;
 
 }  // namespace detail
 

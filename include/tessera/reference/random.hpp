@@ -35,13 +35,23 @@ inline std::array<std::uint32_t, 4> philox(std::uint64_t seed, std::uint64_t str
   return philox4x32_10({low(index), high(index), low(stream), high(stream)}, {low(seed), high(seed)});
 }
 
+inline std::uint64_t join(std::uint32_t low, std::uint32_t high) { return low + 0x100000000u * std::uint64_t{high}; }
+
+/// The {seed, stream} of the child of a stream that has a number (domain 0xBB67AE8584CAA73B), or of one step of a text
+/// (0xA54FF53A5F1D36F1).
+inline std::array<std::uint64_t, 2> child(std::uint64_t seed, std::uint64_t stream, std::uint64_t label,
+                                          std::uint64_t domain = 0xBB67AE8584CAA73Bu) {
+  const auto w = philox(seed ^ domain, stream, label);
+  return {join(w[0], w[1]), join(w[2], w[3])};
+}
+
 /// The random word of number `index` of type T: one of four 32-bit words of block index / 4, or, for types of more than 24 digits,
 /// one of two 64-bit words of block index / 2.
 template <class T>
 std::uint64_t random_word(std::uint64_t seed, std::uint64_t stream, std::uint64_t index) {
   if (std::numeric_limits<T>::digits <= 24) return philox(seed, stream, index / 4)[index % 4];
   const auto x = philox(seed, stream, index / 2);
-  return x[2 * (index % 2)] + 0x100000000u * std::uint64_t{x[2 * (index % 2) + 1]};
+  return join(x[2 * (index % 2)], x[2 * (index % 2) + 1]);
 }
 
 /// The multiple of 2^-digits at or below word / 2^bits.
@@ -112,7 +122,7 @@ Real normal(std::uint64_t seed, std::uint64_t stream, std::uint64_t index) {
 template <class T>
 std::uint64_t further_word(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, std::uint64_t k) {
   const auto key = philox(seed, 0xFFFFFFFFFFFFFFFFu, k);
-  return random_word<T>(key[0] + 0x100000000u * std::uint64_t{key[1]}, stream, index);
+  return random_word<T>(join(key[0], key[1]), stream, index);
 }
 
 /// u = (n + 1/2) 2^-bits in (0, 1), which logarithms are taken of.

@@ -4,10 +4,12 @@
 /// library's functions. Where a decision falls on a rounding, the two may decide differently: once in 10^12 or so.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <vector>
 
 #include "tessera/reference/random.hpp"
 
@@ -25,8 +27,6 @@ template <class Real>
 Real midpoint(std::uint32_t w) {
   return std::ldexp(static_cast<Real>(2 * std::uint64_t{w} + 1), -33);
 }
-
-inline std::uint64_t join(std::uint32_t low, std::uint32_t high) { return low + 0x100000000u * std::uint64_t{high}; }
 
 /// The normal numbers 2 pair and 2 pair + 1 of a block: of two of its four words (digits up to 24) or of all.
 template <class T, class Real>
@@ -97,6 +97,28 @@ Real log_gamma_variate(std::uint64_t seed, std::uint64_t stream, std::uint64_t i
 template <class T, class Real = double>
 Real gamma(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, Real shape, Real scale = 1) {
   return std::exp(log_gamma_variate<T, Real>(seed, stream, index, shape)) * scale;
+}
+
+/// X / (X + Y) for the gamma numbers X at index 2 index, of shape a, and Y at the next, of shape b.
+template <class T, class Real = double>
+Real beta(std::uint64_t seed, std::uint64_t stream, std::uint64_t index, Real a, Real b) {
+  const Real log_x = log_gamma_variate<T, Real>(seed, stream, 2 * index, a);
+  const Real log_y = log_gamma_variate<T, Real>(seed, stream, 2 * index + 1, b);
+  return 1 / (1 + std::exp(log_y - log_x));
+}
+
+/// A row of gamma numbers, of shape alpha[c] at index row * columns + c, over their sum; the largest is taken as 1.
+template <class T, class Real = double>
+std::vector<Real> dirichlet(std::uint64_t seed, std::uint64_t stream, std::uint64_t row, const std::vector<Real>& alpha) {
+  std::vector<Real> shares;
+  for (const Real shape : alpha) {
+    shares.push_back(log_gamma_variate<T, Real>(seed, stream, row * alpha.size() + shares.size(), shape));
+  }
+  const Real most = *std::max_element(shares.begin(), shares.end());
+  Real sum = 0;
+  for (Real& share : shares) sum += share = std::exp(share - most);
+  for (Real& share : shares) share /= sum;
+  return shares;
 }
 
 /// The Poisson number at an address: by inversion below rate 10, by Hörmann's PTRS, without a squeeze, from there on.

@@ -8,7 +8,9 @@
 #include <type_traits>
 
 #include "tessera/core/config.hpp"
+#include "tessera/random/detail/arithmetic.hpp"
 #include "tessera/random/detail/normal_pair.hpp"
+#include "tessera/random/detail/parameters.hpp"
 #include "tessera/random/philox.hpp"
 #include "tessera/random/uniform.hpp"
 
@@ -23,6 +25,26 @@ enum class reads : std::uint8_t {
 };
 // A law of words with `repairs` also has accepts(w): whether law(w) stands; where it does not, repaired(w, further) is the number, made
 // from as many more words as it needs. So is repaired(further) for a block whose trial is not accepted.
+
+/// loc + scale x, x the number that Standard{}(w, more) makes of a word.
+template <class T, class Standard>
+struct location_scale_law {
+  using word = word_of<T>;
+  using value = made_as<T>;
+  static constexpr reads reading = reads::neighbour;
+
+  value loc = 0;
+  value scale = 1;
+
+  TESSERA_HD constexpr TESSERA_ALWAYS_INLINE value operator()(word w, word more) const noexcept {
+    return fma(scale, Standard{}(w, more), loc);
+  }
+
+  constexpr TESSERA_ALWAYS_INLINE void check(const char* function) const {
+    check_location(function, "loc", loc);
+    check_scale(function, "scale", scale);
+  }
+};
 
 /// Numbers of a law in one block.
 template <class Law>
