@@ -26,8 +26,13 @@ template <class T>
   T high, low, power;
   detail::gaussian_tail<detail::normal_tail>(a, high, low, power);
   // a Phi(-a): the gelu below 0, and what is missing from x above. Its sum is rounded last, where it may be subnormal.
-  const T scaled = a * power;
-  const T below = fma(scaled, high, detail::rounded_product(scaled, low));
+  T below;
+  if constexpr (lane<T>::fused) {
+    const T scaled = a * power;
+    below = fma(scaled, high, detail::rounded_product(scaled, low));
+  } else {
+    below = detail::fma_once(a, high, a * low) * power;  // twice rounded where it is subnormal
+  }
   const T y = max(T(V(-0.0)), x) - below;
   return select(a < T(V(sizeof(V) == 4 ? 0x1p-26 : 0x1p-55)), x * T(V(0.5)), y);
 }
@@ -79,13 +84,21 @@ template <class T>
   const T sum = one + scaled;
   const T sum_low = scaled - (sum - one);
   const T inverse = T(V(1)) / sum;
-  const T lost = fma(-inverse, sum_low, fma(-inverse, sum, T(V(1))));
+  const T lost = fma(-inverse, sum_low, detail::fma_once(-inverse, sum, T(V(1))));
   const auto negative = x < T(V(0));
-  const T unit = select(negative, T(V(1)), one);
+  const T unit = lane<T>::fused ? select(negative, T(V(1)), one) : one;
   const T rest = fma(inverse, select(negative, e, T(V(0))), inverse * lost) * unit;
-  const T below = a * power;
-  const T y =
-      fma(select(negative, below, lane<T>::abs(x)), inverse * unit, detail::rounded_product(select(negative, below, a), rest));
+  T y;
+  if constexpr (lane<T>::fused) {
+    const T below = a * power;
+    y = fma(select(negative, below, lane<T>::abs(x)), inverse * unit, detail::rounded_product(select(negative, below, a), rest));
+  } else {
+    // The product in parts is far from the subnormal numbers.
+    const T whole = detail::fma_once(a, inverse * one, a * rest);
+    y = select(a < T(V(sizeof(V) == 4 ? 0x1p-26 : 0x1p-55)), a * T(V(0.5)),
+               whole * select(negative, power, one) * T(lane<V>::power_of_two(V(-shift))));
+    y = select(x > a, x, y);
+  }
   return flip_sign(y, x);
 }
 

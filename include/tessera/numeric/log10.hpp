@@ -3,6 +3,7 @@
 /// The logarithm to base 10, the same on every lane type: host scalar, SIMD pack, device.
 #pragma once
 
+#include "tessera/numeric/detail/exact_product.hpp"
 #include "tessera/numeric/exp10.hpp"
 #include "tessera/numeric/lane.hpp"
 #include "tessera/numeric/log.hpp"
@@ -20,8 +21,8 @@ struct decimal_log {
     constexpr V low = sizeof(V) == 4 ? V(-0x1.5b235ep-27) : V(0x1.95355baaafad3p-57);
     // As in binary_log. The product of e is exact, so it may be fused or not.
     const T whole = e * T(log10_2_high<V>);
-    const T first = fma(f, T(high), T(V(0)));
-    const T first_lost = fma(f, T(high), -first);
+    T first, first_lost;
+    exact_product(f, T(high), first, first_lost);
     const T sum = whole + first;
     const T sum_lost = first - (sum - whole);
     const T lost = fma(e, T(log10_2_low<V>), fma(f, T(low), first_lost + sum_lost));
