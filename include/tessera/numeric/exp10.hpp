@@ -35,7 +35,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T exp10_fraction(T r) {
 /// 10^x.
 ///
 /// Special values  subnormal results are kept; +0 at -inf, +inf from 38.53184 (double: 308.25472) on, NaN for NaN, exactly 1 at 0.
-/// Accuracy        within 1.1 ulp (float: all inputs; double), 1.5 ulp where fma is two roundings; test/numeric/exp10.cpp.
+/// Accuracy        within 1.1 ulp (float: all inputs; double), where fma is two roundings, too; test/numeric/exp10.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T exp10(T x) {

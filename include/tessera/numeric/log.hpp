@@ -144,7 +144,7 @@ template <class T>
 /// The logarithm to base 2.
 ///
 /// Special values  as log; exact at powers of two.
-/// Accuracy        within 0.95 ulp (float: all inputs; double), 2.5 ulp where fma is two roundings;
+/// Accuracy        within 0.95 ulp (float: all inputs; double), 1.1 ulp where fma is two roundings;
 ///                 test/numeric/log.cpp.
 /// Cost            as log.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.

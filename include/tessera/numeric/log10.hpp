@@ -36,7 +36,7 @@ struct decimal_log {
 ///
 /// Formula         x = m 2^e with m in [0.7, 1.4): log10 x = e log10 2 + log(1 + (m - 1)) / log 10.
 /// Special values  as log: -inf at +0 and -0, NaN below 0 and for NaN, +inf at +inf, exactly +0 at 1.
-/// Accuracy        within 1.1 ulp (float: all inputs; double) where fma is one rounding, within 2 elsewhere; test/numeric/log10.cpp.
+/// Accuracy        within 1.1 ulp (float: all inputs; double), where fma is two roundings, too; test/numeric/log10.cpp.
 /// Cost            as log.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>

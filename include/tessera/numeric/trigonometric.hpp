@@ -61,7 +61,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE void turn_quadrants(lane_bits_type<T> n, T& sin
 /// s = sin x, c = cos x, for the price of little more than either.
 ///
 /// Special values  NaN for infinities and NaN; sin keeps the sign of zero; subnormal results are kept.
-/// Accuracy        within 1 ulp (float: 0.934 over all inputs; double: 0.893 in 10^7, of any size), 1.5 ulp where fma is two
+/// Accuracy        within 1 ulp (float: 0.934 over all inputs; double: 0.893 in 10^7, of any size), 1.6 ulp where fma is two
 ///                 roundings; test/numeric/trigonometric.cpp.
 /// Cost            a pack with an angle above 2^21 (double: 2^30) takes about ten times as long: then 2/pi is needed to hundreds of bits.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
@@ -94,7 +94,7 @@ template <class T>
 /// The tangent.
 ///
 /// Special values  NaN for infinities and NaN, +-0 at +-0. No finite argument is a pole.
-/// Accuracy        within 1.3 ulp (float: 1.232 over all inputs; double: 1.17 in 10^7), 2.5 ulp where fma is two roundings;
+/// Accuracy        within 1.3 ulp (float: 1.232 over all inputs; double: 1.17 in 10^7), where fma is two roundings, too;
 ///                 test/numeric/trigonometric.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
