@@ -32,7 +32,7 @@ void for_functions(See see) {
   see("gelu_tanh", [](auto x) { return tessera::gelu_tanh(x); }, [](auto x) { return exact::gelu_tanh(x); }, 1.9, 1.9);
   see("sin", [](auto x) { return tessera::sin(x); }, [](auto x) { return std::sin(x); }, 1, 1.6);
   see("cos", [](auto x) { return tessera::cos(x); }, [](auto x) { return std::cos(x); }, 1, 1.6);
-  see("tan", [](auto x) { return tessera::tan(x); }, [](auto x) { return std::tan(x); }, 1.3, 1.3);
+  see("tan", [](auto x) { return tessera::tan(x); }, [](auto x) { return std::tan(x); }, 1.3, 1.5);
   see("sinpi", [](auto x) { return tessera::sinpi(x); }, [](auto x) { return exact::sinpi(x); }, 1, 1.7);
   see("cospi", [](auto x) { return tessera::cospi(x); }, [](auto x) { return exact::cospi(x); }, 1, 1.3);
 }

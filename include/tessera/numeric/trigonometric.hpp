@@ -94,7 +94,7 @@ template <class T>
 /// The tangent.
 ///
 /// Special values  NaN for infinities and NaN, +-0 at +-0. No finite argument is a pole.
-/// Accuracy        within 1.3 ulp (float: 1.232 over all inputs; double: 1.17 in 10^7), where fma is two roundings, too;
+/// Accuracy        within 1.3 ulp (float: 1.232 over all inputs; double: 1.17 in 10^7), 1.5 ulp where fma is two roundings;
 ///                 test/numeric/trigonometric.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
