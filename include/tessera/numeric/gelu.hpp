@@ -86,15 +86,17 @@ template <class T>
   const T inverse = T(V(1)) / sum;
   const T lost = fma(-inverse, sum_low, detail::fma_once(-inverse, sum, T(V(1))));
   const auto negative = x < T(V(0));
-  const T unit = lane<T>::fused ? select(negative, T(V(1)), one) : one;
-  const T rest = fma(inverse, select(negative, e, T(V(0))), inverse * lost) * unit;
   T y;
   if constexpr (lane<T>::fused) {
+    const T unit = select(negative, T(V(1)), one);
+    const T rest = fma(inverse, select(negative, e, T(V(0))), inverse * lost) * unit;
     const T below = a * power;
     y = fma(select(negative, below, lane<T>::abs(x)), inverse * unit, detail::rounded_product(select(negative, below, a), rest));
   } else {
     // The product in parts is far from the subnormal numbers.
-    const T whole = detail::fma_once(a, inverse * one, a * rest);
+    T whole, whole_low;
+    detail::exact_product(a, inverse * one, whole, whole_low);
+    whole = whole + fma(whole, select(negative, r + (second + lost), lost), whole_low);
     y = select(a < T(V(sizeof(V) == 4 ? 0x1p-26 : 0x1p-55)), a * T(V(0.5)),
                whole * select(negative, power, one) * T(lane<V>::power_of_two(V(-shift))));
     y = select(x > a, x, y);
