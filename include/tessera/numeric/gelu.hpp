@@ -96,7 +96,7 @@ template <class T>
     // The product in parts is far from the subnormal numbers.
     T whole, whole_low;
     detail::exact_product(a, inverse * one, whole, whole_low);
-    whole = whole + fma(whole, select(negative, r + (second + lost), lost), whole_low);
+    whole = whole + detail::fma_once(whole, select(negative, r + (second + lost), lost), whole_low);
     y = select(a < T(V(sizeof(V) == 4 ? 0x1p-26 : 0x1p-55)), a * T(V(0.5)),
                whole * select(negative, power, one) * T(lane<V>::power_of_two(V(-shift))));
     y = select(x > a, x, y);
