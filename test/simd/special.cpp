@@ -26,15 +26,15 @@ bool same(T a, T b) {
 /// Calls see(name, f, exact, bound with a fused fma, bound without) for every function.
 template <class See>
 void for_functions(See see) {
-  see("erf", [](auto x) { return tessera::erf(x); }, [](auto x) { return std::erf(x); }, 1.2, 1.4);
-  see("erfc", [](auto x) { return tessera::erfc(x); }, [](auto x) { return std::erfc(x); }, 1.5, 3);
-  see("gelu", [](auto x) { return tessera::gelu(x); }, [](auto x) { return exact::gelu(x); }, 1.7, 3.5);
-  see("gelu_tanh", [](auto x) { return tessera::gelu_tanh(x); }, [](auto x) { return exact::gelu_tanh(x); }, 1.9, 3);
-  see("sin", [](auto x) { return tessera::sin(x); }, [](auto x) { return std::sin(x); }, 1, 1.5);
-  see("cos", [](auto x) { return tessera::cos(x); }, [](auto x) { return std::cos(x); }, 1, 1.5);
-  see("tan", [](auto x) { return tessera::tan(x); }, [](auto x) { return std::tan(x); }, 1.3, 2.5);
+  see("erf", [](auto x) { return tessera::erf(x); }, [](auto x) { return std::erf(x); }, 1.2, 1.45);
+  see("erfc", [](auto x) { return tessera::erfc(x); }, [](auto x) { return std::erfc(x); }, 1.5, 1.7);
+  see("gelu", [](auto x) { return tessera::gelu(x); }, [](auto x) { return exact::gelu(x); }, 1.7, 1.8);
+  see("gelu_tanh", [](auto x) { return tessera::gelu_tanh(x); }, [](auto x) { return exact::gelu_tanh(x); }, 1.9, 1.9);
+  see("sin", [](auto x) { return tessera::sin(x); }, [](auto x) { return std::sin(x); }, 1, 1.6);
+  see("cos", [](auto x) { return tessera::cos(x); }, [](auto x) { return std::cos(x); }, 1, 1.6);
+  see("tan", [](auto x) { return tessera::tan(x); }, [](auto x) { return std::tan(x); }, 1.3, 1.5);
   see("sinpi", [](auto x) { return tessera::sinpi(x); }, [](auto x) { return exact::sinpi(x); }, 1, 1.7);
-  see("cospi", [](auto x) { return tessera::cospi(x); }, [](auto x) { return exact::cospi(x); }, 1, 1.5);
+  see("cospi", [](auto x) { return tessera::cospi(x); }, [](auto x) { return exact::cospi(x); }, 1, 1.3);
 }
 
 /// f over x(i), i < n, as packs: against `exact` in ulp, and against f of the number in bits.

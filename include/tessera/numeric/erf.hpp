@@ -57,7 +57,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T erf_shoulder(T a) {
 ///
 /// Formula         2 / sqrt(pi) times the integral of e^(-t^2) from 0 to x.
 /// Special values  +-0 at +-0, +-1 at +-inf (from 3.92 on; double: 5.93), NaN for NaN; subnormal results are kept.
-/// Accuracy        within 1.2 ulp (float: 1.16 over all inputs) and 0.9 ulp (double: 0.79 in 10^7), 1.4 ulp where fma is
+/// Accuracy        within 1.2 ulp (float: 1.16 over all inputs) and 0.9 ulp (double: 0.79 in 10^7), 1.45 ulp where fma is
 ///                 two roundings; test/numeric/erf.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
@@ -71,7 +71,7 @@ template <class T>
 /// 1 - erf(x), with all bits where that is small.
 ///
 /// Special values  2 at -inf, exactly 1 at 0, +0 at +inf (from 10.06 on; double: 27.23), NaN for NaN; subnormal results are kept.
-/// Accuracy        within 1.5 ulp (float: 1.492 over all inputs; double: 1.42 in 10^7), 3 ulp where fma is two roundings;
+/// Accuracy        within 1.5 ulp (float: 1.492 over all inputs; double: 1.42 in 10^7), 1.7 ulp where fma is two roundings;
 ///                 test/numeric/erf.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>

@@ -33,6 +33,30 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T horner(T x, double c, More... more) {
   return fma(horner(x, more...), x, T(static_cast<lane_value<T>>(c)));
 }
 
+/// The upper half of the bits of x: the product of two such numbers is exact.
+template <class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T upper_half(T x) {
+  using V = lane_value<T>;
+  using Code = typename lane<V>::bits;
+  constexpr auto mask = static_cast<Code>(~Code(0) << (exponent_range<V>::mantissa_bits / 2 + 1));
+  return lane<T>::from_bits(lane<T>::to_bits(x) & lane_bits_type<T>(mask));
+}
+
+/// horner, for |c1 x| < |c0| / 2, that loses little before its last sum where fma is two roundings, too: there c1 x comes in parts, the
+/// large one of them exact.
+template <class T, class... More>
+TESSERA_HD TESSERA_ALWAYS_INLINE T horner_in_parts(T x, double c0, double c1, More... more) {
+  if constexpr (lane<T>::fused) {
+    return horner(x, c0, c1, more...);
+  } else {
+    using V = lane_value<T>;
+    const V c1_high = upper_half(static_cast<V>(c1));
+    const T x_high = upper_half(x);
+    const T low = fma(x - x_high, T(c1_high), x * T(static_cast<V>(c1 - static_cast<double>(c1_high))));
+    return T(static_cast<V>(c0)) + fma(x_high, T(c1_high), fma(x * x, horner(x, more...), low));
+  }
+}
+
 /// log(2) in two parts: the upper one times any exponent is exact.
 template <class V>
 inline constexpr V log_2_high = sizeof(V) == 4 ? V(0x1.62e4p-1) : V(0x1.62e42fefa3800p-1);
@@ -47,12 +71,13 @@ template <int Exponent = 0, class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_fraction(T r) {
   constexpr double s = lane<double>::power_of_two(Exponent);
   if constexpr (sizeof(lane_value<T>) == 4) {
-    return horner(r, s, s * 0x1.62e432p-1, s * 0x1.ebfbecp-3, s * 0x1.c6ada2p-5, s * 0x1.3b2030p-7, s * 0x1.5fc51cp-10,
-                  s * 0x1.4c102ep-13);
+    return horner_in_parts(r, s, s * 0x1.62e432p-1, s * 0x1.ebfbecp-3, s * 0x1.c6ada2p-5, s * 0x1.3b2030p-7, s * 0x1.5fc51cp-10,
+                           s * 0x1.4c102ep-13);
   } else {
-    return horner(r, s, s * 0x1.62e42fefa39efp-1, s * 0x1.ebfbdff82c598p-3, s * 0x1.c6b08d704a1d3p-5, s * 0x1.3b2ab6fba1ec4p-7,
-                  s * 0x1.5d87fe787493ap-10, s * 0x1.4309130944095p-13, s * 0x1.ffcbfd479e5bap-17, s * 0x1.62bfd4df40b7ep-20,
-                  s * 0x1.b52335e6fe7d5p-24, s * 0x1.e60595a88c4ap-28, s * 0x1.ec6b62822310bp-32);
+    return horner_in_parts(r, s, s * 0x1.62e42fefa39efp-1, s * 0x1.ebfbdff82c598p-3, s * 0x1.c6b08d704a1d3p-5,
+                           s * 0x1.3b2ab6fba1ec4p-7, s * 0x1.5d87fe787493ap-10, s * 0x1.4309130944095p-13,
+                           s * 0x1.ffcbfd479e5bap-17, s * 0x1.62bfd4df40b7ep-20, s * 0x1.b52335e6fe7d5p-24,
+                           s * 0x1.e60595a88c4ap-28, s * 0x1.ec6b62822310bp-32);
   }
 }
 
@@ -63,31 +88,50 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_fraction_approximate(T r) {
   return horner(r, s, s * 0x1.62f5fap-1, s * 0x1.f00c4cp-3, s * 0x1.c2a254p-5);
 }
 
-/// e^r + (first - 1) for |r| <= 0.3468, a little more than log(2) / 2; one rounding more than that of `first`.
+/// (e^r - 1 - r) / r^2 for |r| <= 0.3468, a little more than log(2) / 2.
 ///
-/// Minimax of the relative error with the first two terms held at 1 + r: degree 6, 0.67 ulp with rounding (float, found as
-/// above); degree 12, 2^-64 (double).
+/// Minimax of the relative error of e^r, whose first two terms are held at 1 + r: degree 6, 0.67 ulp with rounding (float, found as above);
+/// degree 12, 2^-64 (double).
 template <class T>
-TESSERA_HD TESSERA_ALWAYS_INLINE T exp_fraction(T r, T first = T(lane_value<T>(1))) {
+TESSERA_HD TESSERA_ALWAYS_INLINE T exp_remainder(T r) {
   if constexpr (sizeof(lane_value<T>) == 4) {
-    return fma(horner(r, 1, 0x1.fffffep-2, 0x1.55546cp-3, 0x1.55562ep-5, 0x1.124fe2p-7, 0x1.6c73a6p-10), r, first);
+    return horner(r, 0x1.fffffep-2, 0x1.55546cp-3, 0x1.55562ep-5, 0x1.124fe2p-7, 0x1.6c73a6p-10);
   } else {
-    return fma(horner(r, 1, 0x1.0000000000000p-1, 0x1.555555555555bp-3, 0x1.5555555555502p-5, 0x1.111111110ec1ap-7,
-                      0x1.6c16c16c30781p-10, 0x1.a01a01b398fa0p-13, 0x1.a01a0135fcb70p-16, 0x1.71ddefdc8f3d1p-19,
-                      0x1.27e5b4f206afbp-22, 0x1.af6c6112fb2c8p-26, 0x1.1e3cd9dd7ef15p-29),
-               r, first);
+    return horner(r, 0x1.0000000000000p-1, 0x1.555555555555bp-3, 0x1.5555555555502p-5, 0x1.111111110ec1ap-7,
+                  0x1.6c16c16c30781p-10, 0x1.a01a01b398fa0p-13, 0x1.a01a0135fcb70p-16, 0x1.71ddefdc8f3d1p-19,
+                  0x1.27e5b4f206afbp-22, 0x1.af6c6112fb2c8p-26, 0x1.1e3cd9dd7ef15p-29);
   }
 }
 
-/// x = n log 2 + r with an integral n and |r| <= 0.3468, for |x| below 2^8 (double: 2^11); `shifted` has n + Add in its low bits.
+/// e^(r + low) + (first - 1) for |r| <= 0.3468; one rounding more than that of `first`. Where fma is one rounding, `low` is left out: it
+/// weighs no more than what the last product then keeps.
+template <class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE T exp_fraction(T r, T first = T(lane_value<T>(1)), T low = T(lane_value<T>(0))) {
+  if constexpr (lane<T>::fused) {
+    return fma(fma(exp_remainder(r), r, T(lane_value<T>(1))), r, first);
+  } else {
+    return first + (r + fma(r * r, exp_remainder(r), low));
+  }
+}
+
+/// x = n log 2 + r + low with an integral n and |r| <= 0.3468, for |x| below 2^8 (double: 2^11); `shifted` has n + Add in its low bits.
 template <int Add = 0, class T>
-TESSERA_HD TESSERA_ALWAYS_INLINE void reduce_exp(T x, T& n, T& r, T& shifted) {
+TESSERA_HD TESSERA_ALWAYS_INLINE void reduce_exp(T x, T& n, T& r, T& low, T& shifted) {
   using V = lane_value<T>;
   // In one fma, lest a compiler fuse it in one place only.
   constexpr V magic = exponent_range<V>::magic + V(Add);
   shifted = fma(x, T(V(1.44269504088896341)), T(magic));
   n = shifted - T(magic);
-  r = fma(n, T(-log_2_low<V>), fma(n, T(-log_2_high<V>), x));
+  const T first = fma(n, T(-log_2_high<V>), x);
+  r = fma(n, T(-log_2_low<V>), first);
+  low = fma(n, T(-log_2_low<V>), first - r);
+}
+
+/// The same without the `low`.
+template <int Add = 0, class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE void reduce_exp(T x, T& n, T& r, T& shifted) {
+  T low;
+  reduce_exp<Add>(x, n, r, low, shifted);
 }
 
 /// 2^n where n + bias is in the low bits of `shifted`; +0 for n = -bias.
@@ -144,7 +188,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T exp2_flushed(T x) {
 ///
 /// Special values  exactly 1 at 0; +0 at -inf and below -125.5 (double: -1021.5); NaN for NaN. 0 < x < 127 (1023) works as well.
 ///                 With `From` (odd, -125 to -1; double: -1021 to -1) +0 from From - 0.5 down.
-/// Accuracy        within 0.8 ulp (float: all inputs), 0.85 ulp (double), 1.4 ulp where fma is two roundings;
+/// Accuracy        within 0.8 ulp (float: all inputs), 0.85 ulp (double), 0.88 ulp where fma is two roundings;
 ///                 test/numeric/exp.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <int From = 0, class T>
@@ -168,7 +212,7 @@ template <int From = 0, class T>
 /// 2^x.
 ///
 /// Special values  subnormal results are kept; +0 at -inf, +inf from 128 (double: 1024), NaN for NaN.
-/// Accuracy        within 0.88 ulp (float: all inputs; double), 1.4 ulp where fma is two roundings; test/numeric/exp.cpp.
+/// Accuracy        within 0.88 ulp (float: all inputs; double), where fma is two roundings, too; test/numeric/exp.cpp.
 /// Cost            without AVX-512 a pack in which a result is not normal takes twice as long.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
@@ -198,7 +242,7 @@ template <class T>
 ///
 /// Special values  subnormal results are kept; +0 at -inf, +inf from 88.72284 (double: 709.78272) on, NaN for NaN, exactly 1 at
 ///                 0.
-/// Accuracy        within 0.9 ulp (float: all inputs; double), 1.2 ulp where fma is two roundings; test/numeric/exp.cpp.
+/// Accuracy        within 0.9 ulp (float: all inputs; double), where fma is two roundings, too; test/numeric/exp.cpp.
 /// Cost            without AVX-512 a pack in which a result is not normal takes twice as long.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 /// Source          argument reduction in two parts: Cody and Waite, Software Manual for the Elementary Functions, 1980
@@ -207,18 +251,18 @@ template <class T>
   using V = lane_value<T>;
   using range = detail::exponent_range<V>;
   constexpr V log_2 = V(0.693147180559945309);
-  T n, r, shifted;
-  detail::reduce_exp(x, n, r, shifted);
+  T n, r, low, shifted;
+  detail::reduce_exp(x, n, r, low, shifted);
   // As in exp2, with a polynomial of even degree lest it be negative.
-  const T p = detail::exp_fraction(r);
+  const T p = detail::exp_fraction(r, T(V(1)), low);
   if constexpr (lane<T>::native_exponent) {
     return lane<T>::scale_from(p, n, T(range::faintest));
   } else {
     T y = detail::add_to_exponent(p, shifted);
     if (lane<T>::any_beyond(x, (-range::least - V(0.5)) * log_2)) [[unlikely]] {
       const T clamped = max(T((range::faintest - V(1)) * log_2), min(T((range::most + V(1)) * log_2), x));
-      detail::reduce_exp(clamped, n, r, shifted);
-      y = detail::scale_twice(detail::exp_fraction(r), n);
+      detail::reduce_exp(clamped, n, r, low, shifted);
+      y = detail::scale_twice(detail::exp_fraction(r, T(V(1)), low), n);
     }
     return y;
   }

@@ -15,7 +15,7 @@ namespace tessera {
 /// Formula         x / 2 (1 + erf(x / sqrt(2))).
 /// Special values  +-0 at +-0, x / 2 rounded once near it, +inf at +inf, -0 at -inf (from -14.35 on; double: -38.58), NaN for NaN;
 ///                 subnormal results are kept.
-/// Accuracy        within 1.7 ulp, the tail included (float: 1.68 over all inputs; double: 1.63 in 10^7), 3.5 ulp where fma is two
+/// Accuracy        within 1.7 ulp, the tail included (float: 1.68 over all inputs; double: 1.63 in 10^7), 1.8 ulp where fma is two
 ///                 roundings; test/numeric/gelu.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 /// Source          D. Hendrycks and K. Gimpel, Gaussian error linear units, 2016
@@ -26,8 +26,13 @@ template <class T>
   T high, low, power;
   detail::gaussian_tail<detail::normal_tail>(a, high, low, power);
   // a Phi(-a): the gelu below 0, and what is missing from x above. Its sum is rounded last, where it may be subnormal.
-  const T scaled = a * power;
-  const T below = fma(scaled, high, detail::rounded_product(scaled, low));
+  T below;
+  if constexpr (lane<T>::fused) {
+    const T scaled = a * power;
+    below = fma(scaled, high, detail::rounded_product(scaled, low));
+  } else {
+    below = detail::fma_once(a, high, a * low) * power;  // twice rounded where it is subnormal
+  }
   const T y = max(T(V(-0.0)), x) - below;
   return select(a < T(V(sizeof(V) == 4 ? 0x1p-26 : 0x1p-55)), x * T(V(0.5)), y);
 }
@@ -60,8 +65,8 @@ TESSERA_HD TESSERA_ALWAYS_INLINE void gelu_tanh_exponent(T a, T& high, T& low) {
 ///
 /// Formula         x / (1 + e^-z) with z = 2 sqrt(2/pi) (x + 0.044715 x^3).
 /// Special values  as gelu; -0 from -10.78 on (double: -21.55).
-/// Accuracy        within 1.9 ulp, the tail included (float: 1.83 over all inputs; double: 1.73 in 10^7), 3 ulp where fma is two
-///                 roundings; test/numeric/gelu.cpp.
+/// Accuracy        within 1.9 ulp, the tail included (float: 1.83 over all inputs; double: 1.73 in 10^7), where fma is two
+///                 roundings, too; test/numeric/gelu.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 /// Source          D. Hendrycks and K. Gimpel, Gaussian error linear units, 2016
 template <class T>
@@ -79,13 +84,23 @@ template <class T>
   const T sum = one + scaled;
   const T sum_low = scaled - (sum - one);
   const T inverse = T(V(1)) / sum;
-  const T lost = fma(-inverse, sum_low, fma(-inverse, sum, T(V(1))));
+  const T lost = fma(-inverse, sum_low, detail::fma_once(-inverse, sum, T(V(1))));
   const auto negative = x < T(V(0));
-  const T unit = select(negative, T(V(1)), one);
-  const T rest = fma(inverse, select(negative, e, T(V(0))), inverse * lost) * unit;
-  const T below = a * power;
-  const T y =
-      fma(select(negative, below, lane<T>::abs(x)), inverse * unit, detail::rounded_product(select(negative, below, a), rest));
+  T y;
+  if constexpr (lane<T>::fused) {
+    const T unit = select(negative, T(V(1)), one);
+    const T rest = fma(inverse, select(negative, e, T(V(0))), inverse * lost) * unit;
+    const T below = a * power;
+    y = fma(select(negative, below, lane<T>::abs(x)), inverse * unit, detail::rounded_product(select(negative, below, a), rest));
+  } else {
+    // The product in parts is far from the subnormal numbers.
+    T whole, whole_low;
+    detail::exact_product(a, inverse * one, whole, whole_low);
+    whole = whole + detail::fma_once(whole, select(negative, r + (second + lost), lost), whole_low);
+    y = select(a < T(V(sizeof(V) == 4 ? 0x1p-26 : 0x1p-55)), a * T(V(0.5)),
+               whole * select(negative, power, one) * T(lane<V>::power_of_two(V(-shift))));
+    y = select(x > a, x, y);
+  }
   return flip_sign(y, x);
 }
 

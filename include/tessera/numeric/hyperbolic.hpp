@@ -31,7 +31,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T tanh_tail(T s) {
 /// Formula         |x| < 5/8: x + x^3 P(x^2); elsewhere 1 - 2 / (e^2|x| + 1) with the sign of x.
 /// Special values  x itself for tiny x, -0 and subnormal ones among them; exactly -1 and 1 from |x| = 9.02 (double: 19.1) on; NaN
 ///                 for NaN.
-/// Accuracy        within 1.45 ulp (float: all inputs; double), 2 ulp where fma is two roundings; test/numeric/hyperbolic.cpp.
+/// Accuracy        within 1.45 ulp (float: all inputs; double), where fma is two roundings, too; test/numeric/hyperbolic.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding; tanh(-x) = -tanh(x).
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T tanh(T x) {

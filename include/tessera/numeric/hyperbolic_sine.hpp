@@ -46,7 +46,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T sinh_tail(T z) {
 ///
 /// Formula         x + x^3 P(x^2) up to 1, (e^x - e^-x) / 2 beyond
 /// Special values  x itself at +0, -0 and for NaN; infinite, with the sign of x, from 89.41599 (double: 710.47586) on.
-/// Accuracy        within 1.7 ulp (float: all inputs; double), 2 where fma is two roundings; test/numeric/hyperbolic_sine.cpp.
+/// Accuracy        within 1.7 ulp (float: all inputs; double), where fma is two roundings, too; test/numeric/hyperbolic_sine.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T sinh(T x) {
@@ -63,7 +63,7 @@ template <class T>
 ///
 /// Formula         (e^x + e^-x) / 2
 /// Special values  exactly 1 at 0, +inf from 89.41599 (double: 710.47586) on and at -inf, NaN for NaN.
-/// Accuracy        within 1.7 ulp (float: all inputs; double), 2 where fma is two roundings; test/numeric/hyperbolic_sine.cpp.
+/// Accuracy        within 1.7 ulp (float: all inputs; double), where fma is two roundings, too; test/numeric/hyperbolic_sine.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T cosh(T x) {

@@ -55,7 +55,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE T logistic(T x) {
 ///
 /// Special values  1/2 at 0; exactly 1 from 17.33 (double: 37.43) on; e^x, as subnormal numbers too, and +0 at the lower end and
 ///                 at -inf; NaN for NaN.
-/// Accuracy        within 1.95 ulp (float: all inputs; double), 2.5 ulp where fma is two roundings; test/numeric/sigmoid.cpp.
+/// Accuracy        within 1.95 ulp (float: all inputs; double), where fma is two roundings, too; test/numeric/sigmoid.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T sigmoid(T x) {
@@ -66,7 +66,7 @@ template <class T>
 ///
 /// Special values  x / 2 for tiny x, signed zeros and subnormal numbers among them; x itself from 18 (double: 38) on; x e^x, as
 ///                 subnormal numbers too, and -0 at the lower end and at -inf; NaN for NaN.
-/// Accuracy        within 1.95 ulp (float: all inputs; double), 2.5 ulp where fma is two roundings; test/numeric/sigmoid.cpp.
+/// Accuracy        within 1.95 ulp (float: all inputs; double), where fma is two roundings, too; test/numeric/sigmoid.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 /// Source          Elfwing, Uchibe and Doya 2018, arXiv:1702.03118
 template <class T>
@@ -79,7 +79,7 @@ template <class T>
 /// Formula         max(0, x) + log(1 + e^-|x|).
 /// Special values  log 2 at 0; x itself for large x, +inf among them; e^x, as subnormal numbers too, and +0 at the lower end and
 ///                 at -inf; NaN for NaN.
-/// Accuracy        within 1.8 ulp (float: all inputs; double), 2.5 ulp where fma is two roundings; test/numeric/sigmoid.cpp.
+/// Accuracy        within 1.8 ulp (float: all inputs; double), where fma is two roundings, too; test/numeric/sigmoid.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
 [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T softplus(T x) {

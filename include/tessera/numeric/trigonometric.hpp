@@ -19,7 +19,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE void sincos_of_quadrant(T r, T low, T& sine, T&
   using V = lane_value<T>;
   const T square = rounded_product(r, r);
   // r^2 + 2 r low, rounded once: at r near pi/4 the cosine feels half of what r^2 loses.
-  const T corrected = fma(r, r, rounded_product(r + r, low));
+  const T corrected = fma_once(r, r, rounded_product(r + r, low));
   T s, c;
   if constexpr (sizeof(V) == 4) {
     s = horner(square, -0x1.555556p-3, 0x1.11117cp-7, -0x1.a059f8p-13, 0x1.7a82c2p-19);
@@ -34,7 +34,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE void sincos_of_quadrant(T r, T low, T& sine, T&
   sine = r + beside;
   sine_low = beside - (sine - r);
   cosine = fma(corrected, c, T(V(1)));
-  cosine_low = fma(corrected, c, T(V(1)) - cosine);
+  cosine_low = fma_once(corrected, c, T(V(1)) - cosine);
 }
 
 template <class T>
@@ -61,7 +61,7 @@ TESSERA_HD TESSERA_ALWAYS_INLINE void turn_quadrants(lane_bits_type<T> n, T& sin
 /// s = sin x, c = cos x, for the price of little more than either.
 ///
 /// Special values  NaN for infinities and NaN; sin keeps the sign of zero; subnormal results are kept.
-/// Accuracy        within 1 ulp (float: 0.934 over all inputs; double: 0.893 in 10^7, of any size), 1.5 ulp where fma is two
+/// Accuracy        within 1 ulp (float: 0.934 over all inputs; double: 0.893 in 10^7, of any size), 1.6 ulp where fma is two
 ///                 roundings; test/numeric/trigonometric.cpp.
 /// Cost            a pack with an angle above 2^21 (double: 2^30) takes about ten times as long: then 2/pi is needed to hundreds of bits.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
@@ -94,7 +94,7 @@ template <class T>
 /// The tangent.
 ///
 /// Special values  NaN for infinities and NaN, +-0 at +-0. No finite argument is a pole.
-/// Accuracy        within 1.3 ulp (float: 1.232 over all inputs; double: 1.17 in 10^7), 2.5 ulp where fma is two roundings;
+/// Accuracy        within 1.3 ulp (float: 1.232 over all inputs; double: 1.17 in 10^7), 1.5 ulp where fma is two roundings;
 ///                 test/numeric/trigonometric.cpp.
 /// Determinism     the same bits for a number and a pack, wherever fma is one rounding.
 template <class T>
@@ -113,7 +113,7 @@ template <class T>
   // One step of refinement makes up for the inexact inverse and for the low parts.
   const T inverse = T(V(1)) / below;
   const T quotient = detail::rounded_product(above, inverse);
-  const T rest = fma(-quotient, below, above) + fma(-quotient, below_low, above_low);
+  const T rest = detail::fma_once(-quotient, below, above) + fma(-quotient, below_low, above_low);
   const T y = fma(rest, inverse, quotient);
   // Odd quadrants turn the sign: -cos / sin.
   return flip_sign(lane<T>::from_bits(lane<T>::to_bits(y) ^ (n << (8 * static_cast<int>(sizeof(V)) - 1))), x);

@@ -1,8 +1,9 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// A product and what its rounding loses.
+/// A product and what its rounding loses, and a product and a sum in one rounding.
 #pragma once
 
+#include "tessera/numeric/detail/exact_sum.hpp"
 #include "tessera/numeric/lane.hpp"
 
 namespace tessera::detail {
@@ -32,6 +33,20 @@ TESSERA_HD TESSERA_ALWAYS_INLINE void exact_product(T a, T b, T& high, T& low) {
     const T b_low = b - b_high;
     high = a * b;
     low = a_low * b_low - (((high - a_high * b_high) - a_low * b_high) - a_high * b_low);
+  }
+}
+
+/// a * b + c rounded once, or nearly so where fma is two roundings: for a sum that cancels, or that must not lose a bit. Nothing may
+/// overflow or underflow.
+template <class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE T fma_once(T a, T b, T c) {
+  if constexpr (lane<T>::fused) {
+    return fma(a, b, c);
+  } else {
+    T high, low;
+    exact_product(a, b, high, low);
+    const T sum = high + c;
+    return sum + (sum_error(high, c, sum) + low);
   }
 }
 

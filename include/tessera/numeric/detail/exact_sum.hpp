@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// A sum of two doubles without loss: its rounding error, and the sum rounded to odd.
+/// A sum of two numbers without loss: its rounding error, and a sum of doubles rounded to odd.
 #pragma once
 
 #include <cstdint>
@@ -21,10 +21,11 @@ TESSERA_HD TESSERA_ALWAYS_INLINE constexpr double round_to_odd(double s, double 
   return __builtin_bit_cast(double, bits + step - (toward_zero << 1));
 }
 
-/// The rounding error of s = a + b, exactly, whichever is larger (Knuth's TwoSum). Where a is a product that is exact in double, a
-/// compiler that fuses it into these sums changes nothing.
-TESSERA_HD TESSERA_ALWAYS_INLINE constexpr double sum_error(double a, double b, double s) noexcept {
-  const double t = s - a;
+/// The rounding error of s = a + b, exactly, whichever is larger (Knuth's TwoSum). Where a is an exact product, a compiler that fuses it
+/// into these sums changes nothing.
+template <class T>
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T sum_error(T a, T b, T s) noexcept {
+  const T t = s - a;
   return (a - (s - t)) + (b - t);
 }
 

@@ -24,7 +24,7 @@ template <class T>
 TESSERA_HD TESSERA_ALWAYS_INLINE T sum_and_loss(T t, T p, double c, T& low) {
   const T constant(static_cast<lane_value<T>>(c));
   const T sum = fma(t, p, constant);
-  low = fma(t, p, constant - sum);
+  low = fma_once(t, p, constant - sum);
   return sum;
 }
 
@@ -118,14 +118,15 @@ TESSERA_HD TESSERA_ALWAYS_INLINE void gaussian_tail(T a, T& high, T& low, T& pow
   const T sum = a + T(center);
   const T sum_low = a - (sum - T(center));
   const T u = T(V(1)) / sum;
-  const T u_lost = fma(-u, sum_low, fma(-sum, u, T(V(1))));
+  const T u_lost = fma(-u, sum_low, fma_once(-sum, u, T(V(1))));
   const T t = fma(T(V(-2) * center), u, T(V(1)));
   T p_low;
   const T p = Tail::ratio(t, p_low);
   // p / (a + c) as a function of u has the condition number (a + c) |f'(a) / f(a)|, f(a) = e^(a^2) erfc(a): within 0.2 of these.
   const T condition = sizeof(V) == 4 ? T(V(1.25)) : fma(t, T(V(-0.4)), T(V(1.5)));
-  high = rounded_product(p, u);
-  const T lost = fma(p_low, u, fma(high, rounded_product(u_lost, condition), fma(p, u, -high)));
+  T high_lost;
+  exact_product(p, u, high, high_lost);
+  const T lost = fma(p_low, u, fma(high, rounded_product(u_lost, condition), high_lost));
   // Times e^-x = (1 + r + second) power, all but the product with 1 into `low`.
   T x, x_low, r, second;
   Tail::exponent(a, x, x_low);
