@@ -102,7 +102,7 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
   }
   const double faintest = sizeof(T) == 4 ? 0x1p-63 : 0x1p-511;
   const double dropped = keys * (faintest * largest_value + support::rounding<T>(0));
-  const double sums = 200 + keys / 192;
+  const double sums = 206 + keys / 192;
   tessera::reference::attention<Real>(
       in.q.view(), in.k.view(), in.v.view(), options, [&](auto b, auto h, auto i, const std::vector<Real>& want, Real want_lse) {
         const double score_error = (products + 4) * u * sizes[r].scores;

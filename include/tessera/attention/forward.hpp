@@ -170,10 +170,10 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 input is float64. Weights stay in the compute type.
 /// Special values  a row that sees no key: out 0, lse -inf. Logits of -inf add nothing, of +inf give NaN. A NaN that a row sees
 ///                 reaches it; a NaN in a hidden key or value does not. v = 1 gives exactly 1; a one-hot row its value's bits.
-/// Accuracy        |out - exact| <= 2 ((head_dim + 4) S + 200 + len_k / 192) u A + u_out |out|, S the largest sum |scale q||k| of the
+/// Accuracy        |out - exact| <= 2 ((head_dim + 4) S + 206 + len_k / 192) u A + u_out |out|, S the largest sum |scale q||k| of the
 ///                 row and A = sum p|v|; besides, 2^-63 len_k max|v| (float64: 2^-511) for weights that are taken for 0, and half
 ///                 of the smallest subnormal for each key.
-///                 lse: ((head_dim + 5) S + 200 + len_k / 192 + 6 log len_k) u. Tested in test/attention/forward.cpp.
+///                 lse: ((head_dim + 5) S + 206 + len_k / 192 + 6 log len_k) u. Tested in test/attention/forward.cpp.
 /// Cost            4 batch heads len_q len_k head_dim flops (half of it causal) and one exp2 a score. Scratch: keys and values of
 ///                 some heads in the compute type (32 MiB or one head a worker), and up to 16 panels of queries a worker.
 /// Determinism     the same bits for every number of threads, every batch, and for a row alone or inside a block.

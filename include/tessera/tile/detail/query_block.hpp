@@ -188,7 +188,7 @@ class query_block {
 
     const bool ordinary = memory_.ordinary[p] && chunk.largest_norm < far_below_;
 
-    P factors[Packs];
+    join_factors<P> factors[Packs];
     for (int v = 0; v < Packs; ++v) {
       const score_tile<P> tile(memory_.scores + v * P::lanes, width, count, chunk.first, ordinary && seen == tile_class::all);
       state& s = memory_.states[p * shape::packs + v];
@@ -207,7 +207,7 @@ class query_block {
         }
       }
       if constexpr (HasValues) {
-        factors[v] = rule_.reducer.weigh(s, tile);
+        factors[v] = rule_.reducer.join(s, rule_.reducer.weigh(tile));
       } else {
         rule_.reducer.absorb(s, tile);
       }
@@ -252,9 +252,10 @@ class query_block {
     }
   }
 
-  /// sums[c][lane] = factor * sums[c][lane] + sum over keys of value[key][c] * weight[key][lane].
+  /// sums[c][lane] = kept * sums[c][lane] + joined * sum over keys of value[key][c] * weight[key][lane].
   template <int Packs>
-  TESSERA_NOINLINE void add_values(std::int64_t p, const key_chunk_view<T>& chunk, int count, const P (&factors)[Packs]) {
+  TESSERA_NOINLINE void add_values(std::int64_t p, const key_chunk_view<T>& chunk, int count,
+                                   const join_factors<P> (&factors)[Packs]) {
     for (std::int64_t b = 0; b < layout_.value_blocks(); ++b) {
       T* const to = memory_.sums + p * panel_sums() + b * rows * width;
       for (int r = 0; r < rows; ++r) {
@@ -268,7 +269,7 @@ class query_block {
         TESSERA_UNROLL
         for (int v = 0; v < Packs; ++v) {
           T* const at = to + r * width + v * P::lanes;
-          fma(P::load(at), factors[v], sums[r][v]).store(at);
+          fma(P::load(at), factors[v].kept, sums[r][v] * factors[v].joined).store(at);
         }
       }
     }
@@ -276,8 +277,8 @@ class query_block {
 
   /// The same sums where hidden values hold NaN or inf: 0 * NaN must not reach a row that does not see the key.
   template <int Packs, class Mask>
-  TESSERA_NOINLINE void add_visible_values(std::int64_t p, const key_chunk_view<T>& chunk, int count, const P (&factors)[Packs],
-                                           const Mask& mask, std::int64_t i0) {
+  TESSERA_NOINLINE void add_visible_values(std::int64_t p, const key_chunk_view<T>& chunk, int count,
+                                           const join_factors<P> (&factors)[Packs], const Mask& mask, std::int64_t i0) {
     for (std::int64_t c = 0; c < layout_.value_dim; ++c) {
       const T* const values = chunk.values + c / rows * rows * layout_type::chunk + c % rows;
       for (int v = 0; v < Packs; ++v) {
@@ -288,7 +289,7 @@ class query_block {
           sum = select(mask.visible(i, I(static_cast<index>(chunk.first + j))), fma(P(values[j * rows]), weight, sum), sum);
         }
         T* const at = memory_.sums + p * panel_sums() + c * width + v * P::lanes;
-        fma(P::load(at), factors[v], sum).store(at);
+        fma(P::load(at), factors[v].kept, sum * factors[v].joined).store(at);
       }
     }
   }
