@@ -84,7 +84,18 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
           for (std::int64_t d = 0; d < head_dim; ++d) {
             sum += static_cast<double>(q_size(b, h, i, d)) * static_cast<double>(k_size(b, kv_h, j, d));
           }
-          sizes[r].scores = std::fmax(sizes[r].scores, std::fabs(scale) * sum);
+          double size = std::fabs(scale) * sum;
+          if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
+            // A score moves no farther than its product does, and has its own roundings: those of its size.
+            double product = 0;
+            for (std::int64_t d = 0; d < head_dim; ++d) {
+              product += static_cast<double>(in.q(b, h, i, d)) * static_cast<double>(in.k(b, kv_h, j, d));
+            }
+            const double score =
+                tessera::reference::scored(options.score, scale * product, b, h, i, j, in.q.view().extent(2), len_k);
+            if (std::isfinite(score)) size += 2 * std::fabs(score - scale * product);
+          }
+          sizes[r].scores = std::fmax(sizes[r].scores, size);
         }
       }
     }

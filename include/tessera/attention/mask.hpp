@@ -106,13 +106,15 @@ TESSERA_ALWAYS_INLINE auto each_pair(I i, I j, const F& f) {
   }
 }
 
-/// A bool as the mask of every lane.
+/// What a function said, as what comparing its arguments gives: one answer may stand for all lanes.
 template <class I, class B>
 TESSERA_ALWAYS_INLINE auto as_mask(I i, B seen) {
-  if constexpr (std::is_same_v<B, bool> && requires { typename I::value_type; }) {
-    return seen ? i == i : i != i;
-  } else {
+  if constexpr (!std::is_convertible_v<B, bool>) {
     return seen;
+  } else if constexpr (requires { typename I::value_type; }) {
+    return static_cast<bool>(seen) ? i == i : i != i;
+  } else {
+    return static_cast<bool>(seen);
   }
 }
 
@@ -258,16 +260,10 @@ struct joined_mask {
   template <class I>
   [[nodiscard]] TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
     if constexpr (How == join::both) {
-      return combined(a.visible(i, j), b.visible(i, j), [](auto x, auto y) { return x & y; });
+      return tessera::detail::both(a.visible(i, j), b.visible(i, j));
     } else {
-      return combined(a.visible(i, j), b.visible(i, j), [](auto x, auto y) { return x | y; });
+      return tessera::detail::either(a.visible(i, j), b.visible(i, j));
     }
-  }
-
- private:
-  template <class X, class F>
-  static auto combined(X x, X y, F f) {
-    return static_cast<X>(f(x, y));
   }
 };
 

@@ -117,6 +117,16 @@ TESSERA_ALWAYS_INLINE T each_score(T s, lane_index<T> i, lane_index<T> j, const 
   }
 }
 
+/// A user's function of (s, b, h, i, j), called with packs where it takes them.
+template <class F, class T>
+TESSERA_ALWAYS_INLINE T call_score(const F& f, T s, std::int64_t b, std::int64_t h, lane_index<T> i, lane_index<T> j) {
+  if constexpr (std::is_invocable_v<const F&, T, std::int64_t, std::int64_t, lane_index<T>, lane_index<T>>) {
+    return T(f(s, b, h, i, j));
+  } else {
+    return each_score(s, i, j, [&](auto x, std::int64_t row, std::int64_t column) { return f(x, b, h, row, column); });
+  }
+}
+
 template <class F>
 struct function_head {
   const F& f;
@@ -124,28 +134,23 @@ struct function_head {
   std::int64_t h;
   template <class T>
   [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
-    return call(f, s, i, j);
-  }
-
- protected:
-  template <class G, class T>
-  TESSERA_ALWAYS_INLINE T call(const G& g, T s, lane_index<T> i, lane_index<T> j) const {
-    if constexpr (std::is_invocable_v<const G&, T, std::int64_t, std::int64_t, lane_index<T>, lane_index<T>>) {
-      return T(g(s, b, h, i, j));
-    } else {
-      return each_score(s, i, j, [&](auto x, std::int64_t row, std::int64_t column) { return g(x, b, h, row, column); });
-    }
+    return call_score(f, s, b, h, i, j);
   }
 };
 
 template <class F, class D>
-struct function_head_with_derivative : function_head<F> {
-  const D& d;
-  function_head_with_derivative(const F& f, const D& derivative_of, std::int64_t b, std::int64_t h)
-      : function_head<F>{f, b, h}, d(derivative_of) {}
+struct differentiable_head {
+  const F& f;
+  const D& slope;
+  std::int64_t b;
+  std::int64_t h;
+  template <class T>
+  [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
+    return call_score(f, s, b, h, i, j);
+  }
   template <class T>
   [[nodiscard]] TESSERA_ALWAYS_INLINE T derivative(T s, lane_index<T> i, lane_index<T> j) const {
-    return this->call(d, s, i, j);
+    return call_score(slope, s, b, h, i, j);
   }
 };
 
@@ -234,8 +239,7 @@ template <class F, class D = void>
 struct score_by {
   F f;
   D derivative;
-  [[nodiscard]] detail::function_head_with_derivative<F, D> head(std::int64_t b, std::int64_t h, std::int64_t,
-                                                                 std::int64_t) const {
+  [[nodiscard]] detail::differentiable_head<F, D> head(std::int64_t b, std::int64_t h, std::int64_t, std::int64_t) const {
     return {f, derivative, b, h};
   }
 };

@@ -64,7 +64,7 @@ void attention(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v,
             if (options.sinks.data_handle() != nullptr) {
               row.push_back({-1, static_cast<Real>(options.sinks(h))});
               const Real with_sink = logsumexp{}(row);
-              share *= std::exp(lse - with_sink);
+              if (lse != with_sink) share *= std::exp(lse - with_sink);
               lse = with_sink;
             }
             for (Real& x : mean) x *= share;

@@ -53,6 +53,16 @@ TESSERA_HD TESSERA_ALWAYS_INLINE I saturated_index(std::int64_t x) {
   }
 }
 
+/// a and b, a or b: of bool, or of masks of packs.
+template <class M>
+TESSERA_HD TESSERA_ALWAYS_INLINE M both(M a, M b) {
+  return static_cast<M>(a & b);
+}
+template <class M>
+TESSERA_HD TESSERA_ALWAYS_INLINE M either(M a, M b) {
+  return static_cast<M>(a | b);
+}
+
 }  // namespace detail
 
 /// Query i sees the keys j <= i + offset.
@@ -100,8 +110,8 @@ struct band_mask {
   template <class I>
   [[nodiscard]] TESSERA_HD auto visible(I i, I j) const {
     const I distance = j - i;
-    return ((distance >= detail::saturated_index<I>(low)) & (distance <= detail::saturated_index<I>(high))) |
-           (j < detail::saturated_index<I>(prefix));
+    const auto inside = detail::both(distance >= detail::saturated_index<I>(low), distance <= detail::saturated_index<I>(high));
+    return detail::either(inside, j < detail::saturated_index<I>(prefix));
   }
 };
 
