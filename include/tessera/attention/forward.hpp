@@ -122,22 +122,19 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
   }
 }
 
-/// Checks every argument, then runs; `lse` may be null.
-template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score>
-void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
-             const view<O, 4>& out, const view<L, 3>* lse, const options<Mask, Score>& options) {
-  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
-  using P = simd::pack<T, typename Exec::arch>;
+/// Refuses what no call can take: shapes, strides, overlap, options. The factor of q . k.
+template <class T, class Q, class K, class V, class O, class Mask, class Score>
+TESSERA_ALWAYS_INLINE double check_forward(const char* function, const view<const Q, 4>& q, const view<const K, 4>& k,
+                                           const view<const V, 4>& v, const view<O, 4>& out,
+                                           const options<Mask, Score>& options) {
   using tessera::detail::check_disjoint;
   using tessera::detail::check_operand;
-  using tessera::detail::check_output;
   using tessera::detail::expects;
   using tessera::detail::shape;
-  const char* const function = "attention::forward";
   check_operand(q, function, "q");
   check_operand(k, function, "k");
   check_operand(v, function, "v");
-  check_output(out, function, "out");
+  tessera::detail::check_output(out, function, "out");
   expects(
       k.extent(0) == q.extent(0) && k.extent(3) == q.extent(3), function, "k", [&] { return "shape " + shape(k); },
       "needs [batch, kv_heads, len_k, head_dim] with q's batch and head_dim");
@@ -155,21 +152,10 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
   check_disjoint(out, q, function, "out", "q");
   check_disjoint(out, k, function, "out", "k");
   check_disjoint(out, v, function, "out", "v");
-  if (lse != nullptr) {
-    check_output(*lse, function, "lse");
-    expects(
-        lse->extent(0) == q.extent(0) && lse->extent(1) == q.extent(1) && lse->extent(2) == q.extent(2), function, "lse",
-        [&] { return "shape " + shape(*lse); }, "needs [batch, heads, len_q]");
-    check_disjoint(*lse, q, function, "lse", "q");
-    check_disjoint(*lse, k, function, "lse", "k");
-    check_disjoint(*lse, v, function, "lse", "v");
-    check_disjoint(*lse, out, function, "lse", "out");
-  }
   const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.extent(3), 1))));
   expects(
       std::isfinite(static_cast<T>(scale * softmax::unit)), function, "options.scale",
       [&] { return tessera::detail::number(scale); }, "needs a factor that is finite in the compute type");
-
   const sizes call{q.extent(0), q.extent(1), q.extent(2), k.extent(2)};
   check_part(options.mask, function, call);
   check_part(options.score, function, call);
@@ -180,6 +166,28 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
   check_factors(options.sinks, q.extent(1), "options.sinks", "needs [heads]");
   check_factors(options.key_scales, k.extent(1), "options.key_scales", "needs [kv_heads]");
   check_factors(options.value_scales, k.extent(1), "options.value_scales", "needs [kv_heads]");
+  return scale;
+}
+
+/// Checks every argument, then runs; `lse` may be null.
+template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score>
+void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
+             const view<O, 4>& out, const view<L, 3>* lse, const options<Mask, Score>& options) {
+  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
+  using P = simd::pack<T, typename Exec::arch>;
+  using tessera::detail::check_disjoint;
+  const char* const function = "attention::forward";
+  const double scale = check_forward<T>(function, q, k, v, out, options);
+  if (lse != nullptr) {
+    tessera::detail::check_output(*lse, function, "lse");
+    tessera::detail::expects(
+        lse->extent(0) == q.extent(0) && lse->extent(1) == q.extent(1) && lse->extent(2) == q.extent(2), function, "lse",
+        [&] { return "shape " + tessera::detail::shape(*lse); }, "needs [batch, heads, len_q]");
+    check_disjoint(*lse, q, function, "lse", "q");
+    check_disjoint(*lse, k, function, "lse", "k");
+    check_disjoint(*lse, v, function, "lse", "v");
+    check_disjoint(*lse, out, function, "lse", "out");
+  }
 
   const auto store = [&](std::int64_t b, std::int64_t h, std::int64_t i, const T* row) {
     tile::store_row<P>(out.data_handle() + b * out.stride(0) + h * out.stride(1) + i * out.stride(2), row, out.extent(3));

@@ -1,11 +1,12 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// The specification of attention/forward.hpp: the scores of a row are stored, then a softmax, then a weighted mean.
+/// The specification of attention/forward.hpp and jvp.hpp: the scores of a row are stored, then a softmax, then a weighted mean.
 #pragma once
 
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <type_traits>
 #include <vector>
 
@@ -71,6 +72,69 @@ void attention(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v,
             emit(b, h, i, mean, lse);
           },
           [&](std::int64_t i, std::int64_t j) { return visible(options.mask, b, h, i, j, len_q, len_k); });
+    }
+  }
+}
+
+/// What the derivative of a call's score in the scaled product is.
+template <class Score>
+double score_derivative(const Score& score, double s, std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j,
+                        std::int64_t len_q, std::int64_t len_k) {
+  return score.head(b, h, len_q, len_k).derivative(s, i, j);
+}
+
+/// The specification of attention/jvp.hpp: emit(b, h, i, out, dout) for every query row.
+template <class Real = double, class Q, class K, class V, class DQ, class DK, class DV, class Mask, class Score, class Emit>
+void attention_jvp(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v, const view<DQ, 4>& dq, const view<DK, 4>& dk,
+                   const view<DV, 4>& dv, const tessera::attention::options<Mask, Score>& options, const Emit& emit) {
+  const std::int64_t len_q = q.extent(2);
+  const std::int64_t len_k = k.extent(2);
+  const double scale = options.scale ? *options.scale : q.extent(3) > 0 ? 1 / std::sqrt(static_cast<double>(q.extent(3))) : 1.0;
+  std::vector<Real> lse;
+  attention<Real>(q, k, v, options, [&](auto, auto, auto, const std::vector<Real>&, Real row) { lse.push_back(row); });
+  std::size_t at = 0;
+  for (std::int64_t b = 0; b < q.extent(0); ++b) {
+    for (std::int64_t h = 0; h < q.extent(1); ++h) {
+      const std::int64_t kv_h = h * k.extent(1) / q.extent(1);
+      const double key_scale = options.key_scales.data_handle() != nullptr ? static_cast<double>(options.key_scales(kv_h)) : 1.0;
+      const double value_scale =
+          options.value_scales.data_handle() != nullptr ? static_cast<double>(options.value_scales(kv_h)) : 1.0;
+      const auto queries = rows<Real>(q[b][h]);
+      const auto query_tangents = rows<Real>(dq[b][h]);
+      const auto keys = rows<Real>(k[b][kv_h]);
+      const auto key_tangents = rows<Real>(dk[b][kv_h]);
+      const auto values = rows<Real>(v[b][kv_h]);
+      const auto value_tangents = rows<Real>(dv[b][kv_h]);
+      for (std::int64_t i = 0; i < len_q; ++i, ++at) {
+        const auto row = static_cast<std::size_t>(i);
+        std::vector<Real> out(static_cast<std::size_t>(v.extent(3)), Real(0));
+        std::vector<Real> dout(out);
+        Real mean = 0;
+        for (std::int64_t j = 0; j < len_k; ++j) {
+          if (!visible(options.mask, b, h, i, j, len_q, len_k)) continue;
+          const auto key = static_cast<std::size_t>(j);
+          const Real s = static_cast<Real>(scale * key_scale) * dot{}(queries[row], keys[key], i, j);
+          const Real ds = static_cast<Real>(scale * key_scale) *
+                          (dot{}(query_tangents[row], keys[key], i, j) + dot{}(queries[row], key_tangents[key], i, j)) *
+                          static_cast<Real>(score_derivative(options.score, static_cast<double>(s), b, h, i, j, len_q, len_k));
+          Real scored_s = s;
+          if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
+            scored_s = static_cast<Real>(scored(options.score, static_cast<double>(s), b, h, i, j, len_q, len_k));
+          }
+          const Real p = lse[at] == -std::numeric_limits<Real>::infinity() ? Real(0) : std::exp(scored_s - lse[at]);
+          if (p == 0) continue;
+          mean += p * ds;
+          for (std::size_t c = 0; c < out.size(); ++c) {
+            out[c] += p * values[key][c];
+            dout[c] += p * (value_tangents[key][c] + ds * values[key][c]);
+          }
+        }
+        for (std::size_t c = 0; c < out.size(); ++c) {
+          dout[c] = static_cast<Real>(value_scale) * (dout[c] - mean * out[c]);
+          out[c] *= static_cast<Real>(value_scale);
+        }
+        emit(b, h, i, out, dout);
+      }
     }
   }
 }
