@@ -51,8 +51,8 @@ void check_type() {
   support::worst merged;
   for (const auto& row : laws::rows<T>()) {
     const auto state = laws::fold<T>(reducer, row);
-    // 96 additions in a tile, one for each of 4 tiles; 2 ulp of a weight, 3 of a tile's rescaling; the differences are up to 300.
-    check_state(states, state, row, 96 + 4 + 4 + 4 * 3 + 300);
+    // 96 additions in a tile, one for each of 4 tiles; 2 ulp of a weight, 6 of a tile's two rescalings; the differences are up to 300.
+    check_state(states, state, row, 96 + 4 + 4 + 4 * 6 + 300);
     const auto want = reference::logsumexp{}(natural(row));
     const double size = std::isfinite(want) ? std::fabs(static_cast<double>(want)) + 6 : 0;
     results(static_cast<double>(reducer.finish(state)), want, (120 + 6 * size) * tessera::unit_roundoff<T>, "row of", row.size());
@@ -89,22 +89,32 @@ BOOST_AUTO_TEST_CASE(mass_is_within_its_bound_where_every_rounding_goes_the_same
   }
 }
 
-BOOST_AUTO_TEST_CASE(weigh_leaves_weights_and_returns_the_rescaling) {
+BOOST_AUTO_TEST_CASE(weigh_leaves_weights_and_join_returns_the_rescaling) {
   const softmax reducer;
   auto state = reducer.identity<float>();
+  const auto absorb = [&](std::vector<float>& scores) {
+    return reducer.join(state, reducer.weigh(tessera::score_tile<float>(scores.data(), 1, static_cast<int>(scores.size()), 0)));
+  };
   std::vector<float> scores = {1, 3, -std::numeric_limits<float>::infinity(), 2};
-  const float first = reducer.weigh(state, tessera::score_tile<float>(scores.data(), 1, 4, 0));
-  BOOST_TEST(first == 0);  // nothing was summed before
+  const auto first = absorb(scores);
+  BOOST_TEST((first.kept == 0 && first.joined == 1));  // nothing was summed before
   BOOST_TEST(scores == (std::vector<float>{0.25f, 1, 0, 0.5f}), boost::test_tools::per_element());
   BOOST_TEST((state.max == 3 && state.mass == 1.75f && reducer.normalizer(state) == 1.75f));
   std::vector<float> more = {5, 4};
-  const float second = reducer.weigh(state, tessera::score_tile<float>(more.data(), 1, 2, 4));
-  BOOST_TEST(second == 0.25f);
+  const auto second = absorb(more);
+  BOOST_TEST((second.kept == 0.25f && second.joined == 1));
   BOOST_TEST(more == (std::vector<float>{1, 0.5f}), boost::test_tools::per_element());
   BOOST_TEST((state.max == 5 && state.mass == 1.9375f));
-  std::vector<float> less = {-1000};
-  BOOST_TEST(reducer.weigh(state, tessera::score_tile<float>(less.data(), 1, 1, 6)) == 1);
-  BOOST_TEST((less[0] == 0 && state.max == 5 && state.mass == 1.9375f));
+  // A tile's weights are its own, however faint it is beside what came before.
+  std::vector<float> fainter = {2, 1};
+  const auto third = absorb(fainter);
+  BOOST_TEST((third.kept == 1 && third.joined == 0.125f));
+  BOOST_TEST(fainter == (std::vector<float>{1, 0.5f}), boost::test_tools::per_element());
+  BOOST_TEST((state.max == 5 && state.mass == 2.125f));
+  std::vector<float> faintest = {-1000};
+  const auto last = absorb(faintest);
+  BOOST_TEST((last.kept == 1 && last.joined == 0));
+  BOOST_TEST((state.max == 5 && state.mass == 2.125f));
 }
 
 BOOST_AUTO_TEST_CASE(special_values) {

@@ -24,11 +24,28 @@ namespace detail {
 /// Keys and values of as many heads as fit this are packed at a time (at least one head a worker).
 inline constexpr std::int64_t packed_heads_limit = std::int64_t{32} << 20;
 
-template <class T, class Exec, class Q, class K, class V, class Mask, class Store, class Emit>
+/// The score of one head with its factor, as the contraction takes it.
+template <class S>
+struct scaled_head {
+  static constexpr bool linear = tessera::detail::is_linear<S>;
+  S score;
+  double scale;
+
+  [[nodiscard]] double query_scale() const { return scale; }
+  template <class T>
+  [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
+    return score(s, i, j);
+  }
+};
+
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Store, class Emit>
 void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v, double scale,
-                 const Mask& mask, const Store& store, const Emit& emit) {
+                 const options<Mask, Score>& options, const Store& store, const Emit& emit) {
   using Arch = typename Exec::arch;
-  using block_type = tile::detail::query_block<T, Arch, scaled_dot, softmax, true>;
+  using head_type = scaled_head<decltype(score_of(options.score, 0, 0, 0, 0))>;
+  using block_type = tile::detail::query_block<T, Arch, head_type, softmax, true>;
+  using state_type = typename block_type::state;
+  using P = typename block_type::P;
   using chunk_type = tile::detail::key_chunk_view<T>;
 
   const std::int64_t len_q = q.extent(2);
@@ -36,9 +53,7 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
   const std::int64_t kv_heads = k.extent(0) * k.extent(1);
   const std::int64_t group = k.extent(1) > 0 ? q.extent(1) / k.extent(1) : 0;  // query heads that share a key head
 
-  const scaled_dot score{scale};
   const softmax reducer;
-  const typename block_type::rule_type rule(score, reducer);
   const typename block_type::layout_type layout{q.extent(3), v.extent(3)};
   const int workers = exec.workers();
   const std::int64_t block =
@@ -84,34 +99,42 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
       const std::int64_t first = (blocks - 1 - i % blocks) * block;
       const std::int64_t count = std::min(block, len_q - first);
       tessera::detail::bump mine(memory.data() + shared_size.bytes() + static_cast<std::size_t>(worker) * worker_size.bytes());
+      const double key_scale = options.key_scales.data_handle() != nullptr ? static_cast<double>(options.key_scales(kv_h)) : 1.0;
+      const head_type score{score_of(options.score, b, h, len_q, len_k), scale * key_scale};
+      const typename block_type::rule_type rule(score, reducer);
+      const auto mask = head_of(options.mask, b, h, len_q, len_k);
       block_type work(rule, layout, typename block_type::arrays(mine, layout, panels));
       work.start(q[b][h], first, count, static_cast<const T*>(nullptr));
       const key_range range = mask.keys(first, first + count, len_k);
       for (std::int64_t c = range.first / tile::value_chunk; c * tile::value_chunk < range.last; ++c) {
         work.absorb(shared.chunks[head * chunks + c], k[b][kv_h], mask);
       }
-      work.finish_values([&](std::int64_t row, const T* values) { store(b, h, row, values); });
+      if (options.sinks.data_handle() != nullptr) {
+        work.join(state_type{P(static_cast<T>(static_cast<double>(options.sinks(h)) * softmax::unit)), P(T(1))});
+      }
+      const T value_scale = options.value_scales.data_handle() != nullptr ? static_cast<T>(options.value_scales(kv_h)) : T(1);
+      work.finish_values([&](std::int64_t row, T* values) {
+        for (std::int64_t c = 0; value_scale != T(1) && c < v.extent(3); ++c) values[c] *= value_scale;
+        store(b, h, row, values);
+      });
       work.finish_states([&](std::int64_t row, T lse) { emit(b, h, row, lse); });
     });
   }
 }
 
-/// Checks every argument, then runs; `lse` may be null.
-template <class Exec, class Q, class K, class V, class O, class L>
-void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
-             const view<O, 4>& out, const view<L, 3>* lse, const options& options) {
-  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
-  using P = simd::pack<T, typename Exec::arch>;
+/// Refuses what no call can take: shapes, strides, overlap, options. The factor of q . k.
+template <class T, class Q, class K, class V, class O, class Mask, class Score>
+TESSERA_ALWAYS_INLINE double check_forward(const char* function, const view<const Q, 4>& q, const view<const K, 4>& k,
+                                           const view<const V, 4>& v, const view<O, 4>& out,
+                                           const options<Mask, Score>& options) {
   using tessera::detail::check_disjoint;
   using tessera::detail::check_operand;
-  using tessera::detail::check_output;
   using tessera::detail::expects;
   using tessera::detail::shape;
-  const char* const function = "attention::forward";
   check_operand(q, function, "q");
   check_operand(k, function, "k");
   check_operand(v, function, "v");
-  check_output(out, function, "out");
+  tessera::detail::check_output(out, function, "out");
   expects(
       k.extent(0) == q.extent(0) && k.extent(3) == q.extent(3), function, "k", [&] { return "shape " + shape(k); },
       "needs [batch, kv_heads, len_k, head_dim] with q's batch and head_dim");
@@ -129,20 +152,42 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
   check_disjoint(out, q, function, "out", "q");
   check_disjoint(out, k, function, "out", "k");
   check_disjoint(out, v, function, "out", "v");
+  const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.extent(3), 1))));
+  expects(
+      std::isfinite(static_cast<T>(scale * softmax::unit)), function, "options.scale",
+      [&] { return tessera::detail::number(scale); }, "needs a factor that is finite in the compute type");
+  const sizes call{q.extent(0), q.extent(1), q.extent(2), k.extent(2)};
+  check_part(options.mask, function, call);
+  check_part(options.score, function, call);
+  const auto check_factors = [&](const view<const float, 1>& factors, std::int64_t wanted, const char* argument,
+                                 const char* needs) {
+    if (factors.data_handle() != nullptr) check_extents(factors, {wanted}, function, argument, needs);
+  };
+  check_factors(options.sinks, q.extent(1), "options.sinks", "needs [heads]");
+  check_factors(options.key_scales, k.extent(1), "options.key_scales", "needs [kv_heads]");
+  check_factors(options.value_scales, k.extent(1), "options.value_scales", "needs [kv_heads]");
+  return scale;
+}
+
+/// Checks every argument, then runs; `lse` may be null.
+template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score>
+void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
+             const view<O, 4>& out, const view<L, 3>* lse, const options<Mask, Score>& options) {
+  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
+  using P = simd::pack<T, typename Exec::arch>;
+  using tessera::detail::check_disjoint;
+  const char* const function = "attention::forward";
+  const double scale = check_forward<T>(function, q, k, v, out, options);
   if (lse != nullptr) {
-    check_output(*lse, function, "lse");
-    expects(
+    tessera::detail::check_output(*lse, function, "lse");
+    tessera::detail::expects(
         lse->extent(0) == q.extent(0) && lse->extent(1) == q.extent(1) && lse->extent(2) == q.extent(2), function, "lse",
-        [&] { return "shape " + shape(*lse); }, "needs [batch, heads, len_q]");
+        [&] { return "shape " + tessera::detail::shape(*lse); }, "needs [batch, heads, len_q]");
     check_disjoint(*lse, q, function, "lse", "q");
     check_disjoint(*lse, k, function, "lse", "k");
     check_disjoint(*lse, v, function, "lse", "v");
     check_disjoint(*lse, out, function, "lse", "out");
   }
-  const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.extent(3), 1))));
-  expects(
-      std::isfinite(static_cast<T>(scale * softmax::unit)), function, "options.scale",
-      [&] { return tessera::detail::number(scale); }, "needs a factor that is finite in the compute type");
 
   const auto store = [&](std::int64_t b, std::int64_t h, std::int64_t i, const T* row) {
     tile::store_row<P>(out.data_handle() + b * out.stride(0) + h * out.stride(1) + i * out.stride(2), row, out.extent(3));
@@ -150,12 +195,7 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
   const auto emit = [&](std::int64_t b, std::int64_t h, std::int64_t i, T value) {
     if (lse != nullptr) (*lse)(b, h, i) = static_cast<L>(value);
   };
-  if (options.mask == mask::causal) {
-    const std::int64_t offset = options.alignment == alignment::bottom_right ? k.extent(2) - q.extent(2) : 0;
-    run_forward<T>(exec, q, k, v, scale, causal_mask{offset}, store, emit);
-  } else {
-    run_forward<T>(exec, q, k, v, scale, no_mask{}, store, emit);
-  }
+  run_forward<T>(exec, q, k, v, scale, options, store, emit);
 }
 
 }  // namespace detail
@@ -170,25 +210,28 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 input is float64. Weights stay in the compute type.
 /// Special values  a row that sees no key: out 0, lse -inf. Logits of -inf add nothing, of +inf give NaN. A NaN that a row sees
 ///                 reaches it; a NaN in a hidden key or value does not. v = 1 gives exactly 1; a one-hot row its value's bits.
-/// Accuracy        |out - exact| <= 2 ((head_dim + 4) S + 200 + len_k / 192) u A + u_out |out|, S the largest sum |scale q||k| of the
+/// Accuracy        |out - exact| <= 2 ((head_dim + 4) S + 206 + len_k / 192) u A + u_out |out|, S the largest sum |scale q||k| of the
 ///                 row and A = sum p|v|; besides, 2^-63 len_k max|v| (float64: 2^-511) for weights that are taken for 0, and half
 ///                 of the smallest subnormal for each key.
-///                 lse: ((head_dim + 5) S + 200 + len_k / 192 + 6 log len_k) u. Tested in test/attention/forward.cpp.
+///                 lse: ((head_dim + 5) S + 206 + len_k / 192 + 6 log len_k) u. Tested in test/attention/forward.cpp.
 /// Cost            4 batch heads len_q len_k head_dim flops (half of it causal) and one exp2 a score. Scratch: keys and values of
 ///                 some heads in the compute type (32 MiB or one head a worker), and up to 16 panels of queries a worker.
 /// Determinism     the same bits for every number of threads, every batch, and for a row alone or inside a block.
 /// Errors          argument_error before out is touched: shapes, null data, strides, overlap, a scale that is not finite.
 /// Source          Dao et al. 2022, arXiv:2205.14135; Milakov and Gimelshein 2018, arXiv:1805.02867
-template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out>
+template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, class Mask = band,
+          class Score = plain_score>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4)
-void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const options& options = {}) {
+void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const options<Mask, Score>& options = {}) {
   detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, float>(exec, q, k, v, out,
                                                                                                          nullptr, options);
 }
 
-template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse>
+template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, class Mask = band,
+          class Score = plain_score>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4 && Lse::rank() == 3)
-void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse, const options& options = {}) {
+void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse,
+             const options<Mask, Score>& options = {}) {
   using L = value_type_of<Lse>;
   const view<L, 3> lse_view(lse);
   detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, L>(exec, q, k, v, out,

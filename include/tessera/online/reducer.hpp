@@ -100,13 +100,22 @@ concept reducer = requires(const R& r, typename R::template state<T>& s, const s
   { r.merge(s, s) } -> std::same_as<typename R::template state<T>>;
 };
 
+/// What the values summed under two states are multiplied by where the states become one.
+template <class T>
+struct join_factors {
+  T kept;    ///< for the state that absorbed the other
+  T joined;  ///< for the other
+};
+
 /// A reducer that turns scores into weights for values: out_i = sum_j w_ij v_j / normalizer.
 ///
-/// `weigh(state, tile)` absorbs the tile, leaves its weights in place of its scores, and returns the factor that brings what was
-/// summed before to the new scale; `normalizer(state)` is what the sum is divided by.
+/// `weigh(tile)` is the state of a tile alone; it leaves weights in place of the tile's scores. `join(s, t)` makes s the merged state and
+/// returns the factors that bring the values summed under each to its scale. `normalizer(state)` is what the sum is divided by.
+/// A tile's weights do not depend on the tiles before it, so tiles may be weighed anywhere and joined in order.
 template <class R, class T>
 concept weighing_reducer = reducer<R, T> && requires(const R& r, typename R::template state<T>& s, const score_tile<T>& tile) {
-  { r.weigh(s, tile) } -> std::same_as<T>;
+  { r.weigh(tile) } -> std::same_as<typename R::template state<T>>;
+  { r.join(s, s) } -> std::same_as<join_factors<T>>;
   { r.normalizer(s) } -> std::same_as<T>;
 };
 

@@ -15,10 +15,12 @@ namespace tessera {
 /// `finish` gives the log-sum-exp in natural units. Inside, scores are in base 2 (`unit`), so a weight is one exp2.
 ///
 /// Special values  no key or only -inf: max = -inf, mass = 0, output 0, log-sum-exp -inf. A NaN score makes mass and output NaN.
-///                 Weights below 2^-63 of the largest (float64: 2^-511) are zero; so are chunks of keys that fall that far behind.
+///                 Weights below 2^-63 (float64: 2^-511) of the largest of their chunk of keys are zero; so are chunks that fall that far
+///                 behind.
 /// Accuracy        weights within 2 ulp of exp of the rounded difference; mass is summed over a chunk of keys, then over chunks:
-///                 relative error below (192 + chunks) u. The largest weight is exactly 1, so a one-hot row returns its value's bits.
-/// Determinism     the order of the sums is fixed by the keys' positions alone.
+///                 relative error below (198 + chunks) u. The largest weight is exactly 1, so a one-hot row returns its value's bits.
+/// Determinism     a chunk's weights are relative to its own largest, and chunks are joined in rising order: the order of the sums is
+///                 fixed by the keys' positions alone, and chunks may be folded anywhere.
 /// Source          Milakov and Gimelshein 2018, arXiv:1805.02867; Dao et al. 2022, arXiv:2205.14135
 struct softmax {
   static constexpr double unit = 1.4426950408889634;  ///< log2(e)
@@ -41,20 +43,29 @@ struct softmax {
   }
 
   template <class T>
-  TESSERA_HD T weigh(state<T>& s, const score_tile<T>& tile) const {
-    return fold<true>(s, tile);
+  [[nodiscard]] TESSERA_HD state<T> weigh(const score_tile<T>& tile) const {
+    return fold<true>(tile);
   }
 
   template <class T>
   TESSERA_HD void absorb(state<T>& s, const score_tile<T>& tile) const {
-    fold<false>(s, tile);
+    join(s, fold<false>(tile));
   }
 
   template <class T>
-  [[nodiscard]] TESSERA_HD state<T> merge(const state<T>& a, const state<T>& b) const {
-    const T top = max(a.max, b.max);
+  TESSERA_HD join_factors<T> join(state<T>& s, const state<T>& t) const {
+    constexpr int last = faintest<lane_value<T>>;
+    const T top = max(s.max, t.max);
     const T base = anchor(top);
-    return {top, fma(a.mass, exp2_nonpositive(a.max - base), b.mass * exp2_nonpositive(b.max - base))};
+    const join_factors<T> factors{exp2_nonpositive<last>(s.max - base), exp2_nonpositive<last>(t.max - base)};
+    s = {top, fma(s.mass, factors.kept, t.mass * factors.joined)};
+    return factors;
+  }
+
+  template <class T>
+  [[nodiscard]] TESSERA_HD state<T> merge(state<T> a, const state<T>& b) const {
+    join(a, b);
+    return a;
   }
 
   template <class T>
@@ -90,10 +101,11 @@ struct softmax {
     return select(top == T(-infinity<lane_value<T>>()), T(lane_value<T>(0)), top);
   }
 
+  /// The state of a tile alone.
   template <bool KeepWeights, class T>
-  TESSERA_HD static T fold(state<T>& s, const score_tile<T>& tile) {
+  TESSERA_HD static state<T> fold(const score_tile<T>& tile) {
     using V = lane_value<T>;
-    const T top = tile_extremum<true>(tile, s.max);
+    const T top = tile_extremum<true>(tile, T(-infinity<V>()));
     const T base = anchor(top);
     T mass(V(0));
     for (int j = 0; j < tile.size(); ++j) {
@@ -101,10 +113,7 @@ struct softmax {
       if constexpr (KeepWeights) tile.set(j, weight);
       mass += weight;
     }
-    const T factor = exp2_nonpositive<faintest<V>>(s.max - base);
-    s.mass = fma(s.mass, factor, mass);
-    s.max = top;
-    return factor;
+    return {top, mass};
   }
 };
 
