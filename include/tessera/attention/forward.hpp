@@ -38,14 +38,13 @@ struct scaled_head {
   }
 };
 
-template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Store, class Emit>
-void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v, double scale,
-                 const options<Mask, Score>& options, const Store& store, const Emit& emit) {
+/// Walks every block of queries past all keys: begin(block, b, h) once its folds are empty, end(block, b, h, kv_h) after the last key.
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Begin, class End>
+void walk_keys(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v, double scale,
+               const options<Mask, Score>& options, const Begin& begin, const End& end) {
   using Arch = typename Exec::arch;
   using head_type = scaled_head<decltype(score_of(options.score, 0, 0, 0, 0))>;
   using block_type = tile::detail::query_block<T, Arch, head_type, softmax, true>;
-  using state_type = typename block_type::state;
-  using P = typename block_type::P;
   using chunk_type = tile::detail::key_chunk_view<T>;
 
   const std::int64_t len_q = q.extent(2);
@@ -105,28 +104,39 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
       const auto mask = head_of(options.mask, b, h, len_q, len_k);
       block_type work(rule, layout, typename block_type::arrays(mine, layout, panels));
       work.start(q[b][h], first, count, static_cast<const T*>(nullptr));
+      begin(work, b, h);
       const key_range range = mask.keys(first, first + count, len_k);
       for (std::int64_t c = range.first / tile::value_chunk; c * tile::value_chunk < range.last; ++c) {
         work.absorb(shared.chunks[head * chunks + c], k[b][kv_h], mask);
       }
-      if (options.sinks.data_handle() != nullptr) {
-        work.join(state_type{P(static_cast<T>(static_cast<double>(options.sinks(h)) * softmax::unit)), P(T(1))});
-      }
-      const T value_scale = options.value_scales.data_handle() != nullptr ? static_cast<T>(options.value_scales(kv_h)) : T(1);
-      work.finish_values([&](std::int64_t row, T* values) {
-        for (std::int64_t c = 0; value_scale != T(1) && c < v.extent(3); ++c) values[c] *= value_scale;
-        store(b, h, row, values);
-      });
-      work.finish_states([&](std::int64_t row, T lse) { emit(b, h, row, lse); });
+      end(work, b, h, kv_h);
     });
   }
+}
+
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Store, class Emit>
+void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v, double scale,
+                 const options<Mask, Score>& options, const Store& store, const Emit& emit) {
+  using P = simd::pack<T, typename Exec::arch>;
+  const auto finish = [&](auto& work, std::int64_t b, std::int64_t h, std::int64_t kv_h) {
+    if (options.sinks.data_handle() != nullptr) {
+      work.join(softmax::state<P>{P(static_cast<T>(static_cast<double>(options.sinks(h)) * softmax::unit)), P(T(1))});
+    }
+    const T value_scale = options.value_scales.data_handle() != nullptr ? static_cast<T>(options.value_scales(kv_h)) : T(1);
+    work.finish_values([&](std::int64_t row, T* values) {
+      for (std::int64_t c = 0; value_scale != T(1) && c < v.extent(3); ++c) values[c] *= value_scale;
+      store(b, h, row, values);
+    });
+    work.finish_states([&](std::int64_t row, T lse) { emit(b, h, row, lse); });
+  };
+  walk_keys<T>(exec, q, k, v, scale, options, [](auto&, std::int64_t, std::int64_t) {}, finish);
 }
 
 /// Refuses what no call can take: shapes, strides, overlap, options. The factor of q . k.
 template <class T, class Q, class K, class V, class O, class Mask, class Score>
 TESSERA_ALWAYS_INLINE double check_forward(const char* function, const view<const Q, 4>& q, const view<const K, 4>& k,
-                                           const view<const V, 4>& v, const view<O, 4>& out,
-                                           const options<Mask, Score>& options) {
+                                           const view<const V, 4>& v, const view<O, 4>& out, const options<Mask, Score>& options,
+                                           const char* out_name = "out") {
   using tessera::detail::check_disjoint;
   using tessera::detail::check_operand;
   using tessera::detail::expects;
@@ -134,7 +144,7 @@ TESSERA_ALWAYS_INLINE double check_forward(const char* function, const view<cons
   check_operand(q, function, "q");
   check_operand(k, function, "k");
   check_operand(v, function, "v");
-  tessera::detail::check_output(out, function, "out");
+  tessera::detail::check_output(out, function, out_name);
   expects(
       k.extent(0) == q.extent(0) && k.extent(3) == q.extent(3), function, "k", [&] { return "shape " + shape(k); },
       "needs [batch, kv_heads, len_k, head_dim] with q's batch and head_dim");
@@ -148,10 +158,10 @@ TESSERA_ALWAYS_INLINE double check_forward(const char* function, const view<cons
   expects(
       out.extent(0) == q.extent(0) && out.extent(1) == q.extent(1) && out.extent(2) == q.extent(2) &&
           out.extent(3) == v.extent(3),
-      function, "out", [&] { return "shape " + shape(out); }, "needs [batch, heads, len_q, value_dim]");
-  check_disjoint(out, q, function, "out", "q");
-  check_disjoint(out, k, function, "out", "k");
-  check_disjoint(out, v, function, "out", "v");
+      function, out_name, [&] { return "shape " + shape(out); }, "needs [batch, heads, len_q, value_dim]");
+  check_disjoint(out, q, function, out_name, "q");
+  check_disjoint(out, k, function, out_name, "k");
+  check_disjoint(out, v, function, out_name, "v");
   const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.extent(3), 1))));
   expects(
       std::isfinite(static_cast<T>(scale * softmax::unit)), function, "options.scale",

@@ -39,6 +39,16 @@ typename Reducer::template state<T> lane_state(const typename Reducer::template 
   return result;
 }
 
+/// Makes `state` that of lane l.
+template <class Reducer, class T, class P>
+void set_lane_state(typename Reducer::template state<P>& packed, int l, const typename Reducer::template state<T>& state) {
+  const char* const from = reinterpret_cast<const char*>(&state);
+  char* const to = reinterpret_cast<char*>(&packed);
+  for (std::size_t m = 0; m < sizeof(state) / sizeof(T); ++m) {
+    std::memcpy(to + (m * P::lanes + static_cast<std::size_t>(l)) * sizeof(T), from + m * sizeof(T), sizeof(T));
+  }
+}
+
 /// A block of queries that one worker walks past all keys.
 template <class T, class Arch, class Score, class Reducer, bool HasValues>
 class query_block {
@@ -115,6 +125,26 @@ class query_block {
     if constexpr (HasValues) std::memset(memory_.sums, 0, sizeof(T) * static_cast<std::size_t>(panels_ * panel_sums()));
   }
 
+  /// Takes up the folds that suspend left: load(row, values) writes the [value_dim] sums of a row and returns its state.
+  template <class Load>
+  void resume(const Load& load) {
+    for (std::int64_t i = 0; i < count_; ++i) {
+      set_lane_state<Reducer, T, P>(memory_.states[state_of(i)], static_cast<int>(i % P::lanes), load(first_ + i, memory_.row));
+      T* const sums = memory_.sums + i / width * panel_sums() + i % width;
+      for (std::int64_t c = 0; c < layout_.value_dim; ++c) sums[c * width] = memory_.row[c];
+    }
+  }
+
+  /// store(row, state, values) for every row, in rising order: its state and sums so far, not divided.
+  template <class Store>
+  void suspend(const Store& store) {
+    for (std::int64_t i = 0; i < count_; ++i) {
+      const T* const sums = memory_.sums + i / width * panel_sums() + i % width;
+      for (std::int64_t c = 0; c < layout_.value_dim; ++c) memory_.row[c] = sums[c * width];
+      store(first_ + i, lane_state<Reducer, T, P>(memory_.states[state_of(i)], static_cast<int>(i % P::lanes)), memory_.row);
+    }
+  }
+
   /// Folds one chunk of keys into every query that sees some of it.
   template <class K, class Mask>
   void absorb(const key_chunk_view<T>& chunk, const view<const K, 2>& keys, const Mask& mask) {
@@ -168,12 +198,14 @@ class query_block {
   template <class Emit>
   void finish_states(const Emit& emit) {
     for (std::int64_t i = 0; i < count_; ++i) {
-      const std::int64_t s = i / width * shape::packs + i % width / P::lanes;
-      emit(first_ + i, rule_.reducer.finish(lane_state<Reducer, T, P>(memory_.states[s], static_cast<int>(i % P::lanes))));
+      emit(first_ + i,
+           rule_.reducer.finish(lane_state<Reducer, T, P>(memory_.states[state_of(i)], static_cast<int>(i % P::lanes))));
     }
   }
 
  private:
+  /// Where the state of query i of the block is, in lane i % lanes.
+  [[nodiscard]] static std::int64_t state_of(std::int64_t i) { return i / width * shape::packs + i % width / P::lanes; }
   [[nodiscard]] std::int64_t panel_sums() const { return layout_.value_blocks() * rows * width; }
   [[nodiscard]] int panel_packs(std::int64_t p) const {
     const std::int64_t packs = (count_ - p * width + P::lanes - 1) / P::lanes;
