@@ -1,7 +1,7 @@
 # Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 
 # find_package(tessera) defines tessera::tessera; find_package(tessera COMPONENTS cuda) also looks for the CUDA Toolkit, whose
-# headers tessera::cuda then brings. Neither enables a language.
+# headers tessera::cuda then brings; COMPONENTS mpi looks for an MPI, which tessera::mpi then brings. None enables a language.
 include(${CMAKE_CURRENT_LIST_DIR}/tessera-xsimd.cmake)
 tessera_find_xsimd(tessera_xsimd_include_dirs tessera_NOT_FOUND_MESSAGE)
 
@@ -9,9 +9,12 @@ foreach(component IN LISTS tessera_FIND_COMPONENTS)
   if(component STREQUAL "cuda")
     find_package(CUDAToolkit QUIET)
     set(tessera_cuda_FOUND ${CUDAToolkit_FOUND})
+  elseif(component STREQUAL "mpi")
+    find_package(MPI QUIET COMPONENTS CXX)
+    set(tessera_mpi_FOUND ${MPI_CXX_FOUND})
   endif()
   if(tessera_FIND_REQUIRED_${component} AND NOT tessera_${component}_FOUND)
-    set(tessera_NOT_FOUND_MESSAGE "component ${component} was not found (there is one, cuda; it needs the CUDA Toolkit)")
+    set(tessera_NOT_FOUND_MESSAGE "component ${component} was not found (there are two: cuda needs the CUDA Toolkit, mpi an MPI)")
   endif()
 endforeach()
 
