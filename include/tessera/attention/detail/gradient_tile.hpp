@@ -232,6 +232,9 @@ class gradient_tile {
         }
       }
       if constexpr (Partly) {
+        const std::int64_t i0 = q.first + p * width;
+        const std::int64_t i1 = std::min<std::int64_t>(i0 + width, q.first + q.count);
+        if (!q.some_empty && mask_.classify(i0, i1, k.first + j, k.first + j + rows) == tile_class::all) continue;
         for (int r = 0; r < rows; ++r) {
           for (int v = 0; v < Packs; ++v) {
             const auto seen = mask_.visible(i[v], I(static_cast<index>(k.first + j + r)));
