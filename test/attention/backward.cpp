@@ -21,8 +21,8 @@ using tessera::par;
 using tessera::seq;
 using tessera::view;
 namespace attention = tessera::attention;
-constexpr attention::options causal{.mask = attention::mask::causal};
-constexpr attention::options causal_top_left{.mask = attention::mask::causal, .alignment = attention::alignment::top_left};
+constexpr attention::options<> causal{.mask = attention::causal};
+constexpr attention::options<> causal_top_left{.mask = {.right = 0, .alignment = attention::alignment::top_left}};
 
 auto normal(std::uint64_t seed, double factor = 1) {
   return [=](std::uint64_t n) { return factor * support::normal(seed, n); };
@@ -53,7 +53,7 @@ backward_call<float> normal_call(const shape& x, std::uint64_t seed, support::pl
   return call;
 }
 
-void check(oracle::gradient_errors& errors, backward_call<float>& call, const attention::options& options = {}) {
+void check(oracle::gradient_errors& errors, backward_call<float>& call, const attention::options<>& options = {}) {
   call.run(seq, options);
   compare(errors, call, options);
 }
@@ -66,7 +66,7 @@ BOOST_AUTO_TEST_CASE(float32_is_within_its_bound_for_every_shape_and_mask) {
   oracle::gradient_errors errors;
   for (std::size_t s = 0; s < std::size(shapes); ++s) {
     const support::placement where{static_cast<std::int64_t>(s % 3), s % 2 == 1};
-    for (const auto& options : {attention::options{}, causal, causal_top_left}) {
+    for (const auto& options : {attention::options<>{}, causal, causal_top_left}) {
       backward_call<float> call = normal_call(shapes[s], s, where);
       call.run(par.threads(static_cast<int>(1 + s % 2)), options);
       BOOST_TEST((call.in.untouched() && call.dout.untouched() && call.gaps_untouched()));
@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(extreme_logits_are_within_the_bound) {
   call.in.q.fill([](std::uint64_t) { return 40; });
   call.in.k.fill([](std::uint64_t n) { return 3 + 0.01 * static_cast<double>(n / 24); });
   check(errors, call, {.scale = 0.01});
-  check(errors, call, {.scale = 1, .mask = attention::mask::causal});
+  check(errors, call, {.scale = 1, .mask = attention::causal});
   check(errors, call, {.scale = -1});
   call.in.k.fill([](std::uint64_t) { return 1e4; });  // repeated maxima
   check(errors, call);
@@ -199,7 +199,7 @@ BOOST_AUTO_TEST_CASE(nan_reaches_what_sees_it_and_only_that) {
 }
 
 BOOST_AUTO_TEST_CASE(same_bits_for_every_team_and_batch) {
-  for (const auto& options : {attention::options{}, causal}) {
+  for (const auto& options : {attention::options<>{}, causal}) {
     for (const std::int64_t batch : {1, 3}) {  // heads enough for all, and heads that several workers share
       backward_call<float> whole = normal_call({batch, 2, 1, 250, 490, 24, 10}, 5);
       whole.run(seq, options);

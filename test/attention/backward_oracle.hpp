@@ -39,13 +39,13 @@ struct backward_call {
         dv(extents(x.v), where) {}
 
   /// dout, then the forward pass, then the backward pass.
-  template <class Exec>
-  void run(const Exec& exec, const tessera::attention::options& options = {}) {
+  template <class Exec, class Mask = tessera::attention::band, class Score = tessera::attention::plain_score>
+  void run(const Exec& exec, const tessera::attention::options<Mask, Score>& options = {}) {
     tessera::attention::forward(exec, in.q.view(), in.k.view(), in.v.view(), out.view(), lse.view(), options);
     backward(exec, options);
   }
-  template <class Exec>
-  void backward(const Exec& exec, const tessera::attention::options& options = {}) {
+  template <class Exec, class Mask = tessera::attention::band, class Score = tessera::attention::plain_score>
+  void backward(const Exec& exec, const tessera::attention::options<Mask, Score>& options = {}) {
     tessera::attention::backward(exec, in.q.view(), in.k.view(), in.v.view(), out.view(), lse.view(), dout.view(), dq.view(),
                                  dk.view(), dv.view(), options);
   }
@@ -68,31 +68,19 @@ struct gradient_errors {
   support::worst dv;
 };
 
-inline double scale_of(const tessera::attention::options& options, std::int64_t head_dim) {
-  return options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(head_dim > 0 ? head_dim : 1));
-}
-
-/// visible(b, h, i, j) of the options.
-inline auto visible_of(const tessera::attention::options& options, std::int64_t len_q, std::int64_t len_k) {
-  return [=](std::int64_t, std::int64_t, std::int64_t i, std::int64_t j) {
-    if (options.mask == tessera::attention::mask::none) return true;
-    return j <= (options.alignment == tessera::attention::alignment::bottom_right ? i + len_k - len_q : i);
-  };
-}
-
 /// Compares with the reference, in units of what is summed up:
 ///   dq: |scale| sum_j p (|dout||v_j| + dout|A|) |k_j|, dk the same over i with |q_i|, dv: sum_i p |dout_i|.
-template <class Q, class K, class V, class O, class D>
-void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x, const tessera::attention::options& options) {
+template <class Q, class K, class V, class O, class D, class Mask, class Score>
+void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
+             const tessera::attention::options<Mask, Score>& options) {
   using T = typename backward_call<Q, K, V, O, D>::T;
   using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
   const auto q = x.in.q.view();
   const auto k = x.in.k.view();
   const auto v = x.in.v.view();
   const auto dout = x.dout.view();
-  const double scale = scale_of(options, q.extent(3));
-  const auto visible = visible_of(options, q.extent(2), k.extent(2));
-  const auto want = tessera::reference::attention_backward<Real>(q, k, v, dout, scale, visible);
+  const double scale = options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(q.extent(3) > 0 ? q.extent(3) : 1));
+  const auto want = tessera::reference::attention_backward<Real>(q, k, v, dout, options);
 
   const double u = tessera::unit_roundoff<T>;
   const double u_out = std::is_same_v<O, T> ? 0 : tessera::unit_roundoff<O>;
@@ -115,7 +103,7 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x, con
         std::vector<double> touched;  // |dout||v_j|
         double largest = 0;           // S
         for (std::int64_t j = 0; j < k.extent(2); ++j) {
-          if (!visible(b, h, i, j)) continue;
+          if (!tessera::reference::visible(options.mask, b, h, i, j, q.extent(2), k.extent(2))) continue;
           double sum = 0;
           double sum_size = 0;
           for (std::int64_t d = 0; d < q.extent(3); ++d) {
@@ -123,11 +111,22 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x, con
             sum += term;
             sum_size += std::fabs(term);
           }
+          if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
+            // A score moves no farther than its product does, and has its own roundings: those of its size.
+            const double score = tessera::reference::scored(options.score, sum, b, h, i, j, q.extent(2), k.extent(2));
+            if (std::isfinite(score)) sum_size += 2 * std::fabs(score - sum);
+            sum = score;
+          }
           largest = std::fmax(largest, sum_size);
           row.push_back({j, sum});
           double gradient = 0;
           for (std::int64_t c = 0; c < v.extent(3); ++c) gradient += size(dout(b, h, i, c)) * size(v(b, kv_h, j, c));
           touched.push_back(gradient);
+        }
+        if (options.sinks.data_handle() != nullptr) {
+          row.push_back({-1, static_cast<double>(options.sinks(h))});
+          touched.push_back(0);
+          largest = std::fmax(largest, std::fabs(row.back().score));
         }
         std::vector<double> weights = tessera::reference::softmax_weights(row);
         double mass = 0;
@@ -140,6 +139,7 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x, con
             ((4 * head_dim + 20) * largest + 624 + value_dim + 3 * keys / 192 + 8 * std::log(keys + 1)) * u + u_out;
         for (std::size_t e = 0; e < row.size(); ++e) {
           const std::int64_t j = row[e].key;
+          if (j < 0) continue;
           const double slope = std::fabs(scale) * (touched[e] + mean) * (weights[e] + faintest);
           for (std::int64_t d = 0; d < q.extent(3); ++d) {
             dq_size[at(q, b, h, i) + static_cast<std::size_t>(d)] +=

@@ -83,39 +83,38 @@ void check_backward(const view<const Q, 4>& q, const view<const K, 4>& k, const 
   check_disjoint(dv, dk, function, "dv", "dk");
 }
 
-/// The score that is the scaled product itself.
-struct plain_head_score {
-  static constexpr bool linear = true;
-};
-
-template <class Exec, class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV>
+template <class Exec, class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV, class Mask, class Score>
 void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
               const view<const O, 4>& out, const view<const L, 3>& lse, const view<const G, 4>& dout, const view<DQ, 4>& dq,
-              const view<DK, 4>& dk, const view<DV, 4>& dv, const options& options) {
+              const view<DK, 4>& dk, const view<DV, 4>& dv, const options<Mask, Score>& options) {
   using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>, compute_t<G>>;
   check_backward(q, k, v, out, lse, dout, dq, dk, dv);
   const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.extent(3), 1))));
   tessera::detail::expects(
       std::isfinite(static_cast<T>(scale * softmax::unit)), "attention::backward", "options.scale",
       [&] { return tessera::detail::number(scale); }, "needs a factor that is finite in the compute type");
+  const sizes call{q.extent(0), q.extent(1), q.extent(2), k.extent(2)};
+  check_part(options.mask, "attention::backward", call);
+  check_part(options.score, "attention::backward", call);
+  const auto check_factors = [&](const view<const float, 1>& factors, std::int64_t wanted, const char* argument,
+                                 const char* needs) {
+    if (factors.data_handle() != nullptr) check_extents(factors, {wanted}, "attention::backward", argument, needs);
+  };
+  check_factors(options.sinks, q.extent(1), "options.sinks", "needs [heads]");
+  check_factors(options.key_scales, k.extent(1), "options.key_scales", "needs [kv_heads]");
+  check_factors(options.value_scales, k.extent(1), "options.value_scales", "needs [kv_heads]");
   const gradient_operands<Q, K, V, O, L, G, DQ, DK, DV> operands{q, k, v, out, lse, dout, dq, dk, dv};
-  const auto score = [](std::int64_t, std::int64_t) { return plain_head_score{}; };
-  if (options.mask == mask::causal) {
-    const std::int64_t offset = options.alignment == alignment::bottom_right ? k.extent(2) - q.extent(2) : 0;
-    run_backward<T>(exec, operands, scale, [=](std::int64_t, std::int64_t) { return causal_mask{offset}; }, score);
-  } else {
-    run_backward<T>(exec, operands, scale, [](std::int64_t, std::int64_t) { return no_mask{}; }, score);
-  }
+  run_backward<T>(exec, operands, scale, options);
 }
 
 }  // namespace detail
 
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, mdspan_like DOut,
-          mdspan_like DQ, mdspan_like DK, mdspan_like DV>
+          mdspan_like DQ, mdspan_like DK, mdspan_like DV, class Mask = band, class Score = plain_score>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4 && Lse::rank() == 3 && DOut::rank() == 4 &&
            DQ::rank() == 4 && DK::rank() == 4 && DV::rank() == 4)
 void backward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse, const DOut& dout,
-              const DQ& dq, const DK& dk, const DV& dv, const options& options = {}) {
+              const DQ& dq, const DK& dk, const DV& dv, const options<Mask, Score>& options = {}) {
   detail::backward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, value_type_of<Lse>,
                    value_type_of<DOut>, value_type_of<DQ>, value_type_of<DK>, value_type_of<DV>>(exec, q, k, v, out, lse, dout,
                                                                                                  dq, dk, dv, options);

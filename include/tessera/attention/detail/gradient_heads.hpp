@@ -11,6 +11,8 @@
 
 #include "tessera/attention/detail/gradient_store.hpp"
 #include "tessera/attention/detail/gradient_tile.hpp"
+#include "tessera/attention/mask.hpp"
+#include "tessera/attention/score.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/online/softmax.hpp"
@@ -36,7 +38,7 @@ struct gradient_operands {
 inline constexpr std::int64_t partial_bytes = std::int64_t{32} << 20;
 
 /// One key head with the query heads that share it, in memory of its own.
-template <class T, class Arch, class Operands, class MakeMask, class MakeScore>
+template <class T, class Arch, class Operands, class Options>
 class gradient_head {
  public:
   using P = simd::pack<T, Arch>;
@@ -56,14 +58,11 @@ class gradient_head {
           slopes(memory.take<T>(key_chunk * query_chunk)) {}
   };
 
-  gradient_head(tessera::detail::bump& memory, const Operands& x, const layout_type& layout, double scale, const MakeMask& mask,
-                const MakeScore& score)
+  gradient_head(tessera::detail::bump& memory, const Operands& x, const layout_type& layout, double scale, const Options& options)
       : x_(x),
         layout_(layout),
-        scale_(static_cast<T>(scale)),
-        factor_(static_cast<T>(scale * (score_type::linear ? softmax::unit : 1.0))),
-        mask_(mask),
-        score_(score),
+        scale_(scale),
+        options_(options),
         query_chunks_((x.q.extent(2) + query_chunk - 1) / query_chunk),
         key_chunks_((x.k.extent(2) + key_chunk - 1) / key_chunk),
         queries_(memory.take<query_chunk_view<T>>(query_chunks_)),
@@ -75,17 +74,19 @@ class gradient_head {
   [[nodiscard]] std::int64_t key_chunks() const { return key_chunks_; }
 
   void pack_keys(std::int64_t b, std::int64_t kv_h, std::int64_t c) {
-    keys_[c] = layout_.pack_keys(key_memory_ + c * layout_.key_size(), x_.k[b][kv_h], x_.v[b][kv_h], c * key_chunk);
+    keys_[c] =
+        layout_.pack_keys(key_memory_ + c * layout_.key_size(), x_.k[b][kv_h], x_.v[b][kv_h], value_scale(kv_h), c * key_chunk);
   }
   void pack_queries(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t c) {
+    const T factor = static_cast<T>(score_scale(kv_head(h)) * (tile_type::linear ? softmax::unit : 1.0));
     queries_[c] = layout_.pack_queries(query_memory_ + c * layout_.query_size(), x_.q[b][h], x_.out[b][h], x_.lse[b][h],
-                                       x_.dout[b][h], factor_, c * query_chunk, mine.turned);
+                                       x_.dout[b][h], factor, c * query_chunk, mine.turned);
   }
   /// Chunks of queries [first, last) against one chunk of keys. dq is added up at `partial` [last - first][query_chunk][columns],
   /// or where it belongs.
   void add(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t first, std::int64_t last, std::int64_t c, T* partial) {
-    const mask_type mask = mask_(b, h);
-    const score_type score = score_(b, h);
+    const mask_type mask = head_of(options_.mask, b, h, x_.q.extent(2), x_.k.extent(2));
+    const score_type score = score_of(options_.score, b, h, x_.q.extent(2), x_.k.extent(2));
     tile_type tile(layout_, typename tile_type::arrays{mine.weights, mine.slopes}, mask, score);
     for (std::int64_t i = first; i < last; ++i) {
       tile.add(queries_[i], keys_[c], partial != nullptr ? partial + (i - first) * dq_size() : queries_[i].dq);
@@ -100,18 +101,27 @@ class gradient_head {
 
   void store_queries(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t c) const {
     const query_chunk_view<T>& chunk = queries_[c];
-    store_rows(mine, x_.dq[b][h], chunk.first, chunk.count, chunk.dq, layout_.columns(), scale_);
+    store_rows(mine, x_.dq[b][h], chunk.first, chunk.count, chunk.dq, layout_.columns(), static_cast<T>(score_scale(kv_head(h))));
   }
   void store_keys(const bench& mine, std::int64_t b, std::int64_t kv_h, std::int64_t c) const {
     const key_gradient_chunk<T>& chunk = keys_[c];
-    store_rows(mine, x_.dk[b][kv_h], chunk.first, chunk.count, chunk.dk, layout_.columns(), scale_);
-    store_rows(mine, x_.dv[b][kv_h], chunk.first, chunk.count, chunk.dv, layout_.value_columns(), T(1));
+    store_rows(mine, x_.dk[b][kv_h], chunk.first, chunk.count, chunk.dk, layout_.columns(), static_cast<T>(score_scale(kv_h)));
+    store_rows(mine, x_.dv[b][kv_h], chunk.first, chunk.count, chunk.dv, layout_.value_columns(), value_scale(kv_h));
   }
 
  private:
-  using mask_type = std::remove_cvref_t<decltype(std::declval<const MakeMask&>()(0, 0))>;
-  using score_type = std::remove_cvref_t<decltype(std::declval<const MakeScore&>()(0, 0))>;
+  using mask_type = decltype(head_of(std::declval<const Options&>().mask, 0, 0, 0, 0));
+  using score_type = decltype(score_of(std::declval<const Options&>().score, 0, 0, 0, 0));
   using tile_type = gradient_tile<T, Arch, mask_type, score_type>;
+
+  [[nodiscard]] std::int64_t kv_head(std::int64_t h) const { return h / (x_.q.extent(1) / x_.k.extent(1)); }
+  /// What q . k is multiplied by.
+  [[nodiscard]] double score_scale(std::int64_t kv_h) const {
+    return options_.key_scales.data_handle() != nullptr ? scale_ * static_cast<double>(options_.key_scales(kv_h)) : scale_;
+  }
+  [[nodiscard]] T value_scale(std::int64_t kv_h) const {
+    return options_.value_scales.data_handle() != nullptr ? static_cast<T>(options_.value_scales(kv_h)) : T(1);
+  }
 
   template <class S>
   static void store_rows(const bench& mine, const view<S, 2>& to, std::int64_t first, int count, const T* from,
@@ -124,10 +134,8 @@ class gradient_head {
 
   const Operands& x_;
   const layout_type& layout_;
-  T scale_;
-  T factor_;
-  const MakeMask& mask_;
-  const MakeScore& score_;
+  double scale_;
+  const Options& options_;
   std::int64_t query_chunks_;
   std::int64_t key_chunks_;
   query_chunk_view<T>* queries_;
@@ -136,9 +144,9 @@ class gradient_head {
   T* key_memory_;
 };
 
-template <class T, class Exec, class Operands, class MakeMask, class MakeScore>
-void run_backward(const Exec& exec, const Operands& x, double scale, const MakeMask& mask, const MakeScore& score) {
-  using head_type = gradient_head<T, typename Exec::arch, Operands, MakeMask, MakeScore>;
+template <class T, class Exec, class Operands, class Options>
+void run_backward(const Exec& exec, const Operands& x, double scale, const Options& options) {
+  using head_type = gradient_head<T, typename Exec::arch, Operands, Options>;
   using bench_type = typename head_type::bench;
   const typename head_type::layout_type layout{x.q.extent(3), x.v.extent(3)};
   const std::int64_t kv_heads = x.k.extent(1);
@@ -157,7 +165,7 @@ void run_backward(const Exec& exec, const Operands& x, double scale, const MakeM
   const std::int64_t owners = own_heads > 0 ? std::min<std::int64_t>(workers, own_heads) : 1;
 
   tessera::detail::bump head_size;
-  const head_type like(head_size, x, layout, scale, mask, score);
+  const head_type like(head_size, x, layout, scale, options);
   tessera::detail::bump bench_size;
   bench_type(bench_size, layout);
   const std::int64_t partial_row = like.key_chunks() * like.dq_size();  // of one chunk of queries
@@ -170,7 +178,7 @@ void run_backward(const Exec& exec, const Operands& x, double scale, const MakeM
                                                      partial_size.bytes());
   const auto head_of = [&](std::int64_t owner) {
     tessera::detail::bump cut(memory.data() + static_cast<std::size_t>(owner) * head_size.bytes());
-    return head_type(cut, x, layout, scale, mask, score);
+    return head_type(cut, x, layout, scale, options);
   };
   const auto bench_of = [&](int worker) {
     tessera::detail::bump cut(memory.data() + static_cast<std::size_t>(owners) * head_size.bytes() +

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "tessera/numeric/traits.hpp"
+#include "tessera/online/softmax.hpp"
 #include "tessera/tile/packing.hpp"
 #include "tessera/tile/shape.hpp"
 #include "tessera/tile/view.hpp"
@@ -104,12 +105,11 @@ struct gradient_layout {
     chunk.count = static_cast<int>(std::min<std::int64_t>(query_chunk, q.extent(0) - first));
     chunk.finite = copy_rows(chunk.rows, columns(), q, first, chunk.count) &&
                    copy_rows(chunk.gradient_rows, value_columns(), dout, first, chunk.count);
-    constexpr double log2_e = 1.4426950408889634;
     for (int i = 0; i < query_chunk; ++i) {
       const T natural = i < chunk.count ? static_cast<T>(lse(first + i)) : infinity<T>();
       const bool empty = natural == -infinity<T>();
       chunk.some_empty |= empty;
-      chunk.lse[i] = empty ? infinity<T>() : static_cast<T>(static_cast<double>(natural) * log2_e);
+      chunk.lse[i] = empty ? infinity<T>() : static_cast<T>(static_cast<double>(natural) * softmax::unit);
     }
     for (int p = 0; p * width < chunk.count; ++p) {
       const std::int64_t n = std::min<std::int64_t>(width, chunk.count - p * width);
@@ -139,9 +139,9 @@ struct gradient_layout {
     return chunk;
   }
 
-  /// Packs keys [first, first + key_chunk) and their values; dk and dv are emptied.
+  /// Packs keys [first, first + key_chunk) and their values times value_factor; dk and dv are emptied.
   template <class K, class V>
-  [[nodiscard]] key_gradient_chunk<T> pack_keys(T* at, const view<const K, 2>& k, const view<const V, 2>& v,
+  [[nodiscard]] key_gradient_chunk<T> pack_keys(T* at, const view<const K, 2>& k, const view<const V, 2>& v, T value_factor,
                                                 std::int64_t first) const {
     key_gradient_chunk<T> chunk = keys(at);
     chunk.first = first;
@@ -154,7 +154,7 @@ struct gradient_layout {
                                  tile::as_stored{});
       T* const values = chunk.values + j * value_dim;
       tile::pack_turned<rows, P>(values, v.data_handle() + (first + j) * v.stride(0), v.stride(0), n, value_dim,
-                                 tile::as_stored{});
+                                 [&](P x, std::int64_t) { return x * P(value_factor); });
       const std::int64_t size = rows * value_dim;
       for (std::int64_t i = 0; i < size; i += P::lanes) {
         spread +=

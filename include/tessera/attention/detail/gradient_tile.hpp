@@ -10,9 +10,11 @@
 
 #include "tessera/attention/detail/gradient_store.hpp"
 #include "tessera/numeric/exp.hpp"
+#include "tessera/online/softmax.hpp"
 #include "tessera/simd/math.hpp"
 #include "tessera/tile/mask.hpp"
 #include "tessera/tile/microkernel.hpp"
+#include "tessera/tile/score.hpp"
 
 namespace tessera::attention::detail {
 
@@ -48,6 +50,11 @@ class gradient_tile {
   using shape = tile::block_shape<T, Arch>;
   static constexpr int width = layout_type::width;
   static constexpr int rows = layout_type::rows;
+
+  static constexpr bool linear = tessera::detail::is_linear<Score>;
+  static_assert(
+      linear || requires(const Score& f, P s, I i) { f.derivative(s, i, i); },
+      "attention::backward: the score needs a derivative(s, i, j); see score_by{f, derivative}");
 
   /// What lies between the products.
   struct arrays {
@@ -186,7 +193,6 @@ class gradient_tile {
   /// Weights and slopes of the pairs of panel p with keys [range.first, range.last), whole blocks.
   template <int Packs, bool Partly>
   TESSERA_NOINLINE void weigh(int p, span range, const query_chunk_view<T>& q, const key_gradient_chunk<T>& k) {
-    constexpr double log2_e = 1.4426950408889634;
     const std::int64_t depth = layout_.depth;
     const std::int64_t value_dim = layout_.value_dim;
     const T* const panel = q.panels + p * width * depth;
@@ -209,13 +215,14 @@ class gradient_tile {
       for (int r = 0; r < rows; ++r) {
         TESSERA_UNROLL
         for (int v = 0; v < Packs; ++v) {
-          if constexpr (Score::linear) {
+          if constexpr (linear) {
             // Never above 1, to which rounding could bring it; min keeps a NaN.
             exp2_nonpositive<faintest>(min(P(T(0)), sums[r][v] - lse[v])).store(weights + r * query_chunk + v * P::lanes);
           } else {
             const I key(static_cast<index>(k.first + j + r));
-            const P score = score_(sums[r][v], i[v], key);
-            const P weight = exp2_nonpositive<faintest>(min(P(T(0)), fma(score, P(static_cast<T>(log2_e)), -lse[v])));
+            // As the forward pass rounds it: the product first, so that both are wrong alike.
+            const P score = fma(score_(sums[r][v], i[v], key), P(static_cast<T>(softmax::unit)), P(T(0)));
+            const P weight = exp2_nonpositive<faintest>(min(P(T(0)), score - lse[v]));
             weight.store(weights + r * query_chunk + v * P::lanes);
             (weight * score_.derivative(sums[r][v], i[v], key)).store(slopes + r * query_chunk + v * P::lanes);
           }
@@ -227,15 +234,16 @@ class gradient_tile {
       for (int r = 0; r < rows; ++r) {
         TESSERA_UNROLL
         for (int v = 0; v < Packs; ++v) {
-          const T* const weight = (Score::linear ? weights : slopes) + r * query_chunk + v * P::lanes;
+          const T* const weight = (linear ? weights : slopes) + r * query_chunk + v * P::lanes;
           (P::load(weight) * (sums[r][v] - delta[v])).store(slopes + r * query_chunk + v * P::lanes);
         }
       }
       if constexpr (Partly) {
         const std::int64_t i0 = q.first + p * width;
         const std::int64_t i1 = std::min<std::int64_t>(i0 + width, q.first + q.count);
-        if (!q.some_empty && mask_.classify(i0, i1, k.first + j, k.first + j + rows) == tile_class::all) continue;
-        for (int r = 0; r < rows; ++r) {
+        if (!q.some_empty && mask_.classify(i0, i1, k.first + j, k.first + std::min(j + rows, k.count)) == tile_class::all)
+          continue;
+        for (int r = 0; r < rows && j + r < k.count; ++r) {
           for (int v = 0; v < Packs; ++v) {
             const auto seen = mask_.visible(i[v], I(static_cast<index>(k.first + j + r)));
             const auto empty = lse[v] == P(infinity<T>());
