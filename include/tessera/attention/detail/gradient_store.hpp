@@ -103,8 +103,9 @@ struct gradient_layout {
     query_chunk_view<T> chunk = queries(at);
     chunk.first = first;
     chunk.count = static_cast<int>(std::min<std::int64_t>(query_chunk, q.extent(0) - first));
-    chunk.finite = copy_rows(chunk.rows, columns(), q, first, chunk.count) &&
-                   copy_rows(chunk.gradient_rows, value_columns(), dout, first, chunk.count);
+    const bool finite_queries = copy_rows(chunk.rows, columns(), q, first, chunk.count);
+    const bool finite_gradients = copy_rows(chunk.gradient_rows, value_columns(), dout, first, chunk.count);
+    chunk.finite = finite_queries && finite_gradients;
     for (int i = 0; i < query_chunk; ++i) {
       const T natural = i < chunk.count ? static_cast<T>(lse(first + i)) : infinity<T>();
       const bool empty = natural == -infinity<T>();
