@@ -43,6 +43,9 @@ class gradient_head {
  public:
   using P = simd::pack<T, Arch>;
   using layout_type = gradient_layout<T, Arch>;
+  using mask_type = decltype(head_of(std::declval<const Options&>().mask, 0, 0, 0, 0));
+  using score_type = decltype(score_of(std::declval<const Options&>().score, 0, 0, 0, 0));
+  using tile_type = gradient_tile<T, Arch, mask_type, score_type>;
 
   /// What one worker needs while it works on a head, its own or one that it shares.
   struct bench {
@@ -58,13 +61,14 @@ class gradient_head {
           slopes(memory.take<T>(key_chunk * query_chunk)) {}
   };
 
-  gradient_head(tessera::detail::bump& memory, const Operands& x, const layout_type& layout, double scale, const Options& options)
+  gradient_head(tessera::detail::bump& memory, const Operands& x, const layout_type& layout, double scale, const Options& options,
+                std::int64_t query_chunks, std::int64_t key_chunks)
       : x_(x),
         layout_(layout),
         scale_(scale),
         options_(options),
-        query_chunks_((x.q.extent(2) + query_chunk - 1) / query_chunk),
-        key_chunks_((x.k.extent(2) + key_chunk - 1) / key_chunk),
+        query_chunks_(query_chunks),
+        key_chunks_(key_chunks),
         queries_(memory.take<query_chunk_view<T>>(query_chunks_)),
         keys_(memory.take<key_gradient_chunk<T>>(key_chunks_)),
         query_memory_(memory.take<T>(query_chunks_ * layout.query_size())),
@@ -73,14 +77,15 @@ class gradient_head {
   [[nodiscard]] std::int64_t query_chunks() const { return query_chunks_; }
   [[nodiscard]] std::int64_t key_chunks() const { return key_chunks_; }
 
-  void pack_keys(std::int64_t b, std::int64_t kv_h, std::int64_t c) {
-    keys_[c] =
-        layout_.pack_keys(key_memory_ + c * layout_.key_size(), x_.k[b][kv_h], x_.v[b][kv_h], value_scale(kv_h), c * key_chunk);
+  /// Chunk c of keys, put into place `to`; of queries, too.
+  void pack_keys(std::int64_t b, std::int64_t kv_h, std::int64_t c, std::int64_t to) {
+    keys_[to] =
+        layout_.pack_keys(key_memory_ + to * layout_.key_size(), x_.k[b][kv_h], x_.v[b][kv_h], value_scale(kv_h), c * key_chunk);
   }
-  void pack_queries(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t c) {
+  void pack_queries(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t c, std::int64_t to) {
     const T factor = static_cast<T>(score_scale(kv_head(h)) * (tile_type::linear ? softmax::unit : 1.0));
-    queries_[c] = layout_.pack_queries(query_memory_ + c * layout_.query_size(), x_.q[b][h], x_.out[b][h], x_.lse[b][h],
-                                       x_.dout[b][h], factor, c * query_chunk, mine.turned);
+    queries_[to] = layout_.pack_queries(query_memory_ + to * layout_.query_size(), x_.q[b][h], x_.out[b][h], x_.lse[b][h],
+                                        x_.dout[b][h], factor, c * query_chunk, mine.turned);
   }
   /// Chunks of queries [first, last) against one chunk of keys. dq is added up at `partial` [last - first][query_chunk][columns],
   /// or where it belongs.
@@ -91,6 +96,14 @@ class gradient_head {
     for (std::int64_t i = first; i < last; ++i) {
       tile.add(queries_[i], keys_[c], partial != nullptr ? partial + (i - first) * dq_size() : queries_[i].dq);
     }
+  }
+  /// f(keys that are seen) with the slopes of one tile in mine.slopes.
+  template <class F>
+  void weigh(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t c, const F& f) {
+    const mask_type mask = head_of(options_.mask, b, h, x_.q.extent(2), x_.k.extent(2));
+    const score_type score = score_of(options_.score, b, h, x_.q.extent(2), x_.k.extent(2));
+    tile_type tile(layout_, typename tile_type::arrays{mine.weights, mine.slopes}, mask, score);
+    f(tile.weigh(queries_[i], keys_[c]));
   }
   /// dq of a chunk of queries += partial.
   void add_partial(std::int64_t c, const T* partial) {
@@ -110,10 +123,6 @@ class gradient_head {
   }
 
  private:
-  using mask_type = decltype(head_of(std::declval<const Options&>().mask, 0, 0, 0, 0));
-  using score_type = decltype(score_of(std::declval<const Options&>().score, 0, 0, 0, 0));
-  using tile_type = gradient_tile<T, Arch, mask_type, score_type>;
-
   [[nodiscard]] std::int64_t kv_head(std::int64_t h) const { return h / (x_.q.extent(1) / x_.k.extent(1)); }
   /// What q . k is multiplied by.
   [[nodiscard]] double score_scale(std::int64_t kv_h) const {
@@ -164,8 +173,10 @@ void run_backward(const Exec& exec, const Operands& x, double scale, const Optio
   const std::int64_t own_heads = heads - shared_heads;
   const std::int64_t owners = own_heads > 0 ? std::min<std::int64_t>(workers, own_heads) : 1;
 
+  const std::int64_t query_chunks = (x.q.extent(2) + query_chunk - 1) / query_chunk;
+  const std::int64_t key_chunks = (x.k.extent(2) + key_chunk - 1) / key_chunk;
   tessera::detail::bump head_size;
-  const head_type like(head_size, x, layout, scale, options);
+  const head_type like(head_size, x, layout, scale, options, query_chunks, key_chunks);
   tessera::detail::bump bench_size;
   bench_type(bench_size, layout);
   const std::int64_t partial_row = like.key_chunks() * like.dq_size();  // of one chunk of queries
@@ -178,7 +189,7 @@ void run_backward(const Exec& exec, const Operands& x, double scale, const Optio
                                                      partial_size.bytes());
   const auto head_of = [&](std::int64_t owner) {
     tessera::detail::bump cut(memory.data() + static_cast<std::size_t>(owner) * head_size.bytes());
-    return head_type(cut, x, layout, scale, options);
+    return head_type(cut, x, layout, scale, options, query_chunks, key_chunks);
   };
   const auto bench_of = [&](int worker) {
     tessera::detail::bump cut(memory.data() + static_cast<std::size_t>(owners) * head_size.bytes() +
@@ -191,9 +202,9 @@ void run_backward(const Exec& exec, const Operands& x, double scale, const Optio
     const bench_type mine = bench_of(worker);
     const std::int64_t b = item / kv_heads;
     const std::int64_t kv_h = item % kv_heads;
-    for (std::int64_t c = 0; c < head.key_chunks(); ++c) head.pack_keys(b, kv_h, c);
+    for (std::int64_t c = 0; c < head.key_chunks(); ++c) head.pack_keys(b, kv_h, c, c);
     for (std::int64_t h = kv_h * group; h < (kv_h + 1) * group; ++h) {
-      for (std::int64_t c = 0; c < head.query_chunks(); ++c) head.pack_queries(mine, b, h, c);
+      for (std::int64_t c = 0; c < head.query_chunks(); ++c) head.pack_queries(mine, b, h, c, c);
       for (std::int64_t c = 0; c < head.key_chunks(); ++c) head.add(mine, b, h, 0, head.query_chunks(), c, nullptr);
       for (std::int64_t c = 0; c < head.query_chunks(); ++c) head.store_queries(mine, b, h, c);
     }
@@ -211,9 +222,9 @@ void run_backward(const Exec& exec, const Operands& x, double scale, const Optio
   for (std::int64_t item = own_heads; item < heads; ++item) {
     const std::int64_t b = item / kv_heads;
     const std::int64_t kv_h = item % kv_heads;
-    exec.for_each(head.key_chunks(), [&](int, std::int64_t c) { head.pack_keys(b, kv_h, c); });
+    exec.for_each(head.key_chunks(), [&](int, std::int64_t c) { head.pack_keys(b, kv_h, c, c); });
     for (std::int64_t h = kv_h * group; h < (kv_h + 1) * group; ++h) {
-      exec.for_each(head.query_chunks(), [&](int worker, std::int64_t c) { head.pack_queries(bench_of(worker), b, h, c); });
+      exec.for_each(head.query_chunks(), [&](int worker, std::int64_t c) { head.pack_queries(bench_of(worker), b, h, c, c); });
       for (std::int64_t first = 0; first < head.query_chunks(); first += segment) {
         const std::int64_t last = std::min(first + segment, head.query_chunks());
         exec.for_each(head.key_chunks(), [&](int worker, std::int64_t c) {

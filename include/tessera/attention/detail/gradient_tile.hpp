@@ -65,30 +65,42 @@ class gradient_tile {
   gradient_tile(const layout_type& layout, const arrays& memory, const Mask& mask, const Score& score)
       : layout_(layout), memory_(memory), mask_(mask), score_(score) {}
 
-  /// Adds what the pairs of the two chunks give: to dk and dv of the keys, and to dq [query_chunk][columns]. False where no query
-  /// of the chunk sees any of the keys: nothing has been added.
-  bool add(const query_chunk_view<T>& q, const key_gradient_chunk<T>& k, T* dq) {
-    const tile_class seen = mask_.classify(q.first, q.first + q.count, k.first, k.first + k.count);
-    if (seen == tile_class::none) return false;
-    const bool odd = !(q.finite && k.finite_keys && k.finite_values);
-    const bool partly = seen == tile_class::some || (odd && q.some_empty);
-    const span seen_keys = find_reach(q, k, seen);
-    if (seen_keys.first >= seen_keys.last) return false;
+  /// Keys of a chunk, or queries.
+  struct span {
+    int first;
+    int last;
+  };
 
+  /// Makes the weights and slopes of all pairs of the chunks. The keys that some query sees; for those, rounded to whole steps, every
+  /// weight and slope stands there, 0 where a pair is hidden.
+  span weigh(const query_chunk_view<T>& q, const key_gradient_chunk<T>& k) {
+    const tile_class seen = mask_.classify(q.first, q.first + q.count, k.first, k.first + k.count);
+    if (seen == tile_class::none) return {0, 0};
+    const bool odd = !(q.finite && k.finite_keys && k.finite_values);
+    partly_ = seen == tile_class::some || (odd && q.some_empty);
+    const span seen_keys = find_reach(q, k, seen);
+    if (seen_keys.first >= seen_keys.last) return {0, 0};
     for (int p = 0; p * width < q.count; ++p) {
       const span range = seen == tile_class::some ? reach_of(p * width, (p + 1) * width) : seen_keys;
       const span whole{range.first / rows * rows, (range.last + rows - 1) / rows * rows};
       if (q.count - p * width <= P::lanes) {
-        partly ? weigh<1, true>(p, whole, q, k) : weigh<1, false>(p, whole, q, k);
+        partly_ ? weigh<1, true>(p, whole, q, k) : weigh<1, false>(p, whole, q, k);
       } else {
-        partly ? weigh<shape::packs, true>(p, whole, q, k) : weigh<shape::packs, false>(p, whole, q, k);
+        partly_ ? weigh<shape::packs, true>(p, whole, q, k) : weigh<shape::packs, false>(p, whole, q, k);
       }
       clear(p, seen_keys.first / step * step, whole.first);
       clear(p, whole.last, (seen_keys.last + step - 1) / step * step);
     }
-    if (partly && odd) {
+    return seen_keys;
+  }
+
+  /// Adds what the pairs of the two chunks give: to dk and dv of the keys, and to dq [query_chunk][columns].
+  void add(const query_chunk_view<T>& q, const key_gradient_chunk<T>& k, T* dq) {
+    const span seen_keys = weigh(q, k);
+    if (seen_keys.first >= seen_keys.last) return;
+    if (partly_ && !(q.finite && k.finite_keys && k.finite_values)) {
       add_visible(q, k, dq);
-      return true;
+      return;
     }
     by_columns(layout_.value_columns(), [&](auto packs, std::int64_t c) {
       over_queries<packs>(q, seen_keys, memory_.weights, q.gradient_rows + c, layout_.value_columns(), k.dv + c);
@@ -98,15 +110,9 @@ class gradient_tile {
     });
     by_columns(layout_.columns(),
                [&](auto packs, std::int64_t c) { over_keys<packs>(q, k.rows + c, layout_.columns(), dq + c); });
-    return true;
   }
 
  private:
-  /// Keys of the chunk, or queries.
-  struct span {
-    int first;
-    int last;
-  };
   /// Queries between which what they see is told apart.
   static constexpr int group = 8;
   static constexpr int groups = query_chunk / group;
@@ -334,6 +340,7 @@ class gradient_tile {
   arrays memory_;
   const Mask& mask_;
   const Score& score_;
+  bool partly_ = false;  ///< some pair of the tile is hidden
   span reach_[groups];
 };
 
