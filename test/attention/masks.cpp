@@ -10,6 +10,7 @@
 
 #include "../support/random.hpp"
 #include "oracle.hpp"
+#include "tessera/attention/block_map.hpp"
 #include "tessera/attention/mask.hpp"
 
 namespace {
@@ -203,6 +204,30 @@ BOOST_AUTO_TEST_CASE(dense_masks_and_functions) {
         },
         n);
   }
+}
+
+BOOST_AUTO_TEST_CASE(maps_of_blocks) {
+  for (const lengths n : cases) {
+    const auto sees = [](std::int64_t b, std::int64_t, std::int64_t i, std::int64_t j) {
+      return i / 64 != j / 64 && (b == 0 || j % 5 != 2);
+    };
+    const auto rule = [&](std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j, std::int64_t, std::int64_t) {
+      return sees(b, h, i, j);
+    };
+    const std::int64_t rows = attention::map_extent(n.q);
+    const std::int64_t columns = attention::map_extent(n.k);
+    std::vector<tile_class> answers(static_cast<std::size_t>(batch * rows * columns));
+    attention::map_blocks(par.threads(2), sees, n.q, n.k, view(answers.data(), batch, std::int64_t{1}, rows, columns));
+    const attention::mapped map{
+        sees, view<const tile_class, 4>(answers.data(), {batch, heads, rows, columns}, {rows * columns, 0, columns, 1})};
+    check(map, rule, n);
+    BOOST_TEST((answers[0] == tile_class::none));
+    if (columns > 1) BOOST_TEST((answers[1] == tile_class::all));
+    if (columns > 1) BOOST_TEST((answers[static_cast<std::size_t>(rows * columns) + 1] == tile_class::some));
+  }
+  std::vector<tile_class> answers(4);
+  CHECK_REFUSED("attention::map_blocks: blocks: ",
+                attention::map_blocks(seq, attention::causal, 100, 30, view(answers.data(), 1, 1, 2, 2)));
 }
 
 // Whatever says so, the same pairs give the same bits.
