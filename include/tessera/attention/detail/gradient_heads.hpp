@@ -50,13 +50,11 @@ class gradient_head {
   /// What one worker needs while it works on a head, its own or one that it shares.
   struct bench {
     T* turned;
-    T* row;
     T* weights;
     T* slopes;
 
     bench(tessera::detail::bump& memory, const layout_type& layout)
         : turned(memory.take<T>(layout.value_dim * layout_type::width)),
-          row(memory.take<T>(std::max(layout.depth, layout.value_dim))),
           weights(memory.take<T>(key_chunk * query_chunk)),
           slopes(memory.take<T>(key_chunk * query_chunk)) {}
   };
@@ -112,14 +110,14 @@ class gradient_head {
   }
   [[nodiscard]] std::int64_t dq_size() const { return query_chunk * layout_.columns(); }
 
-  void store_queries(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t c) const {
+  void store_queries(std::int64_t b, std::int64_t h, std::int64_t c) const {
     const query_chunk_view<T>& chunk = queries_[c];
-    store_rows(mine, x_.dq[b][h], chunk.first, chunk.count, chunk.dq, layout_.columns(), static_cast<T>(score_scale(kv_head(h))));
+    store_rows(x_.dq[b][h], chunk.first, chunk.count, chunk.dq, layout_.columns(), static_cast<T>(score_scale(kv_head(h))));
   }
-  void store_keys(const bench& mine, std::int64_t b, std::int64_t kv_h, std::int64_t c) const {
+  void store_keys(std::int64_t b, std::int64_t kv_h, std::int64_t c) const {
     const key_gradient_chunk<T>& chunk = keys_[c];
-    store_rows(mine, x_.dk[b][kv_h], chunk.first, chunk.count, chunk.dk, layout_.columns(), static_cast<T>(score_scale(kv_h)));
-    store_rows(mine, x_.dv[b][kv_h], chunk.first, chunk.count, chunk.dv, layout_.value_columns(), value_scale(kv_h));
+    store_rows(x_.dk[b][kv_h], chunk.first, chunk.count, chunk.dk, layout_.columns(), static_cast<T>(score_scale(kv_h)));
+    store_rows(x_.dv[b][kv_h], chunk.first, chunk.count, chunk.dv, layout_.value_columns(), value_scale(kv_h));
   }
 
  private:
@@ -133,11 +131,15 @@ class gradient_head {
   }
 
   template <class S>
-  static void store_rows(const bench& mine, const view<S, 2>& to, std::int64_t first, int count, const T* from,
-                         std::int64_t columns, T factor) {
+  static void store_rows(const view<S, 2>& to, std::int64_t first, int count, const T* from, std::int64_t columns, T factor) {
+    const P scale(factor);
+    const std::int64_t whole = to.extent(1) / P::lanes * P::lanes;
     for (int i = 0; i < count; ++i) {
-      for (std::int64_t c = 0; c < to.extent(1); ++c) mine.row[c] = from[i * columns + c] * factor;
-      tile::store_row<P>(to.data_handle() + (first + i) * to.stride(0), mine.row, to.extent(1));
+      S* const row = to.data_handle() + (first + i) * to.stride(0);
+      for (std::int64_t c = 0; c < whole; c += P::lanes) simd::store_as(row + c, P::load(from + i * columns + c) * scale);
+      if (whole < to.extent(1)) {
+        simd::store_partial(row + whole, static_cast<int>(to.extent(1) - whole), P::load(from + i * columns + whole) * scale);
+      }
     }
   }
 
@@ -206,9 +208,9 @@ void run_backward(const Exec& exec, const Operands& x, double scale, const Optio
     for (std::int64_t h = kv_h * group; h < (kv_h + 1) * group; ++h) {
       for (std::int64_t c = 0; c < head.query_chunks(); ++c) head.pack_queries(mine, b, h, c, c);
       for (std::int64_t c = 0; c < head.key_chunks(); ++c) head.add(mine, b, h, 0, head.query_chunks(), c, nullptr);
-      for (std::int64_t c = 0; c < head.query_chunks(); ++c) head.store_queries(mine, b, h, c);
+      for (std::int64_t c = 0; c < head.query_chunks(); ++c) head.store_queries(b, h, c);
     }
-    for (std::int64_t c = 0; c < head.key_chunks(); ++c) head.store_keys(mine, b, kv_h, c);
+    for (std::int64_t c = 0; c < head.key_chunks(); ++c) head.store_keys(b, kv_h, c);
   };
   if (workers > 1) {
     exec.for_each(own_heads, whole_head);
@@ -232,15 +234,15 @@ void run_backward(const Exec& exec, const Operands& x, double scale, const Optio
           std::memset(mine, 0, static_cast<std::size_t>((last - first) * head.dq_size()) * sizeof(T));
           head.add(bench_of(worker), b, h, first, last, c, mine);
         });
-        exec.for_each(last - first, [&](int worker, std::int64_t i) {
+        exec.for_each(last - first, [&](int, std::int64_t i) {
           for (std::int64_t c = 0; c < head.key_chunks(); ++c) {
             head.add_partial(first + i, partial + (c * segment + i) * head.dq_size());
           }
-          head.store_queries(bench_of(worker), b, h, first + i);
+          head.store_queries(b, h, first + i);
         });
       }
     }
-    exec.for_each(head.key_chunks(), [&](int worker, std::int64_t c) { head.store_keys(bench_of(worker), b, kv_h, c); });
+    exec.for_each(head.key_chunks(), [&](int, std::int64_t c) { head.store_keys(b, kv_h, c); });
   }
 }
 
