@@ -163,6 +163,20 @@ BOOST_AUTO_TEST_CASE(rows_of_logits_of_minus_infinity_have_no_gradient) {
   }
 }
 
+// A row that is said to have seen nothing is as one whose gradient is 0, even where its scores overflow.
+BOOST_AUTO_TEST_CASE(nothing_that_stands_in_a_row_of_lse_minus_infinity_matters) {
+  backward_call<float> call = normal_call({1, 1, 1, 100, 200, 8, 5}, 1);
+  for (std::int64_t c = 0; c < 5; ++c) call.dout(0, 0, 7, c) = 0;
+  call.run(seq);
+  backward_call<float> other = call;
+  other.lse(0, 0, 7) = -std::numeric_limits<float>::infinity();
+  other.out(0, 0, 7, 1) = std::numeric_limits<float>::quiet_NaN();
+  for (std::int64_t d = 0; d < 8; ++d) other.in.q(0, 0, 7, d) = 3e38f;
+  for (std::int64_t c = 0; c < 5; ++c) other.dout(0, 0, 7, c) = 3e38f;
+  other.backward(seq);
+  BOOST_TEST(other.same_gradients(call));
+}
+
 // A NaN reaches what sees it; the gradients of what does not keep their bits.
 BOOST_AUTO_TEST_CASE(nan_reaches_what_sees_it_and_only_that) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
