@@ -158,6 +158,9 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
     tessera::detail::check_distinct(written, function, "more.bias");
     check_more(written, "more.bias");
   }
+  if (more.sinks.data_handle() != nullptr && more.slopes.data_handle() != nullptr) {
+    check_disjoint(more.slopes, more.sinks, function, "more.slopes", "more.sinks");
+  }
   run_backward<T>(exec, operands, scale, options);
   if (more.sinks.data_handle() != nullptr) sink_gradient(exec, operands, options.sinks, more.sinks);
   if constexpr (has_stage<of_slopes, score_head>::value) {
@@ -183,8 +186,8 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
 /// Types           float64, float32, float16, bfloat16 in any mixture; computed in float32, in float64 if q, k, v or dout is float64.
 ///                 Sums stay in the compute type, whatever the gradients are stored in, and are rounded once.
 /// Options         those of forward, and the same: mask, scale, sinks, factors of keys and values (gradients are those of the stored
-///                 numbers). A score needs a `derivative`: score_by{f, f'} where it is a function. gradients of sinks, biases and
-///                 slopes: more_gradients.
+///                 numbers). A score needs a `derivative`: score_by{f, f'} where it is a function. more: gradients of sinks,
+///                 biases and slopes, where wanted; the last two compute two of the five products again.
 /// Special values  rows that see no key, and rows whose lse is -inf: they get no gradient and give none, whatever stands in their q, out
 ///                 and dout. NaN and inf reach the gradients of what sees them, of nothing else. A one-hot row has exactly dq 0.
 /// Accuracy        in units of what is summed up, T = |dout_i||v_j| + |dout_i| sum_j p|v_j|, S as in forward, m = len_q heads / kv_heads:
@@ -194,7 +197,7 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
 ///                 2^-63 (float64: 2^-511) for weights that are taken for 0. Tested in test/attention/backward*.cpp.
 /// Cost            10 batch heads len_q len_k head_dim flops where value_dim is head_dim (half of it causal) and one exp2 a pair. Scratch
 ///                 in the compute type: (5 head_dim + 3 value_dim) (len_q + len_k) numbers at most a worker, 150 KiB a worker, and up to
-///                 32 MiB where several workers share a head.
+///                 32 MiB where several workers share a head; for the gradient of a bias 96 len_k numbers a worker.
 /// Determinism     the same bits for every number of threads and every batch: dk and dv are chains of 96 queries, added in order, dq
 ///                 chains of 192 keys.
 /// Errors          argument_error before dq, dk or dv is touched: shapes, null data, strides, overlap, a scale that is not finite.

@@ -169,14 +169,15 @@ void run_backward(const Exec& exec, const Operands& x, double scale, const Optio
   const double operations = 2 * pairs * static_cast<double>(3 * layout.depth + 2 * layout.value_dim);
   const int workers = operations < tessera::detail::worth_sharing ? 1 : exec.workers();
 
-  // Heads go to workers whole, as many as come out even; workers share the others, where more than a few of them would be idle.
+  // Heads go to workers whole, as many as come out even. The rest would leave workers idle for the time of a head; sharing each of them
+  // takes the time of the chunks of keys that one worker gets.
+  const std::int64_t query_chunks = (x.q.extent(2) + query_chunk - 1) / query_chunk;
+  const std::int64_t key_chunks = (x.k.extent(2) + key_chunk - 1) / key_chunk;
   const std::int64_t rest = heads % workers;
-  const std::int64_t shared_heads = 10 * rest < 9 * workers ? rest : 0;
+  const std::int64_t shared_heads = 10 * rest * ((key_chunks + workers - 1) / workers) < 9 * key_chunks ? rest : 0;
   const std::int64_t own_heads = heads - shared_heads;
   const std::int64_t owners = own_heads > 0 ? std::min<std::int64_t>(workers, own_heads) : 1;
 
-  const std::int64_t query_chunks = (x.q.extent(2) + query_chunk - 1) / query_chunk;
-  const std::int64_t key_chunks = (x.k.extent(2) + key_chunk - 1) / key_chunk;
   tessera::detail::bump head_size;
   const head_type like(head_size, x, layout, scale, options, query_chunks, key_chunks);
   tessera::detail::bump bench_size;
