@@ -14,7 +14,6 @@ using oracle::backward_call;
 using oracle::inputs;
 using support::array;
 using tessera::par;
-using tessera::seq;
 using tessera::view;
 namespace attention = tessera::attention;
 
@@ -67,7 +66,7 @@ BOOST_AUTO_TEST_CASE(sinks_and_slopes_of_a_chain_are_those_of_the_specification)
   array<float, 1> dsinks({heads});
   array<float, 1> dslopes({heads});
   const attention::more_gradients<> more{.sinks = dsinks.view(), .slopes = dslopes.view()};
-  run(call, seq, options, more);
+  run(call, par.threads(1), options, more);
 
   double want_sinks[heads] = {};
   double want_slopes[heads] = {};
@@ -120,7 +119,7 @@ BOOST_AUTO_TEST_CASE(biases_of_any_broadcast_are_those_of_the_specification) {
     const with_score<score> options{.mask = attention::causal, .score = {all(std::as_const(bias).view().data_handle())}};
     backward_call<float> call = normal_call();
     array<float, 4> dbias(kept);
-    run(call, seq, options, attention::more_gradients<>{.bias = all(dbias.view().data_handle())});
+    run(call, par.threads(1), options, attention::more_gradients<>{.bias = all(dbias.view().data_handle())});
     array<double, 4> want(kept);
     array<double, 4> size(kept);
     want.fill([](std::uint64_t) { return 0; });
@@ -165,7 +164,7 @@ BOOST_AUTO_TEST_CASE(what_there_is_no_gradient_of_is_refused) {
   array<float, 1> numbers({heads});
   const auto refused = [&](const attention::more_gradients<>& more) {
     const std::string text = support::refusal([&] {
-      attention::backward(seq, call.in.q.view(), call.in.k.view(), call.in.v.view(), call.out.view(), call.lse.view(),
+      attention::backward(par, call.in.q.view(), call.in.k.view(), call.in.v.view(), call.out.view(), call.lse.view(),
                           call.dout.view(), call.dq.view(), call.dk.view(), call.dv.view(), attention::options<>{}, more);
     });
     BOOST_TEST((call.dq.untouched() && numbers.untouched() && dbias.untouched()));

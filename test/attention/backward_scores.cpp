@@ -16,7 +16,6 @@ using oracle::backward_call;
 using oracle::inputs;
 using support::array;
 using tessera::par;
-using tessera::seq;
 using tessera::view;
 namespace attention = tessera::attention;
 
@@ -41,7 +40,7 @@ template <class Options>
 void check(const Options& options, std::int64_t len_q = 150, std::int64_t len_k = 290) {
   oracle::gradient_errors errors;
   backward_call<float> call = normal_call(4, 2, len_q, len_k, 20, 9);
-  call.run(seq, options);
+  call.run(par.threads(1), options);
   compare(errors, call, options);
   CHECK_GRADIENTS_WITHIN_BOUND(errors);
   backward_call<float> other = call;
@@ -86,13 +85,13 @@ BOOST_AUTO_TEST_CASE(nan_that_a_function_hides_does_not_leak) {
   const auto mask = [](std::int64_t, std::int64_t, std::int64_t i, std::int64_t j) { return i != 100 && j % 5 != 2; };
   const attention::options<decltype(mask)> options{.mask = mask};
   backward_call<float> clean = normal_call(2, 1, 150, 290, 20, 9);
-  clean.run(seq, options);
+  clean.run(par, options);
   backward_call<float> call = clean;
   const float nan = std::numeric_limits<float>::quiet_NaN();
   for (std::int64_t j = 2; j < 290; j += 5) call.in.k(0, 0, j, 3) = nan, call.in.v(1, 0, j, 4) = nan;
   call.in.q(0, 1, 100, 5) = nan;
   call.dout(1, 1, 100, 6) = nan;
-  call.run(seq, options);
+  call.run(par, options);
   BOOST_TEST(call.same_gradients(clean));
 }
 
@@ -137,7 +136,7 @@ BOOST_AUTO_TEST_CASE(storage_factors_are_powers_of_two_in_keys_and_values) {
   const float value_scales[] = {4.0f, 0.25f};
   backward_call<float> call = normal_call(4, 2, 150, 290, 20, 9);
   backward_call<float> other = call;
-  call.run(seq, attention::options<>{.key_scales = view<const float, 1>(key_scales, 2),
+  call.run(par, attention::options<>{.key_scales = view<const float, 1>(key_scales, 2),
                                      .value_scales = view<const float, 1>(value_scales, 2)});
   const auto times = [](auto& x, const float(&factors)[2]) {
     const auto v = x.view();
@@ -151,7 +150,7 @@ BOOST_AUTO_TEST_CASE(storage_factors_are_powers_of_two_in_keys_and_values) {
   };
   times(other.in.k, key_scales);
   times(other.in.v, value_scales);
-  other.run(seq);
+  other.run(par);
   times(other.dk, key_scales);
   times(other.dv, value_scales);
   BOOST_TEST(other.same_gradients(call));

@@ -16,7 +16,6 @@ using oracle::inputs;
 using tessera::bfloat16;
 using tessera::float16;
 using tessera::par;
-using tessera::seq;
 namespace attention = tessera::attention;
 
 struct shape {
@@ -62,10 +61,10 @@ BOOST_AUTO_TEST_CASE(bfloat16_gradients_are_float32_sums_rounded_once) {
   in.v.fill([](std::uint64_t n) { return support::normal(3, n); });
   backward_call<bfloat16> narrow(in);
   narrow.dout.fill([](std::uint64_t) { return 1; });
-  narrow.run(seq);
+  narrow.run(par);
   backward_call<bfloat16, bfloat16, bfloat16, bfloat16, float> wide(in);
   wide.dout = narrow.dout;
-  wide.run(seq);
+  wide.run(par);
   int wrong = 0;
   const auto compare_bits = [&](const auto& one, const auto& other) {
     const auto rounded = one.elements();

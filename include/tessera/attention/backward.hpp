@@ -30,8 +30,8 @@ struct more_gradients {
 
 namespace detail {
 
-/// Refuses what does not fit together.
-template <class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV>
+/// Refuses what does not fit together. With the architecture in its name: it is too long to be inlined everywhere.
+template <class Arch, class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV>
 void check_backward(const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v, const view<const O, 4>& out,
                     const view<const L, 3>& lse, const view<const G, 4>& dout, const view<DQ, 4>& dq, const view<DK, 4>& dk,
                     const view<DV, 4>& dv) {
@@ -103,7 +103,7 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
   using tessera::detail::check_disjoint;
   using tessera::detail::expects;
   const char* const function = "attention::backward";
-  check_backward(q, k, v, out, lse, dout, dq, dk, dv);
+  check_backward<typename Exec::arch>(q, k, v, out, lse, dout, dq, dk, dv);
   const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.extent(3), 1))));
   expects(
       std::isfinite(static_cast<T>(scale * softmax::unit)), function, "options.scale",

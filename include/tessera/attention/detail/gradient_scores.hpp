@@ -64,9 +64,9 @@ struct stage_score {
 };
 
 /// Where query 0 stands for the ALiBi of a head.
-inline std::int64_t alibi_offset(const alibi_head& head) { return head.offset; }
+TESSERA_ALWAYS_INLINE std::int64_t alibi_offset(const alibi_head& head) { return head.offset; }
 template <class A, class B>
-std::int64_t alibi_offset(const chained_head<A, B>& chain) {
+TESSERA_ALWAYS_INLINE std::int64_t alibi_offset(const chained_head<A, B>& chain) {
   if constexpr (has_stage<of_slopes, B>::value) {
     return alibi_offset(chain.second);
   } else {
@@ -80,8 +80,8 @@ struct stage_options {
   using head_type = decltype(score_of(std::declval<const Options&>().score, 0, 0, 0, 0));
   struct stage {
     const Options& of;
-    [[nodiscard]] stage_score<Stage, head_type> head(std::int64_t b, std::int64_t h, std::int64_t len_q,
-                                                     std::int64_t len_k) const {
+    [[nodiscard]] TESSERA_ALWAYS_INLINE stage_score<Stage, head_type> head(std::int64_t b, std::int64_t h, std::int64_t len_q,
+                                                                           std::int64_t len_k) const {
       return {score_of(of.score, b, h, len_q, len_k)};
     }
   };
@@ -90,7 +90,8 @@ struct stage_options {
   view<const float, 1> key_scales;
   view<const float, 1> value_scales;
 
-  explicit stage_options(const Options& x) : mask(x.mask), score{x}, key_scales(x.key_scales), value_scales(x.value_scales) {}
+  TESSERA_ALWAYS_INLINE explicit stage_options(const Options& x)
+      : mask(x.mask), score{x}, key_scales(x.key_scales), value_scales(x.value_scales) {}
 };
 
 /// One worker's chunk of queries and chunk of keys, packed anew for every tile.
