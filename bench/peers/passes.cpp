@@ -30,6 +30,20 @@ float exponentials(float* scores, std::int64_t count) {
   return 1 / sum;
 }
 
+void weights_of(float* scores, std::int64_t count, float lse) {
+  for (std::int64_t j = 0; j < count; ++j) scores[j] = std::exp(scores[j] - lse);
+}
+
+void slopes_of(float* slopes, const float* weights, std::int64_t count, float delta) {
+  for (std::int64_t j = 0; j < count; ++j) slopes[j] = weights[j] * (slopes[j] - delta);
+}
+
+float sum_of_products(const float* x, const float* y, std::int64_t count) {
+  float sum = 0;
+  for (std::int64_t j = 0; j < count; ++j) sum += x[j] * y[j];
+  return sum;
+}
+
 float sum_of_squares(const float* x, std::int64_t count) {
   float sum = 0;
   for (std::int64_t k = 0; k < count; ++k) sum += x[k] * x[k];

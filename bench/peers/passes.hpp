@@ -15,6 +15,12 @@ void keep_smallest(const float* half_squares, const float* dots, std::int64_t co
 /// scores[j] = exp(scores[j] - max); returns 1 / their sum.
 float exponentials(float* scores, std::int64_t count);
 
+/// scores[j] = exp(scores[j] - lse)
+void weights_of(float* scores, std::int64_t count, float lse);
+/// slopes[j] = weights[j] * (slopes[j] - delta)
+void slopes_of(float* slopes, const float* weights, std::int64_t count, float delta);
+float sum_of_products(const float* x, const float* y, std::int64_t count);
+
 float sum_of_squares(const float* x, std::int64_t count);
 
 /// The loop out[i] = f(x[i]) for a function by its name, or null.

@@ -4,5 +4,6 @@
 #pragma once
 
 #include "tessera/attention/accumulate.hpp"
+#include "tessera/attention/backward.hpp"
 #include "tessera/attention/forward.hpp"
 #include "tessera/attention/options.hpp"

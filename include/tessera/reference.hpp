@@ -5,6 +5,7 @@
 
 #include "tessera/reference/attention.hpp"
 #include "tessera/reference/brownian.hpp"
+#include "tessera/reference/attention_backward.hpp"
 #include "tessera/reference/contraction.hpp"
 #include "tessera/reference/diffusion.hpp"
 #include "tessera/reference/matmul.hpp"
