@@ -4,5 +4,6 @@
 #pragma once
 
 #include "tessera/mpi/attention.hpp"
+#include "tessera/mpi/attention_backward.hpp"
 #include "tessera/mpi/communicator.hpp"
 #include "tessera/mpi/shards.hpp"

@@ -34,13 +34,12 @@ namespace detail {
 template <class Arch, class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV>
 void check_backward(const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v, const view<const O, 4>& out,
                     const view<const L, 3>& lse, const view<const G, 4>& dout, const view<DQ, 4>& dq, const view<DK, 4>& dk,
-                    const view<DV, 4>& dv) {
+                    const view<DV, 4>& dv, const char* function) {
   using tessera::detail::check_disjoint;
   using tessera::detail::check_operand;
   using tessera::detail::check_output;
   using tessera::detail::expects;
   using tessera::detail::shape;
-  const char* const function = "attention::backward";
   check_operand(q, function, "q");
   check_operand(k, function, "k");
   check_operand(v, function, "v");
@@ -94,16 +93,11 @@ void check_backward(const view<const Q, 4>& q, const view<const K, 4>& k, const 
   check_disjoint(dv, dk, function, "dv", "dk");
 }
 
-template <class Exec, class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV, class Mask, class Score,
-          class B>
-void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
-              const view<const O, 4>& out, const view<const L, 3>& lse, const view<const G, 4>& dout, const view<DQ, 4>& dq,
-              const view<DK, 4>& dk, const view<DV, 4>& dv, const options<Mask, Score>& options, const more_gradients<B>& more) {
-  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>, compute_t<G>>;
-  using tessera::detail::check_disjoint;
+/// Refuses options that do not fit q and k. The factor of q . k.
+template <class T, class Q, class K, class Mask, class Score>
+TESSERA_ALWAYS_INLINE double check_options(const char* function, const view<const Q, 4>& q, const view<const K, 4>& k,
+                                           const options<Mask, Score>& options) {
   using tessera::detail::expects;
-  const char* const function = "attention::backward";
-  check_backward<typename Exec::arch>(q, k, v, out, lse, dout, dq, dk, dv);
   const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.extent(3), 1))));
   expects(
       std::isfinite(static_cast<T>(scale * softmax::unit)), function, "options.scale",
@@ -118,6 +112,20 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
   check_factors(options.sinks, q.extent(1), "options.sinks", "needs [heads]");
   check_factors(options.key_scales, k.extent(1), "options.key_scales", "needs [kv_heads]");
   check_factors(options.value_scales, k.extent(1), "options.value_scales", "needs [kv_heads]");
+  return scale;
+}
+
+template <class Exec, class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV, class Mask, class Score,
+          class B>
+void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
+              const view<const O, 4>& out, const view<const L, 3>& lse, const view<const G, 4>& dout, const view<DQ, 4>& dq,
+              const view<DK, 4>& dk, const view<DV, 4>& dv, const options<Mask, Score>& options, const more_gradients<B>& more) {
+  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>, compute_t<G>>;
+  using tessera::detail::check_disjoint;
+  using tessera::detail::expects;
+  const char* const function = "attention::backward";
+  check_backward<typename Exec::arch>(q, k, v, out, lse, dout, dq, dk, dv, function);
+  const double scale = check_options<T>(function, q, k, options);
   const gradient_operands<Q, K, V, O, L, G, DQ, DK, DV> operands{q, k, v, out, lse, dout, dq, dk, dv};
   const auto check_more = [&](const auto& x, const char* argument) {
     check_disjoint(x, q, function, argument, "q");
