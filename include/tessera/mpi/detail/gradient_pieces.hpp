@@ -63,9 +63,9 @@ class gradient_pieces {
   }
   [[nodiscard]] T* second() const { return second_; }
   void add_second(int t, T* to) const { add(to, second_, size(t)); }
-  [[nodiscard]] view<T, 4> keys(T* at, int t) const { return {at, batch_, kv_heads_, plan_.piece_rows(t), head_dim_}; }
+  [[nodiscard]] view<T, 4> keys(T* at, int t) const { return view<T, 4>(at, batch_, kv_heads_, plan_.piece_rows(t), head_dim_); }
   [[nodiscard]] view<T, 4> values(T* at, int t) const {
-    return {at + key_size(t), batch_, kv_heads_, plan_.piece_rows(t), value_dim_};
+    return view<T, 4>(at + key_size(t), batch_, kv_heads_, plan_.piece_rows(t), value_dim_);
   }
 
   /// The part of piece t in room(t) is whole.
