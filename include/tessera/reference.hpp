@@ -8,3 +8,4 @@
 #include "tessera/reference/diffusion.hpp"
 #include "tessera/reference/matmul.hpp"
 #include "tessera/reference/random.hpp"
+#include "tessera/reference/softmax_rows.hpp"

@@ -12,4 +12,6 @@
 #include "tessera/tile/packing.hpp"
 #include "tessera/tile/score.hpp"
 #include "tessera/tile/shape.hpp"
+#include "tessera/tile/softmax_rows.hpp"
+#include "tessera/tile/softmax_rows_backward.hpp"
 #include "tessera/tile/view.hpp"
