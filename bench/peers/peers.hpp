@@ -108,6 +108,19 @@ struct flat {
   }
 };
 
+/// Rows of n x length numbers: f is softmax or log_softmax of x; or softmax_backward, log_softmax_backward of what these gave, x, and of the
+/// gradient g.
+struct rows {
+  std::string f;
+  std::int64_t n;
+  std::int64_t length;
+  flat x;
+  flat g;  ///< x again where f takes none
+  flat out;
+};
+side torch_rows(int threads, const rows& job);
+side onednn_rows(int threads, const rows& job);  ///< forward only
+
 /// out[i] = in[i], rounded to nearest.
 side eigen_cast(flat in, flat out);
 side python_cast(const std::string& package, int threads, flat in, flat out);

@@ -161,6 +161,14 @@ side python_cast(const std::string& package, int threads, flat in, flat out) {
   return prepared(package, threads, std::string(" source=") + in.type + " target=" + out.type, out, "_cast");
 }
 
+side torch_rows(int threads, const rows& job) {
+  const process& python = process_of("torch");
+  python.write("x", job.x);
+  python.write("g", job.g);
+  return prepared("torch", threads, " f=" + job.f + " type=" + job.x.type + argument("n", job.n) + argument("length", job.length),
+                  job.out, "_rows");
+}
+
 side python_map(const std::string& package, int threads, const std::string& f, flat x, flat out) {
   process_of(package).write("x", x);
   return prepared(package, threads, " f=" + f + " type=" + x.type, out, "_map");
@@ -183,6 +191,7 @@ side torch_attention(int, const attention<bfloat16>&) { return {}; }
 side torch_attention(int, const attention<float16>&) { return {}; }
 side onnxruntime_attention(int, const attention<float>&) { return {}; }
 side python_cast(const std::string&, int, flat, flat) { return {}; }
+side torch_rows(int, const rows&) { return {}; }
 side python_map(const std::string&, int, const std::string&, flat, flat) { return {}; }
 side python_random(const std::string&, int, const std::string&, flat) { return {}; }
 

@@ -107,6 +107,23 @@ def torch_cast(threads, folder, source, target):
     return lambda: out.copy_(x), lambda out: torch_bits(out, target)
 
 
+def torch_rows(threads, folder, f, type, n, length):
+    """x, g, out [n, length]"""
+    import torch
+
+    torch.set_num_threads(threads)
+    x, g = (torch_tensor(folder, name, type).view(n, length) for name in "xg")
+    out = torch.empty_like(x)
+    aten = torch.ops.aten
+    run = {
+        "softmax": lambda: aten._softmax.out(x, 1, False, out=out),
+        "log_softmax": lambda: aten._log_softmax.out(x, 1, False, out=out),
+        "softmax_backward": lambda: aten._softmax_backward_data.out(g, x, 1, x.dtype, grad_input=out),
+        "log_softmax_backward": lambda: aten._log_softmax_backward_data.out(g, x, 1, x.dtype, out=out),
+    }[f]
+    return run, lambda out: torch_bits(out, type)
+
+
 def numpy_cast(threads, folder, source, target):
     import numpy
 

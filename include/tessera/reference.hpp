@@ -6,6 +6,7 @@
 #include "tessera/reference/attention.hpp"
 #include "tessera/reference/contraction.hpp"
 #include "tessera/reference/diffusion.hpp"
+#include "tessera/reference/linear_cross_entropy.hpp"
 #include "tessera/reference/matmul.hpp"
 #include "tessera/reference/random.hpp"
 #include "tessera/reference/softmax_rows.hpp"

@@ -37,6 +37,7 @@ TESSERA_ALWAYS_INLINE chunk_mass<typename P::value_type> mass_of_chunk(const S* 
   const T top = simd::fold_max(best);
   const P base(row_anchor(top));
   const T mass = sum_of<P>(n, [&](P sum, std::int64_t k, int count) {
+    simd::prefetch(x + k + n);  // the memory works on what comes next while exponentials are made
     const P weight = exp_nonpositive(load_or<P>(x + k, count, -infinity<T>()) - base);
     if (kept != nullptr && count == P::lanes) simd::store_as(kept + k, weight);
     if (kept != nullptr && count != P::lanes) simd::store_partial(kept + k, count, weight);
@@ -116,8 +117,8 @@ void run_softmax_rows(const Exec& exec, const view<const In, 2>& in, const view<
 /// Accuracy        with M the row's largest number, |error| <= (M - in[i, j] + log length + 140 + length / 4096) u p, plus 2^-125
 ///                 (float64: 2^-1021) where results are taken for 0 or are subnormal, plus out's rounding. The first term is that of the
 ///                 difference itself. test/tile/softmax_rows.cpp.
-/// Cost            one pass over in and one over out; one exponential a number, two in rows above 65,536. Scratch: up to 256 KiB a
-///                 worker (float64: 512 KiB), and two numbers for each 4,096 of a row.
+/// Cost            one pass over in and one over out; one exponential a number, two in rows above 262,144 and in few rows. Scratch: up to
+///                 1 MiB a worker (float64: 2 MiB), and two numbers for each 4,096 of a row.
 /// Determinism     the same bits for every number of threads, and for a row alone or among others: rows are summed in chunks of
 ///                 4,096, and chunks in order. Few long rows are shared out by chunks.
 /// Errors          argument_error before out is touched: shapes, null data, rows that are not contiguous, out overlapping in in part.

@@ -23,8 +23,8 @@ inline constexpr std::int64_t row_chunk = 4096;
 template <class T>
 inline constexpr int row_sums = 128 / static_cast<int>(sizeof(T));
 
-/// Rows up to this length keep what their first pass has made; longer ones make it again, sooner than a cache would bring it back.
-inline constexpr std::int64_t longest_kept_row = 65536;
+/// Rows up to this length keep what their first pass has made, in scratch of a worker; longer ones make it again.
+inline constexpr std::int64_t longest_kept_row = 262144;
 
 /// e^x for x <= 0, +0 below -86.99 (double: -708.05), where results could be subnormal. Within 1 ulp.
 template <class T>
