@@ -8,5 +8,6 @@
 #include "tessera/reference/diffusion.hpp"
 #include "tessera/reference/linear_cross_entropy.hpp"
 #include "tessera/reference/matmul.hpp"
+#include "tessera/reference/nearest.hpp"
 #include "tessera/reference/random.hpp"
 #include "tessera/reference/softmax_rows.hpp"

@@ -9,6 +9,7 @@
 #include "tessera/tile/mask.hpp"
 #include "tessera/tile/matmul.hpp"
 #include "tessera/tile/microkernel.hpp"
+#include "tessera/tile/nearest.hpp"
 #include "tessera/tile/packing.hpp"
 #include "tessera/tile/score.hpp"
 #include "tessera/tile/shape.hpp"
