@@ -16,6 +16,7 @@
 #include "tessera/online/softmax.hpp"
 #include "tessera/tile/contraction.hpp"
 #include "tessera/tile/matmul.hpp"
+#include "tessera/tile/nearest.hpp"
 #include "tessera/tile/softmax_rows.hpp"
 #include "tessera/tile/softmax_rows_backward.hpp"
 
@@ -78,6 +79,26 @@ void add_argmin(bench::family& tile, std::int64_t n, std::int64_t m, std::int64_
   });
 }
 
+/// The k nearest of m keys for each of n queries.
+void add_nearest(bench::family& tile, std::int64_t n, std::int64_t m, std::int64_t d, std::int64_t k) {
+  const double flops = 2.0 * static_cast<double>(n) * static_cast<double>(m) * static_cast<double>(d);
+  tile.add({"nearest " + std::to_string(k) + " float32 " + size_name(n, m, d), flops}, [=](contest& c) {
+    const auto queries = bench::normal<float>(1, n, d);
+    const auto keys = bench::normal<float>(2, m, d);
+    array<std::int32_t, 2> where(n, k);
+    array<float, 2> distances(n, k);
+    const auto error = [&] {
+      array<std::int32_t, 1> best(n);
+      for (std::int64_t i = 0; i < n; ++i) best(i) = where(i, 0);
+      return bench::nearest_error(queries, keys, best);
+    };
+    c.result(where, error);
+    c.tessera([&] { tessera::nearest(c.par, queries, keys, k, where, distances); });
+    c.peer("faiss", peers::faiss_k_nearest(c.threads, queries, keys, where));
+    c.run();
+  });
+}
+
 /// The mean of m values under the softmax of n queries' scaled dot products with m keys.
 void add_softmax(bench::family& tile, std::int64_t n, std::int64_t m, std::int64_t d) {
   const double flops = 4.0 * static_cast<double>(n) * static_cast<double>(m) * static_cast<double>(d);
@@ -110,7 +131,8 @@ void add_softmax_rows(bench::family& tile, const std::string& type, bool log, st
            [=](contest& c) {
              const auto in = bench::normal<T>(1, n, length);
              array<T, 2> out(n, length);
-             c.result(out, [&] { return bench::softmax_error<T>(in, log, out); });
+             // Peers round 16 bits twice.
+             c.result(out, [&] { return bench::softmax_error<T>(in, log, out); }, sizeof(T) == 2 ? 0.02 : 1e-5);
              c.tessera([&] { log ? tessera::log_softmax_rows(c.par, in, out) : tessera::softmax_rows(c.par, in, out); });
              const peers::rows job{f, n, length, flat(in), flat(in), flat(out)};
              c.peer("oneDNN", peers::onednn_rows(c.threads, job));
@@ -153,6 +175,7 @@ int main(int argc, char** argv) try {
   add_matmul<tessera::bfloat16>(tile, "bfloat16", 2048, 2048, 2048);
   add_matmul<tessera::float16>(tile, "float16", 2048, 2048, 2048);
   for (const std::int64_t d : {64, 192}) add_argmin(tile, 65536, 8192, d);
+  for (const std::int64_t k : {1, 10, 100}) add_nearest(tile, 8192, 65536, 64, k);
   for (const std::int64_t d : {64, 192}) add_softmax(tile, 65536, 8192, d);
   for (const bool log : {false, true}) {
     add_softmax_rows<float>(tile, "float32", log, 65536, 64);

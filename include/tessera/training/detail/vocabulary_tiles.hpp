@@ -36,16 +36,18 @@ struct problem {
   view<const Target, 1> target;
   cross_entropy_options options;
 
-  [[nodiscard]] bool counts(std::int64_t i) const { return static_cast<std::int64_t>(target(i)) != options.ignore_index; }
+  [[nodiscard]] TESSERA_ALWAYS_INLINE bool counts(std::int64_t i) const {
+    return static_cast<std::int64_t>(target(i)) != options.ignore_index;
+  }
   /// The next rows that count, from row `i` on, at most `most`, written to `which`; moves i behind them.
-  std::int64_t next(std::int64_t& i, std::int64_t most, std::int64_t* which) const {
+  TESSERA_ALWAYS_INLINE std::int64_t next(std::int64_t& i, std::int64_t most, std::int64_t* which) const {
     std::int64_t count = 0;
     for (; i < target.extent(0) && count < most; ++i) {
       if (counts(i)) which[count++] = i;
     }
     return count;
   }
-  [[nodiscard]] std::int64_t counting_rows() const {
+  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t counting_rows() const {
     std::int64_t count = 0;
     for (std::int64_t i = 0; i < target.extent(0); ++i) count += counts(i);
     return count;
