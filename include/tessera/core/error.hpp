@@ -39,7 +39,7 @@ namespace detail {
 
 /// `got` is a callable so that no text is built while all is well.
 template <class Got>
-inline void expects(bool holds, const char* function, const char* argument, Got got, const char* needs) {
+TESSERA_ALWAYS_INLINE void expects(bool holds, const char* function, const char* argument, Got got, const char* needs) {
   if (!holds) [[unlikely]] {
     fail(function, argument, got(), needs);
   }
