@@ -26,6 +26,7 @@ using tessera::seq;
 using tessera::view;
 
 constexpr float inf = std::numeric_limits<float>::infinity();
+constexpr double wrong = std::numeric_limits<double>::infinity();  // beyond every bound
 
 /// Every neighbour is a key of its own with the distance that is given for it, they are sorted, and those of the reference are no nearer;
 /// all within the bounds of the docs.
@@ -61,11 +62,11 @@ void check(support::worst& errors, const matrix<S>& queries, const matrix<S>& ke
           const std::int64_t key = where(i, j);
           if (best.key < 0) {
             errors(static_cast<double>(key), -1, 0, "row", i, "neighbour", j);
-            errors(static_cast<double>(got(i, j)), distance ? inf : -inf, 0, "row", i, "neighbour", j);
+            errors(static_cast<double>(got(i, j)), distance ? wrong : -wrong, 0, "row", i, "neighbour", j);
             continue;
           }
           const bool fresh = key >= 0 && key < m && !seen[static_cast<std::size_t>(key)];
-          errors(fresh ? 0 : inf, 0, 0, "row", i, "neighbour", j, "is no key of its own");
+          errors(fresh ? 0 : wrong, 0, 0, "row", i, "neighbour", j, "is no key of its own");
           if (!fresh) return;
           seen[static_cast<std::size_t>(key)] = true;
           const Real true_score = ReferenceMetric{}(q[static_cast<std::size_t>(i)], x[static_cast<std::size_t>(key)], i, key);
@@ -73,7 +74,7 @@ void check(support::worst& errors, const matrix<S>& queries, const matrix<S>& ke
           errors(static_cast<double>(true_score), best.score, bound(i, key) + bound(i, best.key), "row", i, "rank", j);
           const bool sorted =
               j == 0 || got(i, j - 1) == got(i, j) ? j == 0 || where(i, j - 1) < key : (got(i, j - 1) < got(i, j)) == distance;
-          errors(sorted ? 0 : inf, 0, 0, "row", i, "neighbour", j, "is out of order");
+          errors(sorted ? 0 : wrong, 0, 0, "row", i, "neighbour", j, "is out of order");
         }
       });
 }
@@ -156,14 +157,14 @@ BOOST_AUTO_TEST_CASE(equally_near_keys_come_by_rising_index) {
   matrix<std::int64_t> where({3, 128});
   matrix<float> distances({3, 128});
   nearest(seq, queries.view(), keys.view(), 128, where.view(), distances.view());
-  int wrong = 0;
+  int differences = 0;
   for (std::int64_t i = 0; i < 3; ++i) {
     for (std::int64_t j = 0; j < 128; ++j) {
-      wrong += where(i, j) != (j < 100 ? 3 * j : 3 * (j - 100) + 1);
-      wrong += distances(i, j) != (j < 100 ? 0.125F : 1.125F);
+      differences += where(i, j) != (j < 100 ? 3 * j : 3 * (j - 100) + 1);
+      differences += distances(i, j) != (j < 100 ? 0.125F : 1.125F);
     }
   }
-  BOOST_TEST(wrong == 0);
+  BOOST_TEST(differences == 0);
 }
 
 BOOST_AUTO_TEST_CASE(missing_and_nan_keys_leave_minus_one) {
@@ -222,17 +223,18 @@ BOOST_AUTO_TEST_CASE(golden_neighbours_of_faiss) {
   keys.fill(golden::key);
   matrix<std::int64_t> where({golden::queries, golden::k});
   matrix<double> distances({golden::queries, golden::k});
-  int wrong = 0;
+  int differences = 0;
   const auto compare = [&](const auto& want_where, const auto& want) {
     for (std::int64_t i = 0; i < golden::queries; ++i) {
-      for (std::int64_t j = 0; j < golden::k; ++j) wrong += where(i, j) != want_where[i][j] || distances(i, j) != want[i][j];
+      for (std::int64_t j = 0; j < golden::k; ++j)
+        differences += where(i, j) != want_where[i][j] || distances(i, j) != want[i][j];
     }
   };
   nearest(seq, queries.view(), keys.view(), golden::k, where.view(), distances.view());
   compare(golden::nearest, golden::squared_distances);
   nearest(seq, queries.view(), keys.view(), golden::k, where.view(), distances.view(), tessera::dot{});
   compare(golden::largest_products, golden::products);
-  BOOST_TEST(wrong == 0);
+  BOOST_TEST(differences == 0);
 }
 
 BOOST_AUTO_TEST_CASE(misuse_is_refused_and_nothing_written) {

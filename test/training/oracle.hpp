@@ -139,7 +139,7 @@ void check_backward(support::worst& errors, const Exec& exec, const In& in, cons
                                                    grad_bias.view(), options);
   BOOST_TEST((in.untouched() && grad_hidden.gaps_untouched() && grad_weight.gaps_untouched() && grad_bias.gaps_untouched()));
   std::vector<Real> scales;
-  for (const T g : grad_loss.elements()) scales.push_back(g);
+  for (const T g : grad_loss.elements()) scales.push_back(static_cast<Real>(g));
   const auto want = tessera::reference::linear_cross_entropy<Real>(in.hidden.view(), in.weight.view(), in.wide_bias(),
                                                                    in.target.view(), options, scales);
   const bounds bound(in);

@@ -126,9 +126,7 @@ void run_softmax_rows(const Exec& exec, const view<const In, 2>& in, const view<
 template <executor Exec, mdspan_like In, mdspan_like Out>
   requires(In::rank() == 2 && Out::rank() == 2)
 void softmax_rows(const Exec& exec, const In& in, const Out& out) {
-  using I = value_type_of<In>;
-  using O = value_type_of<Out>;
-  tile::detail::run_softmax_rows<false>(exec, view<const I, 2>(in), view<O, 2>(out));
+  tile::detail::run_softmax_rows<false>(exec, view<const value_type_of<In>, 2>(in), view<value_type_of<Out>, 2>(out));
 }
 
 /// out[i, j] = in[i, j] - log sum_k exp(in[i, k]), the logarithm of softmax_rows without its underflow.
@@ -141,9 +139,7 @@ void softmax_rows(const Exec& exec, const In& in, const Out& out) {
 template <executor Exec, mdspan_like In, mdspan_like Out>
   requires(In::rank() == 2 && Out::rank() == 2)
 void log_softmax_rows(const Exec& exec, const In& in, const Out& out) {
-  using I = value_type_of<In>;
-  using O = value_type_of<Out>;
-  tile::detail::run_softmax_rows<true>(exec, view<const I, 2>(in), view<O, 2>(out));
+  tile::detail::run_softmax_rows<true>(exec, view<const value_type_of<In>, 2>(in), view<value_type_of<Out>, 2>(out));
 }
 
 }  // namespace tessera
