@@ -22,13 +22,29 @@ inline constexpr std::int64_t most_nearest = 128;
 
 namespace tile::detail {
 
+/// top_k<K> for a k below K: the first K - k places are taken by what nothing beats, so that the last one holds the k-th best.
+template <int K, bool Smallest>
+struct top_of_list : top_k<K, Smallest> {
+  int taken;
+
+  template <class T>
+  [[nodiscard]] typename top_k<K, Smallest>::template state<T> identity() const {
+    using V = lane_value<T>;
+    auto s = top_k<K, Smallest>::template identity<T>();
+    for (int k = 0; k < taken; ++k) s.score[k] = T(Smallest ? -infinity<V>() : infinity<V>());
+    return s;
+  }
+};
+
 template <int K, class Exec, class Q, class Keys, class Metric, class Index, class Distance>
 void run_nearest(const Exec& exec, const view<const Q, 2>& queries, const view<const Keys, 2>& keys, std::int64_t k,
                  const Metric& metric, const view<Index, 2>& indices, const view<Distance, 2>& distances) {
-  contract(exec, queries, keys, metric, top_k<K, distance_score<Metric>>{}, [&](std::int64_t i, const auto& best) {
+  const int taken = K - static_cast<int>(k);
+  const top_of_list<K, distance_score<Metric>> reducer{{}, taken};
+  contract(exec, queries, keys, metric, reducer, [&](std::int64_t i, const auto& best) {
     for (std::int64_t j = 0; j < k; ++j) {
-      indices(i, j) = static_cast<Index>(best.where[j]);
-      distances(i, j) = static_cast<Distance>(best.score[j]);
+      indices(i, j) = static_cast<Index>(best.where[taken + j]);
+      distances(i, j) = static_cast<Distance>(best.score[taken + j]);
     }
   });
 }
@@ -43,8 +59,8 @@ void run_nearest(const Exec& exec, const view<const Q, 2>& queries, const view<c
 ///                 holds m, distances [n, k]; 1 <= k <= 128 (most_nearest).
 /// Types           float64, float32, float16, bfloat16 in any mixture; computed in float64 if queries or keys are, else in float32;
 ///                 distances rounded once.
-/// Special values  fewer than k keys: index -1 and distance +inf (dot: -inf) behind them. Keys whose distance is NaN or infinite are never
-///                 among the nearest.
+/// Special values  fewer than k keys: index -1 and distance +inf (dot: -inf) behind them. Keys whose distance is NaN or +inf (dot: -inf) are
+///                 never among the nearest.
 /// Accuracy        a distance is within (depth + 2) u of that of its key, relatively, however far from 0 both lie; a product within
 ///                 depth u sum |q||x|. A key that was passed over is no nearer than the last one given by more than the errors of both.
 ///                 test/tile/nearest.cpp.
