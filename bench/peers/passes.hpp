@@ -15,6 +15,9 @@ void keep_smallest(const float* half_squares, const float* dots, std::int64_t co
 /// scores[j] = exp(scores[j] - max); returns 1 / their sum.
 float exponentials(float* scores, std::int64_t count);
 
+/// log sum_j exp(z[j])
+float log_sum_of_exponentials(const float* z, std::int64_t count);
+
 float sum_of_squares(const float* x, std::int64_t count);
 
 /// The loop out[i] = f(x[i]) for a function by its name, or null.

@@ -109,6 +109,34 @@ struct flat {
   }
 };
 
+/// The k nearest y of every x, nearest first: indices and squared distances.
+side faiss_k_nearest(int threads, view<const float, 2> x, view<const float, 2> y, view<std::int32_t, 2> where);
+
+/// The mean over rows of log sum_j exp(z_ij) - z_it, z = hidden weight^T. On OpenBLAS: sgemm, then a pass over all logits.
+struct linear_cross_entropy {
+  view<const float, 2> hidden, weight;
+  view<const std::int64_t, 1> target;
+  view<float, 1> loss;
+  view<float, 2> grad_hidden{};
+};
+side openblas_linear_cross_entropy(int threads, const linear_cross_entropy& job);
+side torch_linear_cross_entropy(int threads, const linear_cross_entropy& job);
+/// Gradients of hidden and weight, with the forward call that they need (`both`), or from what that has stored.
+side torch_linear_cross_entropy_backward(int threads, const linear_cross_entropy& job, bool both);
+
+/// Rows of n x length numbers: f is softmax or log_softmax of x; or softmax_backward, log_softmax_backward of what these gave, x, and of the
+/// gradient g.
+struct rows {
+  std::string f;
+  std::int64_t n;
+  std::int64_t length;
+  flat x;
+  flat g;  ///< x again where f takes none
+  flat out;
+};
+side torch_rows(int threads, const rows& job);
+side onednn_rows(int threads, const rows& job);  ///< forward only
+
 /// out[i] = in[i], rounded to nearest.
 side eigen_cast(flat in, flat out);
 side python_cast(const std::string& package, int threads, flat in, flat out);

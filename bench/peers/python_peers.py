@@ -17,13 +17,13 @@ def load(folder, name, dtype, shape):
     return numpy.fromfile(f"{folder}/{name}", dtype).reshape(shape)
 
 
-def faiss(threads, folder, n, m, d):
-    """x [n, d], y [m, d] -> the index of the nearest y"""
+def faiss(threads, folder, n, m, d, k=1):
+    """x [n, d], y [m, d] -> the indices of the k nearest y"""
     import faiss
 
     faiss.omp_set_num_threads(threads)
     x, y = load(folder, "x", "float32", (n, d)), load(folder, "y", "float32", (m, d))
-    return lambda: faiss.knn(x, y, 1)[1], lambda indices: indices.astype("int32")
+    return lambda: faiss.knn(x, y, k)[1], lambda indices: indices.astype("int32")
 
 
 def torch(threads, folder, type, batch, heads, len_q, len_k, d, causal):
@@ -40,6 +40,22 @@ def torch(threads, folder, type, batch, heads, len_q, len_k, d, causal):
         return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=bool(causal))
 
     return run, lambda out: out.contiguous().view(getattr(torch, bits)).numpy()
+
+
+def torch_cross_entropy(threads, folder, what, n, depth, classes):
+    """hidden [n, depth], weight [classes, depth], target [n]: the loss, or the gradients of hidden and weight"""
+    import torch
+
+    torch.set_num_threads(threads)
+    hidden, weight = (torch.from_numpy(load(folder, name, "float32", (rows, depth))).requires_grad_(what != "forward")
+                      for name, rows in [("hidden", n), ("weight", classes)])
+    target = torch.from_numpy(load(folder, "target", "int64", (n,)))
+    forward = lambda: torch.nn.functional.cross_entropy(hidden @ weight.T, target)
+    if what == "forward":
+        return forward, lambda loss: loss.reshape(1).numpy()
+    stored = forward() if what == "backward" else None
+    run = lambda: torch.autograd.grad(forward() if stored is None else stored, [hidden, weight], retain_graph=stored is not None)
+    return run, lambda gradients: gradients[0].numpy()
 
 
 def onnxruntime(threads, folder, type, batch, heads, len_q, len_k, d, causal):
@@ -105,6 +121,23 @@ def torch_cast(threads, folder, source, target):
     x, dtype = torch_tensor(folder, "x", source), torch_type(target)
     out = torch.empty_like(x, dtype=dtype)
     return lambda: out.copy_(x), lambda out: torch_bits(out, target)
+
+
+def torch_rows(threads, folder, f, type, n, length):
+    """x, g, out [n, length]"""
+    import torch
+
+    torch.set_num_threads(threads)
+    x, g = (torch_tensor(folder, name, type).view(n, length) for name in "xg")
+    out = torch.empty_like(x)
+    aten = torch.ops.aten
+    run = {
+        "softmax": lambda: aten._softmax.out(x, 1, False, out=out),
+        "log_softmax": lambda: aten._log_softmax.out(x, 1, False, out=out),
+        "softmax_backward": lambda: aten._softmax_backward_data.out(g, x, 1, x.dtype, grad_input=out),
+        "log_softmax_backward": lambda: aten._log_softmax_backward_data.out(g, x, 1, x.dtype, out=out),
+    }[f]
+    return run, lambda out: torch_bits(out, type)
 
 
 def numpy_cast(threads, folder, source, target):
