@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// attention/: the forward pass of 8 heads.
+/// attention/: the forward and the backward pass of 8 heads.
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -12,6 +12,7 @@
 #include "support/array.hpp"
 #include "support/harness.hpp"
 #include "support/oracle.hpp"
+#include "tessera/attention/backward.hpp"
 #include "tessera/attention/forward.hpp"
 #include "tessera/tile/convert.hpp"
 
@@ -64,6 +65,34 @@ void add_forward(bench::family& attention, const std::string& type, std::int64_t
   });
 }
 
+template <class T>
+void add_backward(bench::family& attention, const std::string& type, std::int64_t len, std::int64_t d, bool causal) {
+  const std::string name = "backward " + type + " B1 H8 S" + std::to_string(len) + " D" + std::to_string(d);
+  const double pairs = static_cast<double>(causal ? len * (len + 1) / 2 : len * len);
+  const double flops = 10.0 * heads * pairs * static_cast<double>(d);
+  attention.add({name + (causal ? " causal" : ""), flops}, [=](contest& c) {
+    const auto q = bench::normal<T>(1, 1, heads, len, d);
+    const auto k = bench::normal<T>(2, 1, heads, len, d);
+    const auto v = bench::normal<T>(3, 1, heads, len, d);
+    const auto dout = bench::normal<T>(4, 1, heads, len, d);
+    array<T, 4> out(1, heads, len, d);
+    array<float, 3> lse(1, heads, len);
+    array<T, 5> gradients(3, 1, heads, len, d);
+    const tessera::attention::options<> options{.mask = causal ? tessera::attention::causal : tessera::attention::everything};
+    tessera::attention::forward(c.par, q, k, v, out, lse, options);
+    const std::int64_t h = heads - 1;
+    const bench::attention_gradients<T> want(q[0][h], k[0][h], v[0][h], dout[0][h], causal);
+    c.result(gradients, [&] { return want.error(gradients[0][0][h], gradients[1][0][h], gradients[2][0][h]); });
+    c.tessera(
+        [&] { tessera::attention::backward(c.par, q, k, v, out, lse, dout, gradients[0], gradients[1], gradients[2], options); });
+    if constexpr (std::is_same_v<T, float>) {
+      c.peer("OpenBLAS five sgemm", peers::openblas_attention_backward(c.threads, {q, k, v, out, dout, lse, gradients, causal}));
+    }
+    c.peer("torch", peers::torch_attention_backward(c.threads, {q, k, v, out, dout, lse, gradients, causal}));
+    c.run();
+  });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -77,6 +106,14 @@ int main(int argc, char** argv) try {
     for (const bool causal : {false, true}) {
       add_forward<tessera::bfloat16>(attention, "bfloat16", 2048, d, causal);
       add_forward<tessera::float16>(attention, "float16", 2048, d, causal);
+    }
+  }
+  for (const std::int64_t d : {64, 128}) {
+    for (const std::int64_t len : {1024, 2048, 4096}) {
+      for (const bool causal : {false, true}) {
+        add_backward<float>(attention, "float32", len, d, causal);
+        if (len == 2048) add_backward<tessera::bfloat16>(attention, "bfloat16", len, d, causal);
+      }
     }
   }
   return attention.run(argc, argv);

@@ -129,6 +129,50 @@ side openblas_attention(int threads, const attention<float>& job) {
   });
 }
 
+side openblas_attention_backward(int threads, const attention_backward<float>& job) {
+  return timed([=, par = tessera::par.threads(threads)] {
+    constexpr std::int64_t tall = 256;
+    const std::int64_t heads = job.q.extent(0) * job.q.extent(1);
+    const std::int64_t length = job.q.extent(2);
+    const std::int64_t d = job.q.extent(3);
+    const float scale = 1 / std::sqrt(static_cast<float>(d));
+    openblas_set_num_threads(1);
+    std::vector<float> tiles(static_cast<std::size_t>(2 * threads * tall * length));
+    par.for_each(heads, [&](int worker, std::int64_t head) {
+      float* const weights = tiles.data() + 2 * worker * tall * length;
+      float* const slopes = weights + tall * length;
+      const auto of_head = [&](const float* x, std::int64_t i) { return x + (head * length + i) * d; };
+      float* const dq = job.gradients.data_handle() + head * length * d;
+      float* const dk = dq + heads * length * d;
+      float* const dv = dk + heads * length * d;
+      const float* const k = of_head(job.k.data_handle(), 0);
+      const float* const v = of_head(job.v.data_handle(), 0);
+      std::fill_n(dk, length * d, 0.0F);
+      std::fill_n(dv, length * d, 0.0F);
+      for (std::int64_t i0 = 0; i0 < length; i0 += tall) {
+        const std::int64_t rows = std::min(tall, length - i0);
+        const std::int64_t seen = job.causal ? i0 + rows : length;
+        const float* const q = of_head(job.q.data_handle(), i0);
+        const float* const dout = of_head(job.dout.data_handle(), i0);
+        sgemm(CblasTrans, rows, seen, d, scale, q, k, weights);
+        sgemm(CblasTrans, rows, seen, d, 1, dout, v, slopes);
+        for (std::int64_t i = 0; i < rows; ++i) {
+          const std::int64_t visible = job.causal ? i0 + i + 1 : length;
+          weights_of(weights + i * seen, visible, job.lse.data_handle()[head * length + i0 + i]);
+          std::fill(weights + i * seen + visible, weights + (i + 1) * seen, 0.0F);
+          slopes_of(slopes + i * seen, weights + i * seen, seen,
+                    sum_of_products(dout + i * d, of_head(job.out.data_handle(), i0 + i), d));
+        }
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, size(seen), size(d), size(rows), 1, weights, size(seen), dout,
+                    size(d), 1, dv, size(d));
+        cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, size(seen), size(d), size(rows), scale, slopes, size(seen), q,
+                    size(d), 1, dk, size(d));
+        sgemm(CblasNoTrans, rows, d, seen, scale, slopes, k, dq + i0 * d);
+      }
+    });
+  });
+}
+
 }  // namespace peers
 
 #else
@@ -141,6 +185,7 @@ side openblas_matmul(int, view<const double, 2>, view<const double, 2>, view<dou
 side openblas_nearest(int, view<const float, 2>, view<const float, 2>, view<std::int32_t, 1>) { return {}; }
 side openblas_linear_cross_entropy(int, const linear_cross_entropy&) { return {}; }
 side openblas_attention(int, const attention<float>&) { return {}; }
+side openblas_attention_backward(int, const attention_backward<float>&) { return {}; }
 
 }  // namespace peers
 

@@ -38,6 +38,20 @@ float log_sum_of_exponentials(const float* z, std::int64_t count) {
   return largest + std::log(sum);
 }
 
+void weights_of(float* scores, std::int64_t count, float lse) {
+  for (std::int64_t j = 0; j < count; ++j) scores[j] = std::exp(scores[j] - lse);
+}
+
+void slopes_of(float* slopes, const float* weights, std::int64_t count, float delta) {
+  for (std::int64_t j = 0; j < count; ++j) slopes[j] = weights[j] * (slopes[j] - delta);
+}
+
+float sum_of_products(const float* x, const float* y, std::int64_t count) {
+  float sum = 0;
+  for (std::int64_t j = 0; j < count; ++j) sum += x[j] * y[j];
+  return sum;
+}
+
 float sum_of_squares(const float* x, std::int64_t count) {
   float sum = 0;
   for (std::int64_t k = 0; k < count; ++k) sum += x[k] * x[k];

@@ -17,6 +17,11 @@ float exponentials(float* scores, std::int64_t count);
 
 /// log sum_j exp(z[j])
 float log_sum_of_exponentials(const float* z, std::int64_t count);
+/// scores[j] = exp(scores[j] - lse)
+void weights_of(float* scores, std::int64_t count, float lse);
+/// slopes[j] = weights[j] * (slopes[j] - delta)
+void slopes_of(float* slopes, const float* weights, std::int64_t count, float delta);
+float sum_of_products(const float* x, const float* y, std::int64_t count);
 
 float sum_of_squares(const float* x, std::int64_t count);
 

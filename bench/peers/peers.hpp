@@ -84,6 +84,19 @@ side torch_attention(int threads, const attention<bfloat16>& job);
 side torch_attention(int threads, const attention<float16>& job);
 side onnxruntime_attention(int threads, const attention<float>& job);
 
+/// The gradients of the same from dout and what the forward pass gave: gradients [3, batch, heads, len, d] of q, k and v, queries and keys
+/// as many. On OpenBLAS: five sgemm on blocks of queries, with passes between them; threads share out the heads.
+template <class T>
+struct attention_backward {
+  view<const T, 4> q, k, v, out, dout;
+  view<const float, 3> lse;
+  view<T, 5> gradients;
+  bool causal = false;
+};
+side openblas_attention_backward(int threads, const attention_backward<float>& job);
+side torch_attention_backward(int threads, const attention_backward<float>& job);
+side torch_attention_backward(int threads, const attention_backward<bfloat16>& job);
+
 /// An array of any type, contiguous: how elementwise jobs go to peers that are asked by name.
 struct flat {
   const char* type;  ///< float64, float32, float16, bfloat16, float8_e4m3, float8_e5m2, int64, int32, uint32, bool

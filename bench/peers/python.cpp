@@ -128,6 +128,20 @@ side attention_of(const std::string& name, const char* type, int threads, const 
                   job.out);
 }
 
+template <class T>
+side attention_backward_of(const char* type, int threads, const attention_backward<T>& job) {
+  const process& python = process_of("torch");
+  python.write("q", job.q);
+  python.write("k", job.k);
+  python.write("v", job.v);
+  python.write("dout", job.dout);
+  return prepared("torch", threads,
+                  std::string(" type=") + type + argument("batch", job.q.extent(0)) + argument("heads", job.q.extent(1)) +
+                      argument("length", job.q.extent(2)) + argument("d", job.q.extent(3)) +
+                      argument("causal", job.causal ? 1 : 0),
+                  job.gradients, "_attention_backward");
+}
+
 }  // namespace
 
 std::vector<std::string> python_versions() {
@@ -189,6 +203,13 @@ side onnxruntime_attention(int threads, const attention<float>& job) {
   return attention_of("onnxruntime", "float32", threads, job);
 }
 
+side torch_attention_backward(int threads, const attention_backward<float>& job) {
+  return attention_backward_of("float32", threads, job);
+}
+side torch_attention_backward(int threads, const attention_backward<bfloat16>& job) {
+  return attention_backward_of("bfloat16", threads, job);
+}
+
 side python_cast(const std::string& package, int threads, flat in, flat out) {
   process_of(package).write("x", in);
   return prepared(package, threads, std::string(" source=") + in.type + " target=" + out.type, out, "_cast");
@@ -239,6 +260,8 @@ side torch_attention(int, const attention<float>&) { return {}; }
 side torch_attention(int, const attention<bfloat16>&) { return {}; }
 side torch_attention(int, const attention<float16>&) { return {}; }
 side onnxruntime_attention(int, const attention<float>&) { return {}; }
+side torch_attention_backward(int, const attention_backward<float>&) { return {}; }
+side torch_attention_backward(int, const attention_backward<bfloat16>&) { return {}; }
 side python_cast(const std::string&, int, flat, flat) { return {}; }
 side torch_rows(int, const rows&) { return {}; }
 side python_map(const std::string&, int, const std::string&, flat, flat) { return {}; }

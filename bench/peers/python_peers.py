@@ -58,6 +58,23 @@ def torch_cross_entropy(threads, folder, what, n, depth, classes):
     return run, lambda gradients: gradients[0].numpy()
 
 
+def torch_attention_backward(threads, folder, type, batch, heads, length, d, causal):
+    """The kernel that autograd calls on a CPU, on what its forward pass gave: gradients of q, k and v, one after another."""
+    import torch
+
+    torch.set_num_threads(threads)
+    bits, dtype = ("float32", torch.float32) if type == "float32" else ("int16", getattr(torch, type))
+    tensor = lambda name: torch.from_numpy(load(folder, name, bits, (batch, heads, length, d))).view(dtype)
+    q, k, v, dout = tensor("q"), tensor("k"), tensor("v"), tensor("dout")
+    out, lse = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(q, k, v, 0.0, bool(causal))
+
+    @torch.inference_mode()
+    def run():
+        return torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(dout, q, k, v, out, lse, 0.0, bool(causal))
+
+    return run, lambda gradients: torch.stack([x.contiguous() for x in gradients]).view(getattr(torch, bits)).numpy()
+
+
 def onnxruntime(threads, folder, type, batch, heads, len_q, len_k, d, causal):
     """The same in one MultiHeadAttention node, whose arrays are [batch, length, heads d]."""
     import numpy

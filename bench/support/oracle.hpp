@@ -139,4 +139,109 @@ double attention_error(view<const T, 2> q, view<const T, 2> k, view<const T, 2> 
   return error;
 }
 
+/// max |gradient - want| in units of what is summed up, of one head: gradients of q on a sample of rows, of k and v on a sample of keys.
+template <class T>
+class attention_gradients {
+ public:
+  attention_gradients(view<const T, 2> q, view<const T, 2> k, view<const T, 2> v, view<const T, 2> dout, bool causal)
+      : q_(wide(q)),
+        k_(wide(k)),
+        v_(wide(v)),
+        dout_(wide(dout)),
+        length_(q.extent(0)),
+        d_(q.extent(1)),
+        scale_(1 / std::sqrt(static_cast<double>(d_))),
+        causal_(causal) {
+    for (std::int64_t i = 0; i < length_; ++i) {
+      double mass = 0;
+      double mean = 0;
+      double size = 0;
+      for (std::int64_t j = 0; j < seen(i); ++j) {
+        const double weight = std::exp(scale_ * dot(q_, i, k_, j).sum);  // normal inputs: no overflow
+        const terms product = dot(dout_, i, v_, j);
+        mass += weight;
+        mean += weight * product.sum;
+        size += weight * product.size;
+      }
+      rows_.push_back({std::log(mass), mean / mass, size / mass});
+    }
+  }
+
+  [[nodiscard]] double error(view<const T, 2> dq, view<const T, 2> dk, view<const T, 2> dv, std::int64_t count = 8) const {
+    double worst = 0;
+    sample(length_, count, [&](std::int64_t i) {
+      std::vector<terms> sums(static_cast<std::size_t>(d_));
+      for (std::int64_t j = 0; j < seen(i); ++j) add(sums, slope(i, j), k_, j);
+      compare(worst, sums, dq, i);
+    });
+    sample(length_, count, [&](std::int64_t j) {
+      std::vector<terms> keys(static_cast<std::size_t>(d_));
+      std::vector<terms> values(static_cast<std::size_t>(d_));
+      for (std::int64_t i = causal_ ? j : 0; i < length_; ++i) {
+        add(keys, slope(i, j), q_, i);
+        const double weight = std::exp(scale_ * dot(q_, i, k_, j).sum - rows_[static_cast<std::size_t>(i)].lse);
+        add(values, {weight, weight}, dout_, i);
+      }
+      compare(worst, keys, dk, j);
+      compare(worst, values, dv, j);
+    });
+    return worst;
+  }
+
+ private:
+  struct terms {
+    double sum = 0;
+    double size = 0;
+  };
+  struct row {
+    double lse;
+    double mean;
+    double size;
+  };
+  static std::vector<double> wide(view<const T, 2> x) {
+    std::vector<double> result;
+    for (std::int64_t i = 0; i < x.extent(0); ++i) {
+      for (std::int64_t e = 0; e < x.extent(1); ++e) result.push_back(static_cast<double>(x(i, e)));
+    }
+    return result;
+  }
+  [[nodiscard]] std::int64_t seen(std::int64_t i) const { return causal_ ? i + 1 : length_; }
+  [[nodiscard]] terms dot(const std::vector<double>& x, std::int64_t i, const std::vector<double>& y, std::int64_t j) const {
+    terms result;
+    const double* const a = x.data() + i * d_;
+    const double* const b = y.data() + j * d_;
+    for (std::int64_t e = 0; e < d_; ++e) {
+      result.sum += a[e] * b[e];
+      result.size += std::abs(a[e] * b[e]);
+    }
+    return result;
+  }
+  [[nodiscard]] terms slope(std::int64_t i, std::int64_t j) const {
+    const row& r = rows_[static_cast<std::size_t>(i)];
+    const double weight = scale_ * std::exp(scale_ * dot(q_, i, k_, j).sum - r.lse);
+    const terms product = dot(dout_, i, v_, j);
+    return {weight * (product.sum - r.mean), weight * (product.size + r.size)};
+  }
+  void add(std::vector<terms>& sums, terms factor, const std::vector<double>& x, std::int64_t i) const {
+    for (std::int64_t e = 0; e < d_; ++e) {
+      const double number = x[static_cast<std::size_t>(i * d_ + e)];
+      sums[static_cast<std::size_t>(e)].sum += factor.sum * number;
+      sums[static_cast<std::size_t>(e)].size += factor.size * std::abs(number);
+    }
+  }
+  void compare(double& worst, const std::vector<terms>& want, view<const T, 2> got, std::int64_t i) const {
+    for (std::int64_t e = 0; e < d_; ++e) {
+      const terms& x = want[static_cast<std::size_t>(e)];
+      worst = worse(worst, std::abs(static_cast<double>(got(i, e)) - x.sum) / x.size);
+    }
+  }
+
+  std::vector<double> q_, k_, v_, dout_;
+  std::int64_t length_;
+  std::int64_t d_;
+  double scale_;
+  bool causal_;
+  std::vector<row> rows_;
+};
+
 }  // namespace bench

@@ -3,5 +3,6 @@
 /// Attention.
 #pragma once
 
+#include "tessera/attention/backward.hpp"
 #include "tessera/attention/forward.hpp"
 #include "tessera/attention/options.hpp"

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "tessera/reference/attention.hpp"
+#include "tessera/reference/attention_backward.hpp"
 #include "tessera/reference/brownian.hpp"
 #include "tessera/reference/contraction.hpp"
 #include "tessera/reference/diffusion.hpp"

@@ -1,0 +1,250 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// The backward pass over batch and heads: who does what, in an order of sums that does not depend on it.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "tessera/attention/detail/gradient_store.hpp"
+#include "tessera/attention/detail/gradient_tile.hpp"
+#include "tessera/attention/mask.hpp"
+#include "tessera/attention/score.hpp"
+#include "tessera/core/scratch.hpp"
+#include "tessera/exec/exec.hpp"
+#include "tessera/online/softmax.hpp"
+#include "tessera/tile/view.hpp"
+
+namespace tessera::attention::detail {
+
+/// Everything that is read, and what is written.
+template <class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV>
+struct gradient_operands {
+  view<const Q, 4> q;
+  view<const K, 4> k;
+  view<const V, 4> v;
+  view<const O, 4> out;
+  view<const L, 3> lse;
+  view<const G, 4> dout;
+  view<DQ, 4> dq;
+  view<DK, 4> dk;
+  view<DV, 4> dv;
+};
+
+/// Where several workers share a head, what each chunk of keys gives to so many bytes of dq is kept apart until it is added in order.
+inline constexpr std::int64_t partial_bytes = std::int64_t{32} << 20;
+
+/// One key head with the query heads that share it, in memory of its own.
+template <class T, class Arch, class Operands, class Options>
+class gradient_head {
+ public:
+  using P = simd::pack<T, Arch>;
+  using layout_type = gradient_layout<T, Arch>;
+  using mask_type = decltype(head_of(std::declval<const Options&>().mask, 0, 0, 0, 0));
+  using score_type = decltype(score_of(std::declval<const Options&>().score, 0, 0, 0, 0));
+  using tile_type = gradient_tile<T, Arch, mask_type, score_type>;
+
+  /// What one worker needs while it works on a head, its own or one that it shares.
+  struct bench {
+    T* turned;
+    T* weights;
+    T* slopes;
+
+    bench(tessera::detail::bump& memory, const layout_type& layout)
+        : turned(memory.take<T>(layout.value_dim * layout_type::width)),
+          weights(memory.take<T>(key_chunk * query_chunk)),
+          slopes(memory.take<T>(key_chunk * query_chunk)) {}
+  };
+
+  gradient_head(tessera::detail::bump& memory, const Operands& x, const layout_type& layout, double scale, const Options& options,
+                std::int64_t query_chunks, std::int64_t key_chunks)
+      : x_(x),
+        layout_(layout),
+        scale_(scale),
+        options_(options),
+        query_chunks_(query_chunks),
+        key_chunks_(key_chunks),
+        queries_(memory.take<query_chunk_view<T>>(query_chunks_)),
+        keys_(memory.take<key_gradient_chunk<T>>(key_chunks_)),
+        query_memory_(memory.take<T>(query_chunks_ * layout.query_size())),
+        key_memory_(memory.take<T>(key_chunks_ * layout.key_size())) {}
+
+  [[nodiscard]] std::int64_t query_chunks() const { return query_chunks_; }
+  [[nodiscard]] std::int64_t key_chunks() const { return key_chunks_; }
+
+  /// Chunk c of keys, put into place `to`; of queries, too.
+  void pack_keys(std::int64_t b, std::int64_t kv_h, std::int64_t c, std::int64_t to) {
+    keys_[to] =
+        layout_.pack_keys(key_memory_ + to * layout_.key_size(), x_.k[b][kv_h], x_.v[b][kv_h], value_scale(kv_h), c * key_chunk);
+  }
+  void pack_queries(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t c, std::int64_t to) {
+    const T factor = static_cast<T>(score_scale(kv_head(h)) * (tile_type::linear ? softmax::unit : 1.0));
+    queries_[to] = layout_.pack_queries(query_memory_ + to * layout_.query_size(), x_.q[b][h], x_.out[b][h], x_.lse[b][h],
+                                        x_.dout[b][h], factor, c * query_chunk, mine.turned);
+  }
+  /// Chunks of queries [first, last) against one chunk of keys. dq is added up at `partial` [last - first][query_chunk][columns],
+  /// or where it belongs.
+  void add(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t first, std::int64_t last, std::int64_t c, T* partial) {
+    const mask_type mask = head_of(options_.mask, b, h, x_.q.extent(2), x_.k.extent(2));
+    const score_type score = score_of(options_.score, b, h, x_.q.extent(2), x_.k.extent(2));
+    tile_type tile(layout_, typename tile_type::arrays{mine.weights, mine.slopes}, mask, score);
+    for (std::int64_t i = first; i < last; ++i) {
+      tile.add(queries_[i], keys_[c], partial != nullptr ? partial + (i - first) * dq_size() : queries_[i].dq);
+    }
+  }
+  /// f(keys that are seen) with the slopes of one tile in mine.slopes.
+  template <class F>
+  void weigh(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t c, const F& f) {
+    const mask_type mask = head_of(options_.mask, b, h, x_.q.extent(2), x_.k.extent(2));
+    const score_type score = score_of(options_.score, b, h, x_.q.extent(2), x_.k.extent(2));
+    tile_type tile(layout_, typename tile_type::arrays{mine.weights, mine.slopes}, mask, score);
+    f(tile.weigh(queries_[i], keys_[c]));
+  }
+  /// dq of a chunk of queries += partial.
+  void add_partial(std::int64_t c, const T* partial) {
+    T* const to = queries_[c].dq;
+    for (std::int64_t n = 0; n < dq_size(); n += P::lanes) (P::load(to + n) + P::load(partial + n)).store(to + n);
+  }
+  [[nodiscard]] std::int64_t dq_size() const { return query_chunk * layout_.columns(); }
+
+  void store_queries(std::int64_t b, std::int64_t h, std::int64_t c) const {
+    const query_chunk_view<T>& chunk = queries_[c];
+    store_rows(x_.dq[b][h], chunk.first, chunk.count, chunk.dq, layout_.columns(), static_cast<T>(score_scale(kv_head(h))));
+  }
+  void store_keys(std::int64_t b, std::int64_t kv_h, std::int64_t c) const {
+    const key_gradient_chunk<T>& chunk = keys_[c];
+    store_rows(x_.dk[b][kv_h], chunk.first, chunk.count, chunk.dk, layout_.columns(), static_cast<T>(score_scale(kv_h)));
+    store_rows(x_.dv[b][kv_h], chunk.first, chunk.count, chunk.dv, layout_.value_columns(), value_scale(kv_h));
+  }
+
+ private:
+  [[nodiscard]] std::int64_t kv_head(std::int64_t h) const { return h / (x_.q.extent(1) / x_.k.extent(1)); }
+  /// What q . k is multiplied by.
+  [[nodiscard]] double score_scale(std::int64_t kv_h) const {
+    return options_.key_scales.data_handle() != nullptr ? scale_ * static_cast<double>(options_.key_scales(kv_h)) : scale_;
+  }
+  [[nodiscard]] T value_scale(std::int64_t kv_h) const {
+    return options_.value_scales.data_handle() != nullptr ? static_cast<T>(options_.value_scales(kv_h)) : T(1);
+  }
+
+  template <class S>
+  static void store_rows(const view<S, 2>& to, std::int64_t first, int count, const T* from, std::int64_t columns, T factor) {
+    const P scale(factor);
+    const std::int64_t whole = to.extent(1) / P::lanes * P::lanes;
+    for (int i = 0; i < count; ++i) {
+      S* const row = to.data_handle() + (first + i) * to.stride(0);
+      for (std::int64_t c = 0; c < whole; c += P::lanes) simd::store_as(row + c, P::load(from + i * columns + c) * scale);
+      if (whole < to.extent(1)) {
+        simd::store_partial(row + whole, static_cast<int>(to.extent(1) - whole), P::load(from + i * columns + whole) * scale);
+      }
+    }
+  }
+
+  const Operands& x_;
+  const layout_type& layout_;
+  double scale_;
+  const Options& options_;
+  std::int64_t query_chunks_;
+  std::int64_t key_chunks_;
+  query_chunk_view<T>* queries_;
+  key_gradient_chunk<T>* keys_;
+  T* query_memory_;
+  T* key_memory_;
+};
+
+template <class T, class Exec, class Operands, class Options>
+void run_backward(const Exec& exec, const Operands& x, double scale, const Options& options) {
+  using head_type = gradient_head<T, typename Exec::arch, Operands, Options>;
+  using bench_type = typename head_type::bench;
+  const typename head_type::layout_type layout{x.q.extent(3), x.v.extent(3)};
+  const std::int64_t kv_heads = x.k.extent(1);
+  const std::int64_t heads = x.k.extent(0) * kv_heads;
+  if (heads == 0) return;
+  const std::int64_t group = x.q.extent(1) / kv_heads;
+  const double pairs =
+      static_cast<double>(heads * group) * static_cast<double>(x.q.extent(2)) * static_cast<double>(x.k.extent(2));
+  const double operations = 2 * pairs * static_cast<double>(3 * layout.depth + 2 * layout.value_dim);
+  const int workers = operations < tessera::detail::worth_sharing ? 1 : exec.workers();
+
+  // Heads go to workers whole, as many as come out even. The rest would leave workers idle for the time of a head; sharing each of them
+  // takes the time of the chunks of keys that one worker gets.
+  const std::int64_t query_chunks = (x.q.extent(2) + query_chunk - 1) / query_chunk;
+  const std::int64_t key_chunks = (x.k.extent(2) + key_chunk - 1) / key_chunk;
+  const std::int64_t rest = heads % workers;
+  const std::int64_t shared_heads = 10 * rest * ((key_chunks + workers - 1) / workers) < 9 * key_chunks ? rest : 0;
+  const std::int64_t own_heads = heads - shared_heads;
+  const std::int64_t owners = own_heads > 0 ? std::min<std::int64_t>(workers, own_heads) : 1;
+
+  tessera::detail::bump head_size;
+  const head_type like(head_size, x, layout, scale, options, query_chunks, key_chunks);
+  tessera::detail::bump bench_size;
+  bench_type(bench_size, layout);
+  const std::int64_t partial_row = like.key_chunks() * like.dq_size();  // of one chunk of queries
+  const std::int64_t fitting = partial_bytes / std::max<std::int64_t>(1, partial_row * static_cast<std::int64_t>(sizeof(T)));
+  const std::int64_t segment = std::clamp<std::int64_t>(fitting, 1, std::max<std::int64_t>(1, like.query_chunks()));
+  tessera::detail::bump partial_size;
+  partial_size.take<T>(shared_heads > 0 ? segment * partial_row : 0);
+  tessera::detail::scratch memory(exec.memory(), static_cast<std::size_t>(owners) * head_size.bytes() +
+                                                     static_cast<std::size_t>(workers) * bench_size.bytes() +
+                                                     partial_size.bytes());
+  const auto head_of = [&](std::int64_t owner) {
+    tessera::detail::bump cut(memory.data() + static_cast<std::size_t>(owner) * head_size.bytes());
+    return head_type(cut, x, layout, scale, options, query_chunks, key_chunks);
+  };
+  const auto bench_of = [&](int worker) {
+    tessera::detail::bump cut(memory.data() + static_cast<std::size_t>(owners) * head_size.bytes() +
+                              static_cast<std::size_t>(worker) * bench_size.bytes());
+    return bench_type(cut, layout);
+  };
+
+  const auto whole_head = [&](int worker, std::int64_t item) {
+    head_type head = head_of(worker);
+    const bench_type mine = bench_of(worker);
+    const std::int64_t b = item / kv_heads;
+    const std::int64_t kv_h = item % kv_heads;
+    for (std::int64_t c = 0; c < head.key_chunks(); ++c) head.pack_keys(b, kv_h, c, c);
+    for (std::int64_t h = kv_h * group; h < (kv_h + 1) * group; ++h) {
+      for (std::int64_t c = 0; c < head.query_chunks(); ++c) head.pack_queries(mine, b, h, c, c);
+      for (std::int64_t c = 0; c < head.key_chunks(); ++c) head.add(mine, b, h, 0, head.query_chunks(), c, nullptr);
+      for (std::int64_t c = 0; c < head.query_chunks(); ++c) head.store_queries(b, h, c);
+    }
+    for (std::int64_t c = 0; c < head.key_chunks(); ++c) head.store_keys(b, kv_h, c);
+  };
+  if (workers > 1) {
+    exec.for_each(own_heads, whole_head);
+  } else {
+    for (std::int64_t item = 0; item < own_heads; ++item) whole_head(0, item);
+  }
+
+  head_type head = head_of(0);
+  T* const partial = reinterpret_cast<T*>(memory.data() + static_cast<std::size_t>(owners) * head_size.bytes() +
+                                          static_cast<std::size_t>(workers) * bench_size.bytes());
+  for (std::int64_t item = own_heads; item < heads; ++item) {
+    const std::int64_t b = item / kv_heads;
+    const std::int64_t kv_h = item % kv_heads;
+    exec.for_each(head.key_chunks(), [&](int, std::int64_t c) { head.pack_keys(b, kv_h, c, c); });
+    for (std::int64_t h = kv_h * group; h < (kv_h + 1) * group; ++h) {
+      exec.for_each(head.query_chunks(), [&](int worker, std::int64_t c) { head.pack_queries(bench_of(worker), b, h, c, c); });
+      for (std::int64_t first = 0; first < head.query_chunks(); first += segment) {
+        const std::int64_t last = std::min(first + segment, head.query_chunks());
+        exec.for_each(head.key_chunks(), [&](int worker, std::int64_t c) {
+          T* const mine = partial + c * segment * head.dq_size();
+          std::memset(mine, 0, static_cast<std::size_t>((last - first) * head.dq_size()) * sizeof(T));
+          head.add(bench_of(worker), b, h, first, last, c, mine);
+        });
+        exec.for_each(last - first, [&](int, std::int64_t i) {
+          for (std::int64_t c = 0; c < head.key_chunks(); ++c) {
+            head.add_partial(first + i, partial + (c * segment + i) * head.dq_size());
+          }
+          head.store_queries(b, h, first + i);
+        });
+      }
+    }
+    exec.for_each(head.key_chunks(), [&](int, std::int64_t c) { head.store_keys(b, kv_h, c); });
+  }
+}
+
+}  // namespace tessera::attention::detail

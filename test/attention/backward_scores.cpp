@@ -1,0 +1,198 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// Masks, scores, sinks and storage factors of attention::backward; finite differences of the specification.
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <type_traits>
+#include <vector>
+
+#include "../support/random.hpp"
+#include "backward_oracle.hpp"
+
+namespace {
+
+using oracle::backward_call;
+using oracle::inputs;
+using support::array;
+using tessera::par;
+using tessera::view;
+namespace attention = tessera::attention;
+
+auto normal(std::uint64_t seed, double factor = 1) {
+  return [=](std::uint64_t n) { return factor * support::normal(seed, n); };
+}
+
+template <class S = float>
+backward_call<S> normal_call(std::int64_t heads, std::int64_t kv_heads, std::int64_t len_q, std::int64_t len_k,
+                             std::int64_t head_dim, std::int64_t value_dim) {
+  inputs<S> in(2, heads, kv_heads, len_q, len_k, head_dim, value_dim);
+  in.q.fill(normal(1));
+  in.k.fill(normal(2));
+  in.v.fill(normal(3));
+  backward_call<S> call(in);
+  call.dout.fill(normal(4));
+  return call;
+}
+
+/// Within the bound, and with the same bits for every team.
+template <class Options>
+void check(const Options& options, std::int64_t len_q = 150, std::int64_t len_k = 290) {
+  oracle::gradient_errors errors;
+  backward_call<float> call = normal_call(4, 2, len_q, len_k, 20, 9);
+  call.run(par.threads(1), options);
+  compare(errors, call, options);
+  CHECK_GRADIENTS_WITHIN_BOUND(errors);
+  backward_call<float> other = call;
+  other.backward(par.threads(3), options);
+  BOOST_TEST(other.same_gradients(call));
+}
+
+template <class Score>
+using with_score = attention::options<attention::band, Score>;
+
+const float slopes[] = {0.5f, 0.25f, 0.0625f, 0.01f};
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(attention_backward_scores)
+
+BOOST_AUTO_TEST_CASE(bands_are_within_the_bound) {
+  check(attention::options<>{.mask = attention::sliding_window(30, 5)});
+  check(attention::options<>{.mask = attention::sliding_window(0, 0)});
+  check(attention::options<>{.mask = attention::sliding_window(100, -50)});
+  check(attention::options<>{.mask = attention::causal_with_prefix(100)}, 290, 150);
+}
+
+BOOST_AUTO_TEST_CASE(documents_are_within_the_bound) {
+  std::vector<int> ids(290);
+  for (std::size_t n = 0; n < ids.size(); ++n) ids[n] = static_cast<int>(n / 70);
+  const view<const int, 2> of_all(ids.data(), {2, 290}, {0, 1});
+  const attention::documents mask{of_all, of_all};
+  check(attention::options<decltype(mask & attention::causal)>{.mask = mask & attention::causal}, 290, 290);
+}
+
+// A checkerboard with holes: no tile is all or nothing, and ranges say nothing.
+BOOST_AUTO_TEST_CASE(functions_are_within_the_bound) {
+  const auto mask = [](std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j) {
+    return (i + j + b) % 3 != 0 && (j < 100 || j > 120) && !(h == 1 && i == 7);
+  };
+  check(attention::options<decltype(mask)>{.mask = mask});
+}
+
+// What a function hides may be NaN.
+BOOST_AUTO_TEST_CASE(nan_that_a_function_hides_does_not_leak) {
+  const auto mask = [](std::int64_t, std::int64_t, std::int64_t i, std::int64_t j) { return i != 100 && j % 5 != 2; };
+  const attention::options<decltype(mask)> options{.mask = mask};
+  backward_call<float> clean = normal_call(2, 1, 150, 290, 20, 9);
+  clean.run(par, options);
+  backward_call<float> call = clean;
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (std::int64_t j = 2; j < 290; j += 5) call.in.k(0, 0, j, 3) = nan, call.in.v(1, 0, j, 4) = nan;
+  call.in.q(0, 1, 100, 5) = nan;
+  call.dout(1, 1, 100, 6) = nan;
+  call.run(par, options);
+  BOOST_TEST(call.same_gradients(clean));
+}
+
+BOOST_AUTO_TEST_CASE(alibi_is_within_the_bound) {
+  check(with_score<attention::alibi>{.mask = attention::causal, .score = {view<const float, 1>(slopes, 4)}});
+}
+
+BOOST_AUTO_TEST_CASE(softcap_then_alibi_is_within_the_bound) {
+  const attention::alibi alibi{view<const float, 1>(slopes, 4)};
+  const auto score = attention::softcap{2} >> alibi;
+  check(with_score<std::remove_const_t<decltype(score)>>{.mask = attention::causal, .score = score});
+}
+
+BOOST_AUTO_TEST_CASE(bias_that_hides_pairs_is_within_the_bound) {
+  array<float, 4> bias({1, 4, 150, 290});
+  bias.fill([](std::uint64_t n) { return n % 11 == 3 ? -std::numeric_limits<double>::infinity() : 2 * support::normal(9, n); });
+  const view<const float, 4> all(bias.view().data_handle(), {2, 4, 150, 290}, {0, 150 * 290, 290, 1});
+  check(with_score<attention::additive_bias<float>>{.score = {all}});
+}
+
+BOOST_AUTO_TEST_CASE(functions_of_the_product_are_within_the_bound) {
+  const auto f = [](auto s, std::int64_t, std::int64_t h, auto, auto) {
+    return s * s * decltype(s)(static_cast<float>(0.1 + 0.1 * static_cast<double>(h)));
+  };
+  const auto slope = [](auto s, std::int64_t, std::int64_t h, auto, auto) {
+    return s * decltype(s)(static_cast<float>(2 * (0.1 + 0.1 * static_cast<double>(h))));
+  };
+  const attention::score_by score{f, slope};
+  const with_score<std::remove_const_t<decltype(score)>> options{.scale = 0.2, .score = score};
+  // The bound is that of a score that moves no faster than its product: |2 a s| <= 1 here.
+  check(options);
+}
+
+BOOST_AUTO_TEST_CASE(sinks_and_storage_factors_are_within_the_bound) {
+  const float sinks[] = {0.0f, 3.0f, -2.0f, 30.0f};
+  check(attention::options<>{.mask = attention::causal, .sinks = view<const float, 1>(sinks, 4)});
+}
+
+// Factors of keys and values are as good as in them.
+BOOST_AUTO_TEST_CASE(storage_factors_are_powers_of_two_in_keys_and_values) {
+  const float key_scales[] = {0.5f, 2.0f};
+  const float value_scales[] = {4.0f, 0.25f};
+  backward_call<float> call = normal_call(4, 2, 150, 290, 20, 9);
+  backward_call<float> other = call;
+  call.run(par, attention::options<>{.key_scales = view<const float, 1>(key_scales, 2),
+                                     .value_scales = view<const float, 1>(value_scales, 2)});
+  const auto times = [](auto& x, const float(&factors)[2]) {
+    const auto v = x.view();
+    for (std::int64_t b = 0; b < 2; ++b) {
+      for (std::int64_t h = 0; h < 2; ++h) {
+        for (std::int64_t j = 0; j < v.extent(2); ++j) {
+          for (std::int64_t d = 0; d < v.extent(3); ++d) x(b, h, j, d) *= factors[h];
+        }
+      }
+    }
+  };
+  times(other.in.k, key_scales);
+  times(other.in.v, value_scales);
+  other.run(par);
+  times(other.dk, key_scales);
+  times(other.dv, value_scales);
+  BOOST_TEST(other.same_gradients(call));
+}
+
+// The specification itself: its gradients are the slopes of sum(dout * out).
+BOOST_AUTO_TEST_CASE(the_specification_is_the_slope_of_the_result) {
+  const float sinks[] = {0.5f, -1.0f};
+  const attention::alibi alibi{view<const float, 1>(slopes, 2)};
+  const auto score = attention::softcap{1.5} >> alibi;
+  const with_score<std::remove_const_t<decltype(score)>> options{
+      .scale = 0.7, .mask = attention::causal, .score = score, .sinks = view<const float, 1>(sinks, 2)};
+  backward_call<double> call = normal_call<double>(2, 1, 6, 5, 3, 4);
+  const auto loss = [&](const inputs<double>& in) {
+    double sum = 0;
+    tessera::reference::attention(in.q.view(), in.k.view(), in.v.view(), options,
+                                  [&](auto b, auto h, auto i, const std::vector<double>& out, double) {
+                                    for (std::size_t c = 0; c < out.size(); ++c) {
+                                      sum += out[c] * call.dout(b, h, i, static_cast<std::int64_t>(c));
+                                    }
+                                  });
+    return sum;
+  };
+  const auto gradients =
+      tessera::reference::attention_backward(call.in.q.view(), call.in.k.view(), call.in.v.view(), call.dout.view(), options);
+  const auto check_slopes = [&](array<double, 4> inputs<double>::* which, const std::vector<double>& want) {
+    inputs<double> in = call.in;
+    double* const x = (in.*which).view().data_handle();  // contiguous
+    for (std::size_t n = 0; n < want.size(); ++n) {
+      constexpr double step = 1e-5;
+      const double before = x[n];
+      x[n] = before + step;
+      const double above = loss(in);
+      x[n] = before - step;
+      const double below = loss(in);
+      x[n] = before;
+      BOOST_TEST(std::fabs((above - below) / (2 * step) - want[n]) < 1e-8);
+    }
+  };
+  check_slopes(&inputs<double>::q, gradients.dq);
+  check_slopes(&inputs<double>::k, gradients.dk);
+  check_slopes(&inputs<double>::v, gradients.dv);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
