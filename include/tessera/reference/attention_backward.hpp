@@ -16,13 +16,6 @@
 
 namespace tessera::reference {
 
-/// d score / d s of a call's score at a scaled product.
-template <class Score>
-double score_derivative(const Score& score, double s, std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j,
-                        std::int64_t len_q, std::int64_t len_k) {
-  return score.head(b, h, len_q, len_k).derivative(s, i, j);
-}
-
 /// Gradients, each contiguous in the shape of what they belong to.
 template <class Real>
 struct attention_gradients {

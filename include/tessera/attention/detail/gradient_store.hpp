@@ -117,11 +117,12 @@ struct gradient_layout {
       T* const panel = chunk.panels + p * width * depth;
       T* const gradients = chunk.gradient_panels + p * width * value_dim;
       const std::int64_t i = first + p * width;
-      tile::pack_turned<width, P>(panel, q.data_handle() + i * q.stride(0), q.stride(0), n, depth,
-                                  [&](P x, std::int64_t) { return x * P(factor); });
-      tile::pack_turned<width, P>(gradients, dout.data_handle() + i * dout.stride(0), dout.stride(0), n, value_dim,
-                                  tile::as_stored{});
-      tile::pack_turned<width, P>(turned, out.data_handle() + i * out.stride(0), out.stride(0), n, value_dim, tile::as_stored{});
+      tile::pack_transposed<width, P>(panel, q.data_handle() + i * q.stride(0), q.stride(0), n, depth,
+                                      [&](P x, std::int64_t) { return x * P(factor); });
+      tile::pack_transposed<width, P>(gradients, dout.data_handle() + i * dout.stride(0), dout.stride(0), n, value_dim,
+                                      tile::as_stored{});
+      tile::pack_transposed<width, P>(turned, out.data_handle() + i * out.stride(0), out.stride(0), n, value_dim,
+                                      tile::as_stored{});
       for (int l = 0; l < width; l += P::lanes) {
         // The same chain as the products of gradients and values: where out is one key's value, their difference is exactly 0.
         P sum(T(0));
@@ -151,11 +152,11 @@ struct gradient_layout {
     P spread(T(0));
     for (int j = 0; j < chunk.count; j += rows) {
       const std::int64_t n = std::min(rows, chunk.count - j);
-      tile::pack_turned<rows, P>(chunk.keys + j * depth, k.data_handle() + (first + j) * k.stride(0), k.stride(0), n, depth,
-                                 tile::as_stored{});
+      tile::pack_transposed<rows, P>(chunk.keys + j * depth, k.data_handle() + (first + j) * k.stride(0), k.stride(0), n, depth,
+                                     tile::as_stored{});
       T* const values = chunk.values + j * value_dim;
-      tile::pack_turned<rows, P>(values, v.data_handle() + (first + j) * v.stride(0), v.stride(0), n, value_dim,
-                                 [&](P x, std::int64_t) { return x * P(value_factor); });
+      tile::pack_transposed<rows, P>(values, v.data_handle() + (first + j) * v.stride(0), v.stride(0), n, value_dim,
+                                     [&](P x, std::int64_t) { return x * P(value_factor); });
       const std::int64_t size = rows * value_dim;
       for (std::int64_t i = 0; i < size; i += P::lanes) {
         spread +=
