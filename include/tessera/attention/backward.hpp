@@ -165,7 +165,7 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
 ///                 + m / 96 + 8 log len_k) u; an out (lse) that was rounded to fewer bits adds u_out T (u_lse |lse|) beside them. Besides,
 ///                 2^-63 (float64: 2^-511) for weights that are taken for 0. Tested in test/attention/backward*.cpp.
 /// Cost            10 batch heads len_q len_k head_dim flops where value_dim is head_dim (half of it causal) and one exp2 a pair. Scratch
-///                 in the compute type: (5 head_dim + 3 value_dim) (len_q + len_k) numbers at most a worker, 150 KiB a worker, and up to
+///                 in the compute type: (3 head_dim + 2 value_dim) (len_q + len_k) numbers a worker at most, 150 KiB more, and up to
 ///                 32 MiB where several workers share a head; for the gradient of a bias 96 len_k numbers a worker.
 /// Determinism     the same bits for every number of threads and every batch: dk and dv are chains of 96 queries, added in order, dq
 ///                 chains of 192 keys.
