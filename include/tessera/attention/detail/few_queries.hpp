@@ -94,9 +94,11 @@ void fold_whole_units(const Exec& exec, const Call& call, const Store& store, co
   struct place {
     typename rows_type::arrays arrays;
     row_states<T> all;
-    row_states<T> one;
+    row_states<T> one[4];  ///< of each chunk at once
     place(tessera::detail::bump& memory, const typename Call::layout_type& layout)
-        : arrays(memory, layout), all(layout.take_states(memory)), one(layout.take_states(memory)) {}
+        : arrays(memory, layout), all(layout.take_states(memory)) {
+      for (int a = 0; a < layout.at_once(); ++a) one[a] = layout.take_states(memory);
+    }
   };
   tessera::detail::bump size;
   place(size, call.layout);
@@ -108,10 +110,14 @@ void fold_whole_units(const Exec& exec, const Call& call, const Store& store, co
     rows_type rows = call.rows(u, mine.arrays);
     rows.pack();
     clear_states(call.layout, 0, rows.count(), mine.all);
-    clear_states(call.layout, 0, rows.count(), mine.one);
     const key_range range = rows.range();
-    for (std::int64_t c = range.first / rows_type::chunk; c * rows_type::chunk < range.last; ++c) {
-      if (rows.fold(c, mine.one)) join_states(call.layout, 0, rows.count(), mine.all, mine.one);
+    const std::int64_t last = (range.last + rows_type::chunk - 1) / rows_type::chunk;
+    for (std::int64_t c = range.first / rows_type::chunk; c < last; c += call.layout.at_once()) {
+      const int n = static_cast<int>(std::min<std::int64_t>(call.layout.at_once(), last - c));
+      const unsigned folded = rows.fold(c, n, [&](int a) { return mine.one[a]; });
+      for (int a = 0; a < n; ++a) {
+        if ((folded >> a & 1U) != 0) join_states(call.layout, 0, rows.count(), mine.all, mine.one[a]);
+      }
     }
     rows.finish(mine.all, 0, rows.count(), store, emit);
   });
@@ -191,8 +197,12 @@ void fold_split_units(const Exec& exec, const Call& call, const Store& store, co
         if (shared.ends[u + 1] <= at) continue;
         rows_type rows = call.rows(u, mine.arrays);
         rows.pack();
-        for (; at < std::min(stop, shared.ends[u + 1]); ++at) {
-          shared.folded[at - begin] = rows.fold(shared.first[u] + at - shared.ends[u], slot(at - begin));
+        while (at < std::min(stop, shared.ends[u + 1])) {
+          const std::int64_t left = std::min(stop, shared.ends[u + 1]) - at;
+          const int n = static_cast<int>(std::min<std::int64_t>(layout.at_once(), left));
+          const unsigned folded =
+              rows.fold(shared.first[u] + at - shared.ends[u], n, [&](int a) { return slot(at - begin + a); });
+          for (int a = 0; a < n; ++a, ++at) shared.folded[at - begin] = (folded >> a & 1U) != 0;
         }
       }
     });

@@ -8,77 +8,16 @@
 #include <cstring>
 
 #include "tessera/attention/detail/keys_in_lanes.hpp"
+#include "tessera/attention/detail/row_states.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/online/softmax.hpp"
 #include "tessera/simd/fold.hpp"
 #include "tessera/tile/mask.hpp"
+#include "tessera/tile/score.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera::attention::detail {
-
-/// States of rows with the sums of their values: of some keys, or of one chunk.
-template <class T>
-struct row_states {
-  T* max;   ///< [rows]
-  T* mass;  ///< [rows]
-  T* sums;  ///< [rows][row_size of the layout]
-};
-
-/// Rows of queries that share a key head: row r is query r / group of the group's head r % group.
-template <class T, class Arch>
-struct few_layout {
-  using P = simd::pack<T, Arch>;
-  using shape = few_shape<T, Arch>;
-
-  std::int64_t depth;
-  std::int64_t value_dim;
-  std::int64_t group;
-  std::int64_t rows;  ///< at most, of one unit of work
-
-  static std::int64_t rounded(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
-  [[nodiscard]] std::int64_t blocks() const { return rounded(rows, shape::rows) / shape::rows; }
-  [[nodiscard]] std::int64_t row_size() const { return rounded(value_dim, P::lanes); }
-  [[nodiscard]] std::int64_t lane_rows() const { return rounded(rounded(rows, shape::rows), P::lanes); }
-
-  row_states<T> take_states(tessera::detail::bump& memory) const {
-    return {memory.take<T>(lane_rows()), memory.take<T>(lane_rows()), memory.take<T>(rows * row_size())};
-  }
-};
-
-/// The states `s` of rows [first, last) are those of no keys; first is a multiple of the lanes.
-template <class T, class Arch>
-void clear_states(const few_layout<T, Arch>& layout, std::int64_t first, std::int64_t last, const row_states<T>& s) {
-  const std::int64_t lanes = few_layout<T, Arch>::rounded(last - first, few_layout<T, Arch>::P::lanes);
-  std::fill_n(s.max + first, lanes, -infinity<T>());
-  std::fill_n(s.mass + first, lanes, T(0));
-  std::fill_n(s.sums + first * layout.row_size(), (last - first) * layout.row_size(), T(0));
-}
-
-/// Joins to the states `s` of rows [first, last) those of the keys after theirs; first is a multiple of the lanes.
-template <class T, class Arch>
-TESSERA_NOINLINE void join_states(const few_layout<T, Arch>& layout, std::int64_t first, std::int64_t last,
-                                  const row_states<T>& s, const row_states<T>& t) {
-  using P = simd::pack<T, Arch>;
-  for (std::int64_t r0 = first; r0 < last; r0 += P::lanes) {
-    softmax::state<P> mine{P::load(s.max + r0), P::load(s.mass + r0)};
-    const join_factors<P> factors = softmax{}.join(mine, softmax::state<P>{P::load(t.max + r0), P::load(t.mass + r0)});
-    mine.max.store(s.max + r0);
-    mine.mass.store(s.mass + r0);
-    alignas(P::alignment) T kept[P::lanes];
-    alignas(P::alignment) T joined[P::lanes];
-    factors.kept.store(kept);
-    factors.joined.store(joined);
-    for (std::int64_t r = r0; r < std::min(last, r0 + P::lanes); ++r) {
-      const P keep(kept[r - r0]);
-      const P join(joined[r - r0]);
-      T* const to = s.sums + r * layout.row_size();
-      const T* const from = t.sums + r * layout.row_size();
-      for (std::int64_t c = 0; c < layout.row_size(); c += P::lanes)
-        fma(P::load(to + c), keep, P::load(from + c) * join).store(to + c);
-    }
-  }
-}
 
 /// One worker's place for the rows of one unit of work.
 template <class T, class Arch, class Q, class K, class V, class Heads>
@@ -91,24 +30,25 @@ class few_rows {
   static constexpr int lanes = P::lanes;
   static constexpr int chunk = tile::value_chunk;
 
-  /// Values that several blocks of rows read are widened once.
+  /// Arrays of `places` have a part for each block of rows, or, where all rows are one block, for each of the chunks at once. Values that
+  /// several blocks of rows read are widened once.
   struct arrays {
-    T* queries;           ///< [blocks][depth][rows of the block]
+    T* queries;           ///< [blocks][depth][rows of a block]
     T* keys;              ///< [depth][packs * lanes]
-    T* scores;            ///< [rows][chunk]
-    T* weights;           ///< [chunk][rows of a block]
+    T* scores;            ///< [places][rows of a block][chunk]
+    T* weights;           ///< [chunks at once][chunk][rows of a block]
     T* values;            ///< [chunk][row_size], where they are widened
-    key_range* seen;      ///< [blocks] keys of the chunk that a block sees
-    tile_class* classes;  ///< [rows]
+    key_range* seen;      ///< [places] keys of the chunk that a block sees
+    tile_class* classes;  ///< [places][rows of a block]
 
     arrays(tessera::detail::bump& memory, const layout_type& layout)
         : queries(memory.take<T>(layout.blocks() * shape::rows * layout_type::rounded(layout.depth, lanes))),
-          keys(memory.take<T>(layout.depth * shape::packs * lanes)),
-          scores(memory.take<T>(layout.blocks() * shape::rows * chunk)),
-          weights(memory.take<T>(chunk * shape::rows)),
+          keys(memory.take<T>(layout.blocks() > 1 ? layout.depth * shape::packs * lanes : 0)),
+          scores(memory.take<T>(places(layout) * shape::rows * chunk)),
+          weights(memory.take<T>(layout.at_once() * chunk * shape::rows)),
           values(memory.take<T>(widens(layout) ? chunk * layout.row_size() : 0)),
-          seen(memory.take<key_range>(layout.blocks())),
-          classes(memory.take<tile_class>(layout.rows)) {}
+          seen(memory.take<key_range>(places(layout))),
+          classes(memory.take<tile_class>(places(layout) * shape::rows)) {}
   };
 
   /// Rows [first, first + count) of key head kv_h.
@@ -130,7 +70,7 @@ class few_rows {
   void pack() {
     const T factor = heads_.query_factor(head0_ / layout_.group);
     for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
-      with_rows<shape::rows>(used(block), [&](auto rows) { pack_queries<decltype(rows)::value>(block, factor); });
+      with_block(block, [&](auto rows) { pack_queries<decltype(rows)::value>(block, factor); });
     }
   }
 
@@ -146,40 +86,37 @@ class few_rows {
     return all;
   }
 
-  /// t = the states of all rows under chunk c alone; false, and nothing written, when no row sees any of it.
-  bool fold(std::int64_t c, const row_states<T>& t) {
-    const std::int64_t key0 = c * chunk;
-    const int count = static_cast<int>(std::min<std::int64_t>(chunk, keys_.extent(0) - key0));
-    const key_range hull = look(key0, count);
-    if (hull.first >= hull.last) return false;
-    score(key0, count, hull);
-    const V* const values = values_.data_handle() + key0 * values_.stride(0);
-    const bool widen = widens(layout_) && count_ > shape::rows;
-    if (widen) widen_values(values, hull);
-    for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
-      with_rows<shape::rows>(used(block), [&](auto rows) {
-        constexpr int Rows = decltype(rows)::value;
-        if (!weigh<Rows>(block, key0, t)) return;
-        const int begin = static_cast<int>(memory_.seen[block].first);
-        const int n = static_cast<int>(memory_.seen[block].last) - begin;
-        const T* const weights = memory_.weights + begin * Rows;
-        T* const sums = t.sums + block * shape::rows * layout_.row_size();
-        if (widen) {
-          sum_values<Rows, P>(n, weights, static_cast<const T*>(memory_.values) + begin * layout_.row_size(), layout_.row_size(),
-                              layout_.row_size(), sums, layout_.row_size(), used(block));
-        } else {
-          sum_values<Rows, P>(n, weights, values + begin * values_.stride(0), values_.stride(0), layout_.value_dim, sums,
-                              layout_.row_size(), used(block));
-        }
-        for (int r = 0; r < used(block); ++r) {
-          const std::int64_t row = block * shape::rows + r;
-          if (memory_.classes[row] == tile_class::some && !is_finite(sums + r * layout_.row_size())) {
-            sum_visible(row, key0, begin, n, weights + r, Rows, sums + r * layout_.row_size());
-          }
-        }
-      });
+  /// t(a) = the states of all rows under chunk c + a alone, for a < n, which is at most `at_once` of the layout. Bit a of the result is 0,
+  /// and nothing written to t(a), when no row sees any of that chunk.
+  template <class States>
+  unsigned fold(std::int64_t c, int n, const States& t) {
+    unsigned folded = 0;
+    for (int a = 0; a < n; ++a) {
+      const key_range hull = look(a, c + a);
+      if (hull.first >= hull.last) continue;
+      folded |= 1U << a;
+      if (layout_.blocks() == 1) {
+        score_stored(a, c + a, a + 1 == n);
+      } else {
+        score_turned(c + a, hull);
+        if (widens(layout_)) widen_values(c + a, hull);
+      }
     }
-    return true;
+    const bool one_block = layout_.blocks() == 1;
+    for (int a = 0; one_block && a < n; ++a) {
+      if ((folded >> a & 1U) != 0) with_block(0, [&](auto rows) { weigh<decltype(rows)::value>(a, 0, c + a, t(a)); });
+    }
+    for (int a = 0; a < n; ++a) {
+      if ((folded >> a & 1U) == 0) continue;
+      for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
+        with_block(block, [&](auto rows) {
+          constexpr int Rows = decltype(rows)::value;
+          if (!one_block) weigh<Rows>(a, block, c + a, t(a));
+          sum<Rows>(a, block, c + a, t(a));
+        });
+      }
+    }
+    return folded;
   }
 
   /// store(b, h, i, values) and emit(b, h, i, lse) for the rows [first, last), of which s are the states; s is used up.
@@ -210,7 +147,8 @@ class few_rows {
   [[nodiscard]] std::int64_t count() const { return count_; }
 
  private:
-  static bool widens(const layout_type& layout) { return !std::is_same_v<T, V> && layout.rows > shape::rows; }
+  static std::int64_t places(const layout_type& layout) { return layout.at_once() * layout.blocks(); }
+  static bool widens(const layout_type& layout) { return !std::is_same_v<T, V> && layout.blocks() > 1; }
   [[nodiscard]] std::int64_t head(std::int64_t r) const { return head0_ + (first_ + r) % layout_.group; }
   [[nodiscard]] std::int64_t query(std::int64_t r) const { return (first_ + r) / layout_.group; }
   /// Rows of a block.
@@ -219,6 +157,26 @@ class few_rows {
   }
   [[nodiscard]] T* block_queries(std::int64_t block) const {
     return memory_.queries + block * shape::rows * layout_type::rounded(layout_.depth, lanes);
+  }
+  [[nodiscard]] int chunk_size(std::int64_t c) const {
+    return static_cast<int>(std::min<std::int64_t>(chunk, keys_.extent(0) - c * chunk));
+  }
+  [[nodiscard]] const K* key_row(std::int64_t j) const { return keys_.data_handle() + j * keys_.stride(0); }
+  [[nodiscard]] const V* value_row(std::int64_t j) const { return values_.data_handle() + j * values_.stride(0); }
+
+  /// f(std::integral_constant of the rows that the block is computed with)
+  template <class F>
+  TESSERA_ALWAYS_INLINE void with_block(std::int64_t block, const F& f) const {
+    const int n = used(block);
+    if (n > 4) {
+      f(std::integral_constant<int, shape::rows>{});
+    } else if (n > 2) {
+      f(std::integral_constant<int, 4>{});
+    } else if (n == 2) {
+      f(std::integral_constant<int, 2>{});
+    } else {
+      f(std::integral_constant<int, 1>{});
+    }
   }
 
   template <int Rows>
@@ -238,16 +196,18 @@ class few_rows {
     }
   }
 
-  /// What every row and block sees of the chunk; the hull of all.
-  key_range look(std::int64_t key0, int count) {
+  /// What every row and block sees of chunk c, the a-th of those at once; the hull of all.
+  key_range look(int a, std::int64_t c) {
+    const std::int64_t key0 = c * chunk;
+    const int count = chunk_size(c);
     key_range all{count, 0};
     for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
-      key_range& seen = memory_.seen[block] = {count, 0};
+      key_range& seen = memory_.seen[a + block] = {count, 0};
       for (int r = 0; r < used(block); ++r) {
         const std::int64_t row = block * shape::rows + r;
         const std::int64_t i = query(row);
         const auto mask = heads_.mask(b_, head(row));
-        tile_class& mine = memory_.classes[row] = mask.classify(i, i + 1, key0, key0 + count);
+        tile_class& mine = memory_.classes[a * shape::rows + row] = mask.classify(i, i + 1, key0, key0 + count);
         if (mine == tile_class::none) continue;
         key_range keys{0, count};
         if (mine == tile_class::some) {
@@ -265,68 +225,80 @@ class few_rows {
     return all;
   }
 
-  /// The products of all rows with the keys of `hull`, whole packs.
-  void score(std::int64_t key0, int count, const key_range& hull) {
-    const int first = static_cast<int>(hull.first) / lanes;
-    const int packs = static_cast<int>((hull.last + lanes - 1) / lanes) - first;
-    const int tiles = (packs + shape::packs - 1) / shape::packs;
-    const int wide = (packs + tiles - 1) / tiles;
-    for (int p = first; p < first + packs; p += wide) {
-      const int n = std::min(wide, first + packs - p);
-      for (int u = 0; u < n; ++u) {
-        const int j = (p + u) * lanes;
-        turn_keys<P>(memory_.keys + u * lanes, n * lanes, keys_.data_handle() + (key0 + j) * keys_.stride(0), keys_.stride(0),
-                     std::min(lanes, count - j), layout_.depth);
+  /// The products of the rows of one block with the keys that they see of chunk c, whole packs.
+  void score_stored(int a, std::int64_t c, bool last_chunk) {
+    const key_range seen = memory_.seen[a];
+    T* const scores = memory_.scores + a * shape::rows * chunk;
+    with_block(0, [&](auto rows) {
+      for (std::int64_t j = seen.first / lanes * lanes; j < seen.last; j += lanes) {
+        const std::int64_t next = c * chunk + j + lanes;
+        // What is read after the last keys: the values of the first chunk of these.
+        const line_stream ahead = last_chunk && j + lanes >= seen.last
+                                      ? line_stream(value_row((c - a) * chunk), values_.stride(0), layout_.value_dim)
+                                      : line_stream(key_row(next), keys_.stride(0), layout_.depth);
+        score_stored_keys<decltype(rows)::value, P>(layout_.depth, block_queries(0), key_row(c * chunk + j), keys_.stride(0),
+                                                    static_cast<int>(std::min<std::int64_t>(lanes, chunk_size(c) - j)), ahead,
+                                                    scores + j);
+      }
+    });
+  }
+
+  /// The same for several blocks: a few packs of keys are turned for all of them.
+  void score_turned(std::int64_t c, const key_range& hull) {
+    const std::int64_t first = hull.first / lanes;
+    const std::int64_t packs = (hull.last + lanes - 1) / lanes - first;
+    const std::int64_t tiles = (packs + shape::packs - 1) / shape::packs;
+    const std::int64_t wide = (packs + tiles - 1) / tiles;
+    for (std::int64_t p = first; p < first + packs; p += wide) {
+      const std::int64_t n = std::min(wide, first + packs - p);
+      for (std::int64_t u = 0; u < n; ++u) {
+        const std::int64_t j = (p + u) * lanes;
+        const line_stream ahead(key_row(c * chunk + j + lanes), keys_.stride(0), layout_.depth);
+        store_turned_keys<P>(memory_.keys + u * lanes, n * lanes, key_row(c * chunk + j), keys_.stride(0),
+                             static_cast<int>(std::min<std::int64_t>(lanes, chunk_size(c) - j)), layout_.depth, ahead);
       }
       for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
         if (memory_.seen[block].first >= (p + n) * lanes || memory_.seen[block].last <= p * lanes) continue;
         T* const to = memory_.scores + block * shape::rows * chunk + p * lanes;
-        with_rows<shape::rows>(used(block), [&](auto rows) {
+        with_block(block, [&](auto rows) {
           constexpr int Rows = decltype(rows)::value;
           if (n == 3) {
-            score_keys<Rows, 3, P>(layout_.depth, block_queries(block), memory_.keys, to);
+            score_turned_keys<Rows, 3, P>(layout_.depth, block_queries(block), memory_.keys, to);
           } else if (n == 2) {
-            score_keys<Rows, 2, P>(layout_.depth, block_queries(block), memory_.keys, to);
+            score_turned_keys<Rows, 2, P>(layout_.depth, block_queries(block), memory_.keys, to);
           } else {
-            score_keys<Rows, 1, P>(layout_.depth, block_queries(block), memory_.keys, to);
+            score_turned_keys<Rows, 1, P>(layout_.depth, block_queries(block), memory_.keys, to);
           }
         });
       }
     }
   }
 
-  /// The weights of a block and the states of its rows; false when it sees nothing.
+  /// The weights of a block, and of the states of its rows all but the sums.
   template <int Rows>
-  bool weigh(std::int64_t block, std::int64_t key0, const row_states<T>& t) {
-    const key_range seen = memory_.seen[block];
+  void weigh(int a, std::int64_t block, std::int64_t c, const row_states<T>& t) {
+    const key_range seen = memory_.seen[a + block];
     const std::int64_t row0 = block * shape::rows;
-    if (seen.first >= seen.last) {
-      std::fill_n(t.max + row0, Rows, -infinity<T>());
-      std::fill_n(t.mass + row0, Rows, T(0));
-      std::fill_n(t.sums + row0 * layout_.row_size(), used(block) * layout_.row_size(), T(0));
-      return false;
-    }
-    T* const scores = memory_.scores + row0 * chunk;
+    std::fill_n(t.max + row0, Rows, -infinity<T>());
+    std::fill_n(t.mass + row0, Rows, T(0));
+    if (seen.first >= seen.last) return;
+    T* const scores = memory_.scores + (a + block) * shape::rows * chunk;
     const int first = static_cast<int>(seen.first) / lanes * lanes;
     const int last = (static_cast<int>(seen.last) + lanes - 1) / lanes * lanes;
     alignas(P::alignment) T base[Rows];
     std::fill_n(base, Rows, infinity<T>());  // idle rows weigh nothing
     for (int r = 0; r < used(block); ++r) {
-      const T top = weigh_row(row0 + r, key0, first, static_cast<int>(seen.last), scores + r * chunk);
+      const tile_class mine = memory_.classes[(a + block) * shape::rows + r];
+      const T top = weigh_row(row0 + r, mine, c * chunk, first, static_cast<int>(seen.last), scores + r * chunk);
       t.max[row0 + r] = top;
       base[r] = softmax::anchor(top);
     }
-    alignas(P::alignment) T mass[Rows];
-    weigh_keys<Rows, P>(scores, first, last, base, memory_.weights, mass);
-    for (int r = 0; r < used(block); ++r) t.mass[row0 + r] = mass[r];
-    return true;
+    weigh_keys<Rows, P>(scores, first, last, base, memory_.weights + a * chunk * shape::rows, t.mass + row0);
   }
 
-  /// Scores and hides the keys [first, last) of a row; the largest. Lanes past the last become hidden, too.
-  T weigh_row(std::int64_t row, std::int64_t key0, int first, int last, T* scores) const {
+  /// Makes of the products with the keys [first, last) of a row its scores, hidden ones and lanes past the last included; the largest.
+  T weigh_row(std::int64_t row, tile_class seen, std::int64_t key0, int first, int last, T* scores) const {
     using index = typename I::value_type;
-    const std::int64_t i = query(row);
-    const tile_class seen = memory_.classes[row];
     const P hidden(-infinity<T>());
     P top = hidden;
     if (seen == tile_class::none) {
@@ -335,22 +307,51 @@ class few_rows {
     }
     const auto score = heads_.score(b_, head(row));
     const auto mask = heads_.mask(b_, head(row));
-    const I rows(static_cast<index>(i));
+    const I rows(static_cast<index>(query(row)));
     const I end(static_cast<index>(key0 + last));
     for (int j = first; j < last; j += lanes) {
       P s = P::load(scores + j);
       const I column = I::iota(static_cast<index>(key0 + j));
-      const auto inside = column < end;
       const I columns = min(column, end - I(index(1)));  // no key is asked for that is not there
       if constexpr (!tessera::detail::is_linear<decltype(score)>) {
         s = score(s, rows, columns) * P(static_cast<T>(softmax::unit));
       }
       if (seen == tile_class::some) s = select(mask.visible(rows, columns), s, hidden);
-      s = select(inside, s, hidden);
+      s = select(column < end, s, hidden);
       s.store(scores + j);
       top = max(top, s);
     }
     return simd::fold_max(top);
+  }
+
+  /// The sums of values of a block.
+  template <int Rows>
+  void sum(int a, std::int64_t block, std::int64_t c, const row_states<T>& t) {
+    const key_range seen = memory_.seen[a + block];
+    const std::int64_t row_size = layout_.row_size();
+    T* const sums = t.sums + block * shape::rows * row_size;
+    if (seen.first >= seen.last) {
+      std::fill_n(sums, Rows * row_size, T(0));
+      return;
+    }
+    const int n = static_cast<int>(seen.last - seen.first);
+    const T* const weights = memory_.weights + a * chunk * shape::rows + seen.first * Rows;
+    const V* const values = value_row(c * chunk + seen.first);
+    if (widens(layout_)) {
+      sum_cached_values<Rows, P>(n, weights, memory_.values + seen.first * row_size, row_size, row_size, sums, row_size);
+    } else if (std::is_same_v<T, V> && block > 0) {
+      if constexpr (std::is_same_v<T, V>) {
+        sum_cached_values<Rows, P>(n, weights, values, values_.stride(0), layout_.value_dim, sums, row_size);
+      }
+    } else {
+      sum_streamed_values<Rows, P>(n, weights, values, values_.stride(0), layout_.value_dim, sums, row_size);
+    }
+    for (int r = 0; r < used(block); ++r) {
+      const bool some = memory_.classes[(a + block) * shape::rows + r] == tile_class::some;
+      if (some && !is_finite(sums + r * row_size)) {
+        sum_visible(block * shape::rows + r, c * chunk + seen.first, n, weights + r, Rows, sums + r * row_size);
+      }
+    }
   }
 
   [[nodiscard]] bool is_finite(const T* sums) const {
@@ -359,9 +360,8 @@ class few_rows {
     return simd::all(spread == P(T(0)));
   }
 
-  /// The sums of one row where hidden values hold NaN or inf: 0 * NaN must not reach a row that does not see the key.
-  TESSERA_NOINLINE void sum_visible(std::int64_t row, std::int64_t key0, int begin, int n, const T* weights, int step,
-                                    T* sums) const {
+  /// The sums of one row over n keys among which hidden ones hold NaN or inf: 0 * NaN must not reach a row that does not see the key.
+  TESSERA_NOINLINE void sum_visible(std::int64_t row, std::int64_t key, int n, const T* weights, int step, T* sums) const {
     using index = typename I::value_type;
     const auto mask = heads_.mask(b_, head(row));
     const I rows(static_cast<index>(query(row)));
@@ -369,20 +369,19 @@ class few_rows {
       const int columns = static_cast<int>(std::min<std::int64_t>(lanes, layout_.value_dim - c));
       P sum(T(0));
       for (int j = 0; j < n; ++j) {
-        const std::int64_t key = key0 + begin + j;
-        const P value = tile::detail::load_columns<P>(values_.data_handle() + key * values_.stride(0) + c, columns);
-        sum = select(mask.visible(rows, I(static_cast<index>(key))), fma(value, P(weights[j * step]), sum), sum);
+        const P value = tile::detail::load_columns<P>(value_row(key + j) + c, columns);
+        sum = select(mask.visible(rows, I(static_cast<index>(key + j))), fma(value, P(weights[j * step]), sum), sum);
       }
       sum.store(sums + c);
     }
   }
 
-  void widen_values(const V* values, const key_range& hull) {
+  void widen_values(std::int64_t c, const key_range& hull) {
     for (std::int64_t j = hull.first; j < hull.last; ++j) {
-      for (std::int64_t c = 0; c < layout_.value_dim; c += lanes) {
-        const int columns = static_cast<int>(std::min<std::int64_t>(lanes, layout_.value_dim - c));
-        tile::detail::load_columns<P>(values + j * values_.stride(0) + c, columns)
-            .store(memory_.values + j * layout_.row_size() + c);
+      for (std::int64_t column = 0; column < layout_.value_dim; column += lanes) {
+        const int columns = static_cast<int>(std::min<std::int64_t>(lanes, layout_.value_dim - column));
+        tile::detail::load_columns<P>(value_row(c * chunk + j) + column, columns)
+            .store(memory_.values + j * layout_.row_size() + column);
       }
     }
   }

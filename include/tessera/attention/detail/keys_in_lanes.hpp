@@ -7,6 +7,7 @@
 /// gives it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <type_traits>
 #include <utility>
@@ -15,6 +16,7 @@
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/online/softmax.hpp"
 #include "tessera/simd/load.hpp"
+#include "tessera/simd/transpose.hpp"
 #include "tessera/tile/microkernel.hpp"
 #include "tessera/tile/packing.hpp"
 #include "tessera/tile/shape.hpp"
@@ -30,27 +32,9 @@ struct few_shape {
   static constexpr int chunk = tile::value_chunk;
   static_assert(chunk % (packs * lanes) == 0);
 
-  /// Registers of values that Rows rows of queries leave room for.
-  template <int Rows>
-  static constexpr int value_packs = rows == 8 ? (Rows == 8   ? 3
-                                                  : Rows == 4 ? 4
-                                                              : 8)
-                                               : (Rows == 4 ? 2 : 4);
+  /// Rows times packs of sums of values; few rows and many packs, so that rows of values are read from end to end.
+  static constexpr int value_sums = tile::block_shape<T, Arch>::wide ? 16 : 8;
 };
-
-/// Calls f with the least of 1, 2, 4, Most (as std::integral_constant) that is not below n.
-template <int Most, class F>
-TESSERA_ALWAYS_INLINE void with_rows(int n, const F& f) {
-  if (n > 4) {
-    f(std::integral_constant<int, Most>{});
-  } else if (n > 2) {
-    f(std::integral_constant<int, 4>{});
-  } else if (n == 2) {
-    f(std::integral_constant<int, 2>{});
-  } else {
-    f(std::integral_constant<int, 1>{});
-  }
-}
 
 /// Storage of which a register holds two packs, each element in the upper half of a lane of its own after one instruction.
 template <class S, class P>
@@ -72,58 +56,108 @@ TESSERA_ALWAYS_INLINE simd::index_pack<float, typename P::arch> load_codes(const
   return simd::bit_cast<std::int32_t>(P::load_unaligned(reinterpret_cast<const float*>(p)));
 }
 
-/// to[k * width + r] = keys[r * stride + k] for r < n, and 0 for the rest of the lanes: one pack of keys, turned.
+/// Asks for the cache lines of rows one after another, so that the machine sees a stream.
+class line_stream {
+ public:
+  line_stream() = default;
+  /// Rows of `length` elements, `stride` apart.
+  template <class S>
+  line_stream(const S* rows, std::int64_t stride, std::int64_t length)
+      : at_(reinterpret_cast<const char*>(rows)),
+        lines_((length * static_cast<std::int64_t>(sizeof(S)) + line - 1) / line),
+        left_(lines_),
+        gap_(stride * static_cast<std::int64_t>(sizeof(S)) - lines_ * line) {}
+
+  TESSERA_ALWAYS_INLINE void next() {
+    simd::prefetch(at_);
+    at_ += line;
+    if (--left_ == 0) {
+      left_ = lines_;
+      at_ += gap_;
+    }
+  }
+
+ private:
+  static constexpr std::int64_t line = 64;
+  const char* at_ = nullptr;
+  std::int64_t lines_ = 1;
+  std::int64_t left_ = 1;
+  std::int64_t gap_ = 0;
+};
+
+/// Calls take(k, x) with one pack after another: lane r of x is keys[r * stride + k] for r < n, and 0 beyond. k rises from 0 to depth - 1.
 ///
-/// Every cache line is read once, and the same lines of the next `lanes` keys are asked for.
-template <class P, class K>
-TESSERA_NOINLINE void turn_keys(typename P::value_type* TESSERA_RESTRICT to, std::int64_t width, const K* keys,
-                                std::int64_t stride, int n, std::int64_t depth) {
+/// Whole squares of numbers are turned in registers, each cache line read once. That takes lines of many rows in turn, which no machine
+/// foresees, so what is read next is asked for, line by line in its own order.
+template <class P, class K, class Take>
+TESSERA_ALWAYS_INLINE void turn_keys(const K* keys, std::int64_t stride, int n, std::int64_t depth, line_stream ahead,
+                                     const Take& take) {
   using T = typename P::value_type;
   constexpr int lanes = P::lanes;
+  constexpr int lines = std::clamp<int>(static_cast<int>(lanes * lanes * sizeof(K) / 64), 1, lanes);
   std::int64_t k = 0;
   if (n == lanes) {
     if constexpr (in_halves<K, P>) {
-      using I = simd::index_pack<float, typename P::arch>;
       for (; k + 2 * lanes <= depth; k += 2 * lanes) {
-        I x[lanes];
+        simd::index_pack<float, typename P::arch> x[lanes];
         TESSERA_UNROLL
-        for (int r = 0; r < lanes; ++r) {
-          x[r] = load_codes<P>(keys + r * stride + k);
-          simd::prefetch(keys + (lanes + r) * stride + k);
-        }
-        simd::turn(x);
+        for (int r = 0; r < lanes; ++r) x[r] = load_codes<P>(keys + r * stride + k);
+        simd::transpose(x);
         TESSERA_UNROLL
         for (int c = 0; c < lanes; ++c) {
-          even_elements<P>(x[c]).store(to + (k + 2 * c) * width);
-          odd_elements<P>(x[c]).store(to + (k + 2 * c + 1) * width);
+          ahead.next();
+          take(k + 2 * c, even_elements<P>(x[c]));
+          take(k + 2 * c + 1, odd_elements<P>(x[c]));
         }
       }
     }
     for (; k + lanes <= depth; k += lanes) {
       P x[lanes];
       TESSERA_UNROLL
-      for (int r = 0; r < lanes; ++r) {
-        x[r] = simd::load_as<P>(keys + r * stride + k);
-        simd::prefetch(keys + (lanes + r) * stride + k);
-      }
-      simd::turn(x);
+      for (int r = 0; r < lanes; ++r) x[r] = simd::load_as<P>(keys + r * stride + k);
+      simd::transpose(x);
       TESSERA_UNROLL
-      for (int c = 0; c < lanes; ++c) x[c].store(to + (k + c) * width);
+      for (int c = 0; c < lanes; ++c) {
+        if (c % (lanes / lines) == 0) ahead.next();
+        take(k + c, x[c]);
+      }
     }
   }
   for (; k < depth; k += lanes) {
     const int columns = static_cast<int>(depth - k < lanes ? depth - k : lanes);
     P x[lanes];
     for (int r = 0; r < lanes; ++r) x[r] = r < n ? tile::detail::load_columns<P>(keys + r * stride + k, columns) : P(T(0));
-    simd::turn(x);
-    for (int c = 0; c < columns; ++c) x[c].store(to + (k + c) * width);
+    simd::transpose(x);
+    for (int c = 0; c < columns; ++c) take(k + c, x[c]);
   }
+}
+
+/// to[k * width + r] = keys[r * stride + k]: for keys that several blocks of rows meet.
+template <class P, class K>
+TESSERA_NOINLINE void store_turned_keys(typename P::value_type* TESSERA_RESTRICT to, std::int64_t width, const K* keys,
+                                        std::int64_t stride, int n, std::int64_t depth, const line_stream& ahead) {
+  turn_keys<P>(keys, stride, n, depth, ahead,
+               [&](std::int64_t k, P x) __attribute__((always_inline)) { x.store(to + k * width); });
+}
+
+/// scores[r * chunk + lane] = queries_r . keys_lane; queries [depth][Rows]. The turned keys never leave the registers.
+template <int Rows, class P, class K>
+TESSERA_NOINLINE void score_stored_keys(std::int64_t depth, const typename P::value_type* queries, const K* keys,
+                                        std::int64_t stride, int n, const line_stream& ahead,
+                                        typename P::value_type* TESSERA_RESTRICT scores) {
+  P sums[Rows];
+  for (P& sum : sums) sum = P(typename P::value_type(0));
+  turn_keys<P>(keys, stride, n, depth, ahead, [&](std::int64_t k, P x) __attribute__((always_inline)) {
+    TESSERA_UNROLL
+    for (int r = 0; r < Rows; ++r) sums[r] = fma(x, P(queries[k * Rows + r]), sums[r]);
+  });
+  for (int r = 0; r < Rows; ++r) sums[r].store(scores + r * tile::value_chunk);
 }
 
 /// scores[r * chunk + p * lanes + lane] = queries_r . keys_lane; queries [depth][Rows], keys [depth][Packs * lanes].
 template <int Rows, int Packs, class P>
-TESSERA_NOINLINE void score_keys(std::int64_t depth, const typename P::value_type* queries, const typename P::value_type* keys,
-                                 typename P::value_type* scores) {
+TESSERA_NOINLINE void score_turned_keys(std::int64_t depth, const typename P::value_type* queries,
+                                        const typename P::value_type* keys, typename P::value_type* scores) {
   P sums[Rows][Packs];
   tile::clear(sums);
   tile::multiply_add(depth, queries, Rows, keys, Packs * P::lanes, sums);
@@ -171,32 +205,21 @@ TESSERA_ALWAYS_INLINE void load_values(const V* values, P (&x)[Packs]) {
   for (int c = 2 * pairs; c < Packs; ++c) x[c] = simd::load_as<P>(values + c * P::lanes);
 }
 
-/// Puts sums of what load_values gave into the order of the columns.
-template <class V, int Packs, class P>
-TESSERA_ALWAYS_INLINE void order_columns(P (&x)[Packs]) {
-  if constexpr (in_halves<V, P>) {
-    TESSERA_UNROLL
-    for (int c = 0; c + 1 < Packs; c += 2) {
-      P pair[2] = {x[c], x[c + 1]};
-      simd::turn(pair);
-      x[c] = pair[0];
-      x[c + 1] = pair[1];
-    }
-  }
-}
-
-/// Cache lines of values that are asked for ahead of their use.
-inline constexpr int values_ahead = 16;
-
-/// sums[r * sums_stride + column] = sum over j < count of weights[j * Rows + r] * values[j * stride + column], for Packs packs of columns
-/// (Last: the first `columns` of one pack). Rows beyond `used` are left out.
+/// sums[r * sums_stride + column] (+)= sum over j < count of weights[j * step + r] * values[j * stride + column], for Packs packs of
+/// columns, or the first `columns` of one pack (Last). The first time nothing is added to; columns stand as load_values gives them.
 template <int Rows, int Packs, bool Last, class P, class V>
-TESSERA_NOINLINE void sum_values(int count, const typename P::value_type* TESSERA_RESTRICT weights, const V* values,
-                                 std::int64_t stride, int columns, typename P::value_type* TESSERA_RESTRICT sums,
-                                 std::int64_t sums_stride, int used) {
-  constexpr int line = static_cast<int>(64 / sizeof(V));
+TESSERA_NOINLINE void add_values(int count, const typename P::value_type* TESSERA_RESTRICT weights, std::int64_t step,
+                                 const V* values, std::int64_t stride, int columns, typename P::value_type* TESSERA_RESTRICT sums,
+                                 std::int64_t sums_stride, bool first) {
   P x[Rows][Packs];
   tile::clear(x);
+  if (!first) {
+    TESSERA_UNROLL
+    for (int r = 0; r < Rows; ++r) {
+      TESSERA_UNROLL
+      for (int c = 0; c < Packs; ++c) x[r][c] = P::load(sums + r * sums_stride + c * P::lanes);
+    }
+  }
   for (int j = 0; j < count; ++j) {
     P value[Packs];
     if constexpr (Last) {
@@ -205,44 +228,86 @@ TESSERA_NOINLINE void sum_values(int count, const typename P::value_type* TESSER
       load_values(values, value);
     }
     TESSERA_UNROLL
-    for (int c = 0; c < Packs * P::lanes; c += line) simd::prefetch(values + values_ahead * stride + c);
-    TESSERA_UNROLL
     for (int r = 0; r < Rows; ++r) {
       const P weight(weights[r]);
       TESSERA_UNROLL
       for (int c = 0; c < Packs; ++c) x[r][c] = fma(value[c], weight, x[r][c]);
     }
     values += stride;
-    weights += Rows;
+    weights += step;
   }
   TESSERA_UNROLL
   for (int r = 0; r < Rows; ++r) {
-    if (r >= used) break;
-    if constexpr (!Last) order_columns<V>(x[r]);
     TESSERA_UNROLL
     for (int c = 0; c < Packs; ++c) x[r][c].store(sums + r * sums_stride + c * P::lanes);
   }
 }
 
-/// The same for all columns.
+/// The same for all columns and all of a block's rows, once. sums has room for Rows rows.
+///
+/// A tile of values is read in the order of memory by the first rows that meet it, then by the others from the first-level cache; small, so
+/// that whatever the machine fetches ahead by itself bridges the time of the others.
 template <int Rows, class P, class V>
-void sum_values(int count, const typename P::value_type* weights, const V* values, std::int64_t stride, std::int64_t value_dim,
-                typename P::value_type* sums, std::int64_t sums_stride, int used) {
-  constexpr int most = few_shape<typename P::value_type, typename P::arch>::template value_packs<Rows>;
+void sum_streamed_values(int count, const typename P::value_type* weights, const V* values, std::int64_t stride,
+                         std::int64_t value_dim, typename P::value_type* sums, std::int64_t sums_stride) {
+  constexpr int most = few_shape<typename P::value_type, typename P::arch>::value_sums;
+  constexpr int lanes = P::lanes;
+  constexpr std::int64_t tile_bytes = 4096;
+  const std::int64_t row_bytes = value_dim * static_cast<std::int64_t>(sizeof(V)) + 1;
+  const int tile = static_cast<int>(std::clamp<std::int64_t>(tile_bytes / row_bytes, 4, tile::value_chunk));
+  for (int j = 0; j < count; j += tile) {
+    const int n = std::min(tile, count - j);
+    std::int64_t c = 0;
+    const auto take = [&](auto rows, auto packs) {
+      constexpr int R = std::min(decltype(rows)::value, Rows);
+      constexpr int Packs = decltype(packs)::value;
+      for (; c + Packs * lanes <= value_dim; c += Packs * lanes) {
+        for (int r = 0; r < Rows; r += R) {
+          add_values<R, Packs, false, P>(n, weights + j * Rows + r, Rows, values + j * stride + c, stride, 0,
+                                         sums + r * sums_stride + c, sums_stride, j == 0);
+        }
+      }
+    };
+    take(std::integral_constant<int, 2>{}, std::integral_constant<int, most / 2>{});
+    take(std::integral_constant<int, 4>{}, std::integral_constant<int, most / 4>{});
+    if constexpr (most / 4 > 2) take(std::integral_constant<int, 8>{}, std::integral_constant<int, 2>{});
+    take(std::integral_constant<int, 8>{}, std::integral_constant<int, 1>{});
+    if (c < value_dim) {
+      add_values<Rows, 1, true, P>(n, weights + j * Rows, Rows, values + j * stride + c, stride, static_cast<int>(value_dim - c),
+                                   sums + c, sums_stride, j == 0);
+    }
+  }
+  if constexpr (in_halves<V, P>) {
+    for (int r = 0; r < Rows; ++r) {
+      // Blocks of even width hold pairs; what is left is one pack as it is.
+      for (std::int64_t c = 0; c + 2 * lanes <= value_dim; c += 2 * lanes) {
+        P pair[2] = {P::load(sums + r * sums_stride + c), P::load(sums + r * sums_stride + c + lanes)};
+        simd::turn(pair);
+        pair[0].store(sums + r * sums_stride + c);
+        pair[1].store(sums + r * sums_stride + c + lanes);
+      }
+    }
+  }
+}
+
+/// The same where the values are in a cache: each is loaded once for all rows.
+template <int Rows, class P>
+void sum_cached_values(int count, const typename P::value_type* weights, const typename P::value_type* values,
+                       std::int64_t stride, std::int64_t value_dim, typename P::value_type* sums, std::int64_t sums_stride) {
   constexpr int lanes = P::lanes;
   std::int64_t c = 0;
   const auto take = [&](auto packs) {
-    for (; c + packs * lanes <= value_dim; c += packs * lanes) {
-      sum_values<Rows, decltype(packs)::value, false, P>(count, weights, values + c, stride, 0, sums + c, sums_stride, used);
+    constexpr int Packs = decltype(packs)::value;
+    for (; c + Packs * lanes <= value_dim; c += Packs * lanes) {
+      add_values<Rows, Packs, false, P>(count, weights, Rows, values + c, stride, 0, sums + c, sums_stride, true);
     }
   };
-  take(std::integral_constant<int, most>{});
-  if constexpr (most > 4) take(std::integral_constant<int, 4>{});
-  if constexpr (most > 2) take(std::integral_constant<int, 2>{});
+  take(std::integral_constant<int, 3>{});
+  take(std::integral_constant<int, 2>{});
   take(std::integral_constant<int, 1>{});
   if (c < value_dim) {
-    sum_values<Rows, 1, true, P>(count, weights, values + c, stride, static_cast<int>(value_dim - c), sums + c, sums_stride,
-                                 used);
+    add_values<Rows, 1, true, P>(count, weights, Rows, values + c, stride, static_cast<int>(value_dim - c), sums + c, sums_stride,
+                                 true);
   }
 }
 
