@@ -39,7 +39,7 @@ void add_forward(bench::family& attention, const std::string& type, std::int64_t
       }
       return error;
     });
-    const auto mask = causal ? tessera::attention::mask::causal : tessera::attention::mask::none;
+    const auto mask = causal ? tessera::attention::causal : tessera::attention::everything;
     c.tessera([&] { tessera::attention::forward(c.par, q, k, v, out, {.mask = mask}); });
     if constexpr (std::is_same_v<T, float>) {
       c.peer("OpenBLAS sgemm + softmax", peers::openblas_attention(c.threads, {q, k, v, out, causal}));

@@ -18,7 +18,7 @@ int main() {
   const tessera::view out(data + 3 * q.size(), batch, heads, length, head_dim);
   for (unsigned stream = 0; const auto& x : {q, k, v}) tessera::random::fill_normal(tessera::par, x, 1, stream++);
 
-  tessera::attention::forward(tessera::par, q, k, v, out, {.mask = tessera::attention::mask::causal});
+  tessera::attention::forward(tessera::par, q, k, v, out, {.mask = tessera::attention::causal});
 
   std::cout << "The first token sees itself only: " << out(0, 0, 0, 0) << " = " << v(0, 0, 0, 0) << '\n';
 }

@@ -29,7 +29,7 @@ struct arguments {
     in.v.fill([](std::uint64_t n) { return static_cast<double>(n); });
   }
   [[nodiscard]] bool untouched() const { return in.untouched() && out.untouched() && lse.untouched(); }
-  void run(const attention::options& options = {}) const { attention::forward(seq, q, k, v, o, l, options); }
+  void run(const attention::options<>& options = {}) const { attention::forward(seq, q, k, v, o, l, options); }
 };
 
 view<float, 4> of_shape(const view<float, 4>& v, std::int64_t a, std::int64_t b, std::int64_t c, std::int64_t d) {

@@ -48,9 +48,9 @@ struct row_size {
   std::vector<double> values;  ///< A, the sums p|v|, one a column
 };
 
-template <class Q, class K, class V>
+template <class Q, class K, class V, class Mask, class Score>
 void compare(support::worst& out_errors, support::worst& lse_errors, const inputs<Q, K, V>& in, const auto& out, const auto& lse,
-             const tessera::attention::options& options) {
+             const tessera::attention::options<Mask, Score>& options) {
   using T = std::common_type_t<tessera::compute_t<Q>, tessera::compute_t<K>, tessera::compute_t<V>>;
   using O = tessera::value_type_of<std::remove_cvref_t<decltype(out.view())>>;
   using L = tessera::value_type_of<std::remove_cvref_t<decltype(lse.view())>>;
@@ -78,16 +78,24 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
     for (std::int64_t h = 0; h < in.q.view().extent(1); ++h) {
       const std::int64_t kv_h = h * in.k.view().extent(1) / in.q.view().extent(1);
       for (std::int64_t i = 0; i < in.q.view().extent(2); ++i, ++r) {
-        const std::int64_t last = options.mask == tessera::attention::mask::none ? len_k
-                                  : options.alignment == tessera::attention::alignment::bottom_right
-                                      ? i + 1 + len_k - in.q.view().extent(2)
-                                      : i + 1;
-        for (std::int64_t j = 0; j < len_k && j < last; ++j) {
+        for (std::int64_t j = 0; j < len_k; ++j) {
+          if (!tessera::reference::visible(options.mask, b, h, i, j, in.q.view().extent(2), len_k)) continue;
           double sum = 0;
           for (std::int64_t d = 0; d < head_dim; ++d) {
             sum += static_cast<double>(q_size(b, h, i, d)) * static_cast<double>(k_size(b, kv_h, j, d));
           }
-          sizes[r].scores = std::fmax(sizes[r].scores, std::fabs(scale) * sum);
+          double size = std::fabs(scale) * sum;
+          if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
+            // A score moves no farther than its product does, and has its own roundings: those of its size.
+            double product = 0;
+            for (std::int64_t d = 0; d < head_dim; ++d) {
+              product += static_cast<double>(in.q(b, h, i, d)) * static_cast<double>(in.k(b, kv_h, j, d));
+            }
+            const double score =
+                tessera::reference::scored(options.score, scale * product, b, h, i, j, in.q.view().extent(2), len_k);
+            if (std::isfinite(score)) size += 2 * std::fabs(score - scale * product);
+          }
+          sizes[r].scores = std::fmax(sizes[r].scores, size);
         }
       }
     }
@@ -119,9 +127,10 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
 }
 
 /// Runs the call and compares out and lse.
-template <class O, class Exec, class Q, class K, class V>
+template <class O, class Exec, class Q, class K, class V, class Mask = tessera::attention::band,
+          class Score = tessera::attention::plain_score>
 void check(support::worst& out_errors, support::worst& lse_errors, const Exec& exec, const inputs<Q, K, V>& in,
-           const tessera::attention::options& options = {}, support::placement where = {}) {
+           const tessera::attention::options<Mask, Score>& options = {}, support::placement where = {}) {
   using T = std::common_type_t<tessera::compute_t<Q>, tessera::compute_t<K>, tessera::compute_t<V>>;
   array<O, 4> out(in.out_extents(), where);
   array<T, 3> lse(in.lse_extents());

@@ -28,7 +28,7 @@ void kernels<Arch>::product(view<const float, 2> a, view<const float, 2> b, view
 
 template <class Arch>
 void kernels<Arch>::self_attention(view<const tessera::bfloat16, 4> x, view<float, 4> out) {
-  tessera::attention::forward(on<Arch>, x, x, x, out, {.mask = tessera::attention::mask::causal});
+  tessera::attention::forward(on<Arch>, x, x, x, out, {.mask = tessera::attention::causal});
 }
 
 template <class Arch>

@@ -24,11 +24,28 @@ namespace detail {
 /// Keys and values of as many heads as fit this are packed at a time (at least one head a worker).
 inline constexpr std::int64_t packed_heads_limit = std::int64_t{32} << 20;
 
-template <class T, class Exec, class Q, class K, class V, class Mask, class Store, class Emit>
+/// The score of one head with its factor, as the contraction takes it.
+template <class S>
+struct scaled_head {
+  static constexpr bool linear = tessera::detail::is_linear<S>;
+  S score;
+  double scale;
+
+  [[nodiscard]] double query_scale() const { return scale; }
+  template <class T>
+  [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
+    return score(s, i, j);
+  }
+};
+
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Store, class Emit>
 void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v, double scale,
-                 const Mask& mask, const Store& store, const Emit& emit) {
+                 const options<Mask, Score>& options, const Store& store, const Emit& emit) {
   using Arch = typename Exec::arch;
-  using block_type = tile::detail::query_block<T, Arch, scaled_dot, softmax, true>;
+  using head_type = scaled_head<decltype(score_of(options.score, 0, 0, 0, 0))>;
+  using block_type = tile::detail::query_block<T, Arch, head_type, softmax, true>;
+  using state_type = typename block_type::state;
+  using P = typename block_type::P;
   using chunk_type = tile::detail::key_chunk_view<T>;
 
   const std::int64_t len_q = q.extent(2);
@@ -36,9 +53,7 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
   const std::int64_t kv_heads = k.extent(0) * k.extent(1);
   const std::int64_t group = k.extent(1) > 0 ? q.extent(1) / k.extent(1) : 0;  // query heads that share a key head
 
-  const scaled_dot score{scale};
   const softmax reducer;
-  const typename block_type::rule_type rule(score, reducer);
   const typename block_type::layout_type layout{q.extent(3), v.extent(3)};
   const int workers = exec.workers();
   const std::int64_t block =
@@ -84,22 +99,33 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
       const std::int64_t first = (blocks - 1 - i % blocks) * block;
       const std::int64_t count = std::min(block, len_q - first);
       tessera::detail::bump mine(memory.data() + shared_size.bytes() + static_cast<std::size_t>(worker) * worker_size.bytes());
+      const double key_scale = options.key_scales.data_handle() != nullptr ? static_cast<double>(options.key_scales(kv_h)) : 1.0;
+      const head_type score{score_of(options.score, b, h, len_q, len_k), scale * key_scale};
+      const typename block_type::rule_type rule(score, reducer);
+      const auto mask = head_of(options.mask, b, h, len_q, len_k);
       block_type work(rule, layout, typename block_type::arrays(mine, layout, panels));
       work.start(q[b][h], first, count, static_cast<const T*>(nullptr));
       const key_range range = mask.keys(first, first + count, len_k);
       for (std::int64_t c = range.first / tile::value_chunk; c * tile::value_chunk < range.last; ++c) {
         work.absorb(shared.chunks[head * chunks + c], k[b][kv_h], mask);
       }
-      work.finish_values([&](std::int64_t row, const T* values) { store(b, h, row, values); });
+      if (options.sinks.data_handle() != nullptr) {
+        work.join(state_type{P(static_cast<T>(static_cast<double>(options.sinks(h)) * softmax::unit)), P(T(1))});
+      }
+      const T value_scale = options.value_scales.data_handle() != nullptr ? static_cast<T>(options.value_scales(kv_h)) : T(1);
+      work.finish_values([&](std::int64_t row, T* values) {
+        for (std::int64_t c = 0; value_scale != T(1) && c < v.extent(3); ++c) values[c] *= value_scale;
+        store(b, h, row, values);
+      });
       work.finish_states([&](std::int64_t row, T lse) { emit(b, h, row, lse); });
     });
   }
 }
 
 /// Checks every argument, then runs; `lse` may be null.
-template <class Exec, class Q, class K, class V, class O, class L>
+template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score>
 void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
-             const view<O, 4>& out, const view<L, 3>* lse, const options& options) {
+             const view<O, 4>& out, const view<L, 3>* lse, const options<Mask, Score>& options) {
   using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
   using P = simd::pack<T, typename Exec::arch>;
   using tessera::detail::check_disjoint;
@@ -144,18 +170,24 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
       std::isfinite(static_cast<T>(scale * softmax::unit)), function, "options.scale",
       [&] { return tessera::detail::number(scale); }, "needs a factor that is finite in the compute type");
 
+  const sizes call{q.extent(0), q.extent(1), q.extent(2), k.extent(2)};
+  check_part(options.mask, function, call);
+  check_part(options.score, function, call);
+  const auto check_factors = [&](const view<const float, 1>& factors, std::int64_t wanted, const char* argument,
+                                 const char* needs) {
+    if (factors.data_handle() != nullptr) check_extents(factors, {wanted}, function, argument, needs);
+  };
+  check_factors(options.sinks, q.extent(1), "options.sinks", "needs [heads]");
+  check_factors(options.key_scales, k.extent(1), "options.key_scales", "needs [kv_heads]");
+  check_factors(options.value_scales, k.extent(1), "options.value_scales", "needs [kv_heads]");
+
   const auto store = [&](std::int64_t b, std::int64_t h, std::int64_t i, const T* row) {
     tile::store_row<P>(out.data_handle() + b * out.stride(0) + h * out.stride(1) + i * out.stride(2), row, out.extent(3));
   };
   const auto emit = [&](std::int64_t b, std::int64_t h, std::int64_t i, T value) {
     if (lse != nullptr) (*lse)(b, h, i) = static_cast<L>(value);
   };
-  if (options.mask == mask::causal) {
-    const std::int64_t offset = options.alignment == alignment::bottom_right ? k.extent(2) - q.extent(2) : 0;
-    run_forward<T>(exec, q, k, v, scale, causal_mask{offset}, store, emit);
-  } else {
-    run_forward<T>(exec, q, k, v, scale, no_mask{}, store, emit);
-  }
+  run_forward<T>(exec, q, k, v, scale, options, store, emit);
 }
 
 }  // namespace detail
@@ -179,16 +211,19 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 /// Determinism     the same bits for every number of threads, every batch, and for a row alone or inside a block.
 /// Errors          argument_error before out is touched: shapes, null data, strides, overlap, a scale that is not finite.
 /// Source          Dao et al. 2022, arXiv:2205.14135; Milakov and Gimelshein 2018, arXiv:1805.02867
-template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out>
+template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, class Mask = band,
+          class Score = plain_score>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4)
-void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const options& options = {}) {
+void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const options<Mask, Score>& options = {}) {
   detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, float>(exec, q, k, v, out,
                                                                                                          nullptr, options);
 }
 
-template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse>
+template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, class Mask = band,
+          class Score = plain_score>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4 && Lse::rank() == 3)
-void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse, const options& options = {}) {
+void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse,
+             const options<Mask, Score>& options = {}) {
   using L = value_type_of<Lse>;
   const view<L, 3> lse_view(lse);
   detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, L>(exec, q, k, v, out,

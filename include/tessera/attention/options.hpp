@@ -3,27 +3,23 @@
 /// What a caller may choose about attention.
 #pragma once
 
-#include <cstdint>
 #include <optional>
+
+#include "tessera/attention/mask.hpp"
+#include "tessera/attention/score.hpp"
+#include "tessera/tile/view.hpp"
 
 namespace tessera::attention {
 
-/// Which keys a query sees.
-enum class mask : std::uint8_t {
-  none,    ///< all of them
-  causal,  ///< those not after it
-};
-
-/// Where the diagonal of a causal mask runs when queries and keys differ in number.
-enum class alignment : std::uint8_t {
-  bottom_right,  ///< the last query sees every key (FlashAttention 2.1 and later): key j is seen by query i if j <= i + len_k - len_q
-  top_left,      ///< the first query sees the first key (PyTorch): key j is seen by query i if j <= i
-};
-
+/// `{.mask = causal}` where a call expects options; `options{.mask = causal & documents{…}, .score = softcap{50}}` for other types.
+template <class Mask = band, class Score = plain_score>
 struct options {
-  std::optional<double> scale{};  ///< factor of q . k; 1 / sqrt(head_dim) when not given
-  attention::mask mask = mask::none;
-  attention::alignment alignment = alignment::bottom_right;
+  std::optional<double> scale{};        ///< factor of q . k; 1 / sqrt(head_dim) when not given
+  Mask mask{};                          ///< which keys a query sees: mask.hpp, or a callable (b, h, i, j)
+  Score score{};                        ///< what becomes of the scaled product: score.hpp, or a callable (s, b, h, i, j)
+  view<const float, 1> sinks{};         ///< [heads] a logit for each head that every row sees and that has no value; null: none
+  view<const float, 1> key_scales{};    ///< [kv_heads] what the keys of a head are multiplied by (float8 storage); null: 1
+  view<const float, 1> value_scales{};  ///< [kv_heads] the same of values
 };
 
 }  // namespace tessera::attention

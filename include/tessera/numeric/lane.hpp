@@ -38,6 +38,9 @@ struct scalar_lane {
   /// x without its sign, of a zero and a NaN too.
   TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T abs(T x) { return from_bits(to_bits(x) & static_cast<Bits>(~sign_bit)); }
 
+  /// A position as a number, rounded to nearest.
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr T number(Index i) { return static_cast<T>(i); }
+
   /// Whether any lane is not in [low, high), both positive, or is NaN.
   TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr bool any_outside(T x, T low, T high) {
     return to_bits(x) - to_bits(low) >= to_bits(high) - to_bits(low);

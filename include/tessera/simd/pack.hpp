@@ -133,6 +133,18 @@ TESSERA_ALWAYS_INLINE pack<To, Arch> bit_cast(pack<From, Arch> x) {
   return pack<To, Arch>(compat::bitwise_cast<To>(x.v));
 }
 
+/// The integers of an index pack as numbers: rounded to nearest for float, exact below 2^51 for double.
+template <class Arch>
+TESSERA_ALWAYS_INLINE pack<float, Arch> to_number(pack<std::int32_t, Arch> i) {
+  return pack<float, Arch>(xsimd::to_float(i.v));
+}
+template <class Arch>
+TESSERA_ALWAYS_INLINE pack<double, Arch> to_number(pack<std::int64_t, Arch> i) {
+  // Into the low bits of 1.5 * 2^52: most machines have no conversion of 64 bits.
+  constexpr double magic = 0x1.8p52;
+  return bit_cast<double>(i + pack<std::int64_t, Arch>(__builtin_bit_cast(std::int64_t, magic))) - pack<double, Arch>(magic);
+}
+
 /// a << n and a >> n in every lane; the right shift of a signed pack keeps the sign.
 template <int N, class T, class Arch>
 TESSERA_ALWAYS_INLINE pack<T, Arch> shift_left(pack<T, Arch> a) {
@@ -297,6 +309,7 @@ struct lane<simd::pack<T, Arch>> : simd::detail::pack_lane<T, Arch> {
   }
   TESSERA_ALWAYS_INLINE static P fma(P a, P b, P c) { return P(simd::compat::fma(a.v, b.v, c.v)); }
   TESSERA_ALWAYS_INLINE static P sqrt(P a) { return P(xsimd::sqrt(a.v)); }
+  TESSERA_ALWAYS_INLINE static P number(index i) { return simd::to_number(i); }
   TESSERA_ALWAYS_INLINE static bool any_outside(P x, T low, T high) {
     return simd::detail::any_outside(x.v, lane<T>::to_bits(low), lane<T>::to_bits(high));
   }

@@ -32,6 +32,39 @@ struct no_mask {
   }
 };
 
+namespace detail {
+
+/// A position as the index type of a pack or number: numbers beyond its range become its ends.
+template <class I>
+TESSERA_HD TESSERA_ALWAYS_INLINE I saturated_index(std::int64_t x) {
+  if constexpr (requires { typename I::value_type; }) {
+    using V = typename I::value_type;
+    if constexpr (sizeof(V) == 4) {
+      constexpr std::int64_t end = 0x7FFFFFFF;
+      return I(static_cast<V>(x > end ? end : (x < -end ? -end : x)));
+    } else {
+      return I(static_cast<V>(x));
+    }
+  } else if constexpr (sizeof(I) == 4) {
+    constexpr std::int64_t end = 0x7FFFFFFF;
+    return static_cast<I>(x > end ? end : (x < -end ? -end : x));
+  } else {
+    return static_cast<I>(x);
+  }
+}
+
+/// a and b, a or b: of bool, or of masks of packs.
+template <class M>
+TESSERA_HD TESSERA_ALWAYS_INLINE M both(M a, M b) {
+  return static_cast<M>(a & b);
+}
+template <class M>
+TESSERA_HD TESSERA_ALWAYS_INLINE M either(M a, M b) {
+  return static_cast<M>(a | b);
+}
+
+}  // namespace detail
+
 /// Query i sees the keys j <= i + offset.
 struct causal_mask {
   std::int64_t offset = 0;
@@ -47,18 +80,38 @@ struct causal_mask {
   }
   template <class I>
   [[nodiscard]] TESSERA_HD auto visible(I i, I j) const {
-    using V = decltype(offset_as(i));
-    return j <= i + I(static_cast<V>(offset));
+    return j <= i + detail::saturated_index<I>(offset);
   }
+};
 
- private:
+/// Query i sees the keys of a window around the diagonal, low <= j - i <= high, and the keys j < prefix besides.
+struct band_mask {
+  /// No bound; sums with positions stay in range.
+  static constexpr std::int64_t unbounded = std::int64_t{1} << 60;
+
+  std::int64_t low = -unbounded;
+  std::int64_t high = unbounded;
+  std::int64_t prefix = 0;
+
+  [[nodiscard]] TESSERA_HD key_range keys(std::int64_t i0, std::int64_t i1, std::int64_t n_keys) const {
+    const auto inside = [=](std::int64_t j) { return j < 0 ? 0 : (j < n_keys ? j : n_keys); };
+    const std::int64_t first = prefix > 0 ? 0 : inside(i0 + low);
+    const std::int64_t last = inside(i1 + high);
+    const std::int64_t end = inside(prefix) > last ? inside(prefix) : last;
+    return {first < end ? first : end, end};
+  }
+  [[nodiscard]] TESSERA_HD tile_class classify(std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) const {
+    if (j1 <= prefix) return tile_class::all;
+    const std::int64_t least = j0 - (i1 - 1);
+    const std::int64_t most = j1 - 1 - i0;
+    if (least >= low && most <= high) return tile_class::all;
+    return (most < low || least > high) && j0 >= prefix ? tile_class::none : tile_class::some;
+  }
   template <class I>
-  TESSERA_HD static auto offset_as(I) {
-    if constexpr (requires { typename I::value_type; }) {
-      return typename I::value_type{};
-    } else {
-      return I{};
-    }
+  [[nodiscard]] TESSERA_HD auto visible(I i, I j) const {
+    const I distance = j - i;
+    const auto inside = detail::both(distance >= detail::saturated_index<I>(low), distance <= detail::saturated_index<I>(high));
+    return detail::either(inside, j < detail::saturated_index<I>(prefix));
   }
 };
 

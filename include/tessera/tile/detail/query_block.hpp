@@ -130,6 +130,17 @@ class query_block {
     }
   }
 
+  /// Joins one more state to those of all queries, without values.
+  void join(const state& more) {
+    for (std::int64_t p = 0; p < panels_; ++p) {
+      for (int v = 0; v < shape::packs; ++v) {
+        const P kept = rule_.reducer.join(memory_.states[p * shape::packs + v], more).kept;
+        T* const sums = memory_.sums + p * panel_sums() + v * P::lanes;
+        for (std::int64_t c = 0; c < layout_.value_dim; ++c) (P::load(sums + c * width) * kept).store(sums + c * width);
+      }
+    }
+  }
+
   /// store(row, values) for every row of weighted means, in rising order; values is [value_dim] in the compute type.
   template <class Store>
   void finish_values(const Store& store) {
@@ -174,23 +185,28 @@ class query_block {
     const std::int64_t i0 = first_ + p * width;
     const std::int64_t left = count_ - p * width;
     const std::int64_t i1 = i0 + (left < width ? left : width);
+    int begin = 0;
     int count = chunk.count;
     tile_class seen = tile_class::all;
     constexpr bool masked = !std::is_same_v<Mask, no_mask>;
     if constexpr (masked) {
       seen = mask.classify(i0, i1, chunk.first, chunk.first + chunk.count);
       if (seen == tile_class::none) return;
-      const std::int64_t last = mask.keys(i0, i1, chunk.first + chunk.count).last;
-      count = static_cast<int>(last - chunk.first < count ? last - chunk.first : count);
+      const key_range range = mask.keys(i0, i1, chunk.first + chunk.count);
+      count = static_cast<int>(range.last - chunk.first < count ? range.last - chunk.first : count);
+      // Hidden keys add exact zeros, so those before and after the rest may be left out.
+      if (!rule_type::from_norms && range.first > chunk.first) begin = static_cast<int>(range.first - chunk.first) / rows * rows;
+      if (begin >= count) return;
     }
 
-    score_chunk<Packs>(p, chunk, count, i0);
+    score_chunk<Packs>(p, chunk, begin, count, i0);
 
     const bool ordinary = memory_.ordinary[p] && chunk.largest_norm < far_below_;
 
     join_factors<P> factors[Packs];
     for (int v = 0; v < Packs; ++v) {
-      const score_tile<P> tile(memory_.scores + v * P::lanes, width, count, chunk.first, ordinary && seen == tile_class::all);
+      const score_tile<P> tile(memory_.scores + begin * width + v * P::lanes, width, count - begin, chunk.first + begin,
+                               ordinary && seen == tile_class::all);
       state& s = memory_.states[p * shape::packs + v];
       if constexpr (masked) {
         if (seen == tile_class::some) hide(tile, mask, i0 + v * P::lanes);
@@ -214,16 +230,16 @@ class query_block {
     }
     if constexpr (HasValues && masked) {
       if (seen == tile_class::some && !chunk.finite_values) {
-        add_visible_values<Packs>(p, chunk, count, factors, mask, i0);
+        add_visible_values<Packs>(p, chunk, begin, count, factors, mask, i0);
         return;
       }
     }
-    if constexpr (HasValues) add_values<Packs>(p, chunk, count, factors);
+    if constexpr (HasValues) add_values<Packs>(p, chunk, begin, count, factors);
   }
 
-  /// scores[j][lane] for the first `count` keys (and the padding up to a whole block).
+  /// scores[j][lane] for the keys [begin, count) (and the padding up to a whole block); begin is a multiple of `rows`.
   template <int Packs>
-  TESSERA_NOINLINE void score_chunk(std::int64_t p, const key_chunk_view<T>& chunk, int count, std::int64_t i0) {
+  TESSERA_NOINLINE void score_chunk(std::int64_t p, const key_chunk_view<T>& chunk, int begin, int count, std::int64_t i0) {
     const std::int64_t depth = layout_.depth;
     const T* const panel = memory_.queries + p * depth * width;
     P query_norms[Packs];
@@ -232,7 +248,7 @@ class query_block {
       query_norms[v] = wants_norms ? P::load(memory_.norms + p * width + v * P::lanes) * P(rule_.factor) : P(T(0));
       query_index[v] = I::iota(static_cast<index>(i0 + v * P::lanes));
     }
-    for (int j = 0; j < count; j += rows) {
+    for (int j = begin; j < count; j += rows) {
       P sums[rows][Packs];
       clear(sums);
       if constexpr (rule_type::from_differences) {
@@ -254,7 +270,7 @@ class query_block {
 
   /// sums[c][lane] = kept * sums[c][lane] + joined * sum over keys of value[key][c] * weight[key][lane].
   template <int Packs>
-  TESSERA_NOINLINE void add_values(std::int64_t p, const key_chunk_view<T>& chunk, int count,
+  TESSERA_NOINLINE void add_values(std::int64_t p, const key_chunk_view<T>& chunk, int begin, int count,
                                    const join_factors<P> (&factors)[Packs]) {
     for (std::int64_t b = 0; b < layout_.value_blocks(); ++b) {
       T* const to = memory_.sums + p * panel_sums() + b * rows * width;
@@ -263,7 +279,8 @@ class query_block {
       }
       P sums[rows][Packs];
       clear(sums);
-      multiply_add(count, chunk.values + b * rows * layout_type::chunk, rows, memory_.scores, width, sums);
+      multiply_add(count - begin, chunk.values + (b * layout_type::chunk + begin) * rows, rows, memory_.scores + begin * width,
+                   width, sums);
       TESSERA_UNROLL
       for (int r = 0; r < rows; ++r) {
         TESSERA_UNROLL
@@ -277,14 +294,14 @@ class query_block {
 
   /// The same sums where hidden values hold NaN or inf: 0 * NaN must not reach a row that does not see the key.
   template <int Packs, class Mask>
-  TESSERA_NOINLINE void add_visible_values(std::int64_t p, const key_chunk_view<T>& chunk, int count,
+  TESSERA_NOINLINE void add_visible_values(std::int64_t p, const key_chunk_view<T>& chunk, int begin, int count,
                                            const join_factors<P> (&factors)[Packs], const Mask& mask, std::int64_t i0) {
     for (std::int64_t c = 0; c < layout_.value_dim; ++c) {
       const T* const values = chunk.values + c / rows * rows * layout_type::chunk + c % rows;
       for (int v = 0; v < Packs; ++v) {
         const I i = I::iota(static_cast<index>(i0 + v * P::lanes));
         P sum(T(0));
-        for (int j = 0; j < count; ++j) {
+        for (int j = begin; j < count; ++j) {
           const P weight = P::load(memory_.scores + j * width + v * P::lanes);
           sum = select(mask.visible(i, I(static_cast<index>(chunk.first + j))), fma(P(values[j * rows]), weight, sum), sum);
         }
