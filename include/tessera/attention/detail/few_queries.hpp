@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "tessera/attention/detail/few_rows.hpp"
+#include "tessera/attention/options.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/traits.hpp"
@@ -21,25 +22,31 @@ namespace tessera::attention::detail {
 /// Rows of one unit of work: their sums fit the second-level cache beside a chunk of keys and values.
 inline constexpr std::int64_t most_few_rows = 128;
 
-/// What a call wants of each head, when all heads want the same.
-template <class T, class Mask>
-struct same_heads {
-  Mask of_all;
+/// What the options want of each head.
+template <class T, class Mask, class Score>
+struct few_heads {
+  const options<Mask, Score>& wanted;
   double scale;
+  std::int64_t len_q;
+  std::int64_t len_k;
 
-  [[nodiscard]] Mask mask(std::int64_t, std::int64_t) const { return of_all; }
-  [[nodiscard]] dot score(std::int64_t, std::int64_t) const { return {}; }
-  /// Queries are multiplied by it while they are packed.
-  [[nodiscard]] T query_factor(std::int64_t) const { return static_cast<T>(scale * softmax::unit); }
-  [[nodiscard]] bool has_sinks() const { return false; }
+  [[nodiscard]] auto mask(std::int64_t b, std::int64_t h) const { return head_of(wanted.mask, b, h, len_q, len_k); }
+  [[nodiscard]] auto score(std::int64_t b, std::int64_t h) const { return score_of(wanted.score, b, h, len_q, len_k); }
+  /// What queries are multiplied by while they are packed.
+  [[nodiscard]] T query_factor(std::int64_t kv_h) const {
+    using head_type = decltype(score_of(wanted.score, 0, 0, 0, 0));
+    const double key_scale = wanted.key_scales.data_handle() != nullptr ? static_cast<double>(wanted.key_scales(kv_h)) : 1.0;
+    return static_cast<T>(scale * key_scale * (tessera::detail::is_linear<head_type> ? softmax::unit : 1.0));
+  }
+  [[nodiscard]] bool has_sinks() const { return wanted.sinks.data_handle() != nullptr; }
   /// In base 2.
-  [[nodiscard]] T sink(std::int64_t) const { return T(0); }
-  [[nodiscard]] bool has_value_factors() const { return false; }
-  [[nodiscard]] T value_factor(std::int64_t) const { return T(1); }
+  [[nodiscard]] T sink(std::int64_t h) const { return static_cast<T>(static_cast<double>(wanted.sinks(h)) * softmax::unit); }
+  [[nodiscard]] bool has_value_scales() const { return wanted.value_scales.data_handle() != nullptr; }
+  [[nodiscard]] T value_scale(std::int64_t kv_h) const { return static_cast<T>(wanted.value_scales(kv_h)); }
 };
 
-/// Whether so few rows share a key head that keys belong into the lanes.
-inline bool few(std::int64_t len_q, std::int64_t group) { return len_q * group <= most_few_rows; }
+/// Whether a head has so few queries that keys belong into the lanes: panels of queries would be ill filled, and K and V packed for little.
+inline bool few(std::int64_t len_q) { return len_q <= 128; }
 
 /// Rows of the call, cut into units of work: some rows of one key head.
 struct few_units {
@@ -233,16 +240,17 @@ void fold_split_units(const Exec& exec, const Call& call, const Store& store, co
   }
 }
 
-/// Attention of every head; heads as same_heads.
-template <class T, class Exec, class Q, class K, class V, class Heads, class Store, class Emit>
+/// As run_forward, with the same bits.
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Store, class Emit>
 void run_few_queries(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
-                     const Heads& heads, const Store& store, const Emit& emit) {
+                     double scale, const options<Mask, Score>& wanted, const Store& store, const Emit& emit) {
+  using heads_type = few_heads<T, Mask, Score>;
+  const heads_type heads{wanted, scale, q.extent(2), k.extent(2)};
   const std::int64_t group = k.extent(1) > 0 ? q.extent(1) / k.extent(1) : 0;
-  const few_call<T, typename Exec::arch, Q, K, V, Heads> call(q, k, v, heads, group);
+  const few_call<T, typename Exec::arch, Q, K, V, heads_type> call(q, k, v, heads, group);
   if (call.units.count == 0) return;
   // Where there are units for everybody, nobody waits for anybody.
-  const bool whole = exec.workers() == 1 || call.units.count >= 4 * exec.workers();
-  if (whole) {
+  if (exec.workers() == 1 || call.units.count >= 4 * exec.workers()) {
     fold_whole_units<T>(exec, call, store, emit);
   } else {
     fold_split_units<T>(exec, call, store, emit);

@@ -131,13 +131,9 @@ class few_rows {
       if (heads_.has_sinks()) kept = reducer.join(state, softmax::state<P>{P(heads_.sink(h)), P(T(1))}).kept.first();
       const P mass = reducer.normalizer(state);
       const auto empty = mass == P(T(0));
-      const P scale(heads_.value_factor(h / layout_.group));
+      const P scale(heads_.has_value_scales() ? heads_.value_scale(h / layout_.group) : T(1));
       for (std::int64_t c = 0; c < layout_.row_size(); c += P::lanes) {
-        P sum = P::load(sums + c);
-        if (heads_.has_sinks()) sum = sum * P(kept);
-        P value = select(empty, P(T(0)), sum / mass);
-        if (heads_.has_value_factors()) value = value * scale;
-        value.store(sums + c);
+        (select(empty, P(T(0)), P::load(sums + c) * P(kept) / mass) * scale).store(sums + c);
       }
       store(b_, h, query(r), static_cast<const T*>(sums));
       emit(b_, h, query(r), reducer.finish(softmax::state<T>{state.max.first(), state.mass.first()}));

@@ -41,19 +41,20 @@ template <class S, class P>
 inline constexpr bool in_halves = std::is_same_v<S, bfloat16> && std::is_same_v<typename P::value_type, float>;
 
 /// The elements of even and of odd index of 2 * lanes numbers whose codes are the lanes of `codes`.
-template <class P, class I>
-TESSERA_ALWAYS_INLINE P even_elements(I codes) {
-  return simd::bit_cast<typename P::value_type>(simd::shift_left<16>(codes));
+template <class P>
+TESSERA_ALWAYS_INLINE P even_elements(P codes) {
+  return simd::bit_cast<float>(simd::shift_left<16>(simd::bit_cast<std::int32_t>(codes)));
 }
-template <class P, class I>
-TESSERA_ALWAYS_INLINE P odd_elements(I codes) {
-  return simd::bit_cast<typename P::value_type>(simd::bit_and(codes, I(static_cast<std::int32_t>(0xffff0000))));
+template <class P>
+TESSERA_ALWAYS_INLINE P odd_elements(P codes) {
+  using I = simd::index_pack<float, typename P::arch>;
+  return simd::bit_cast<float>(simd::bit_and(simd::bit_cast<std::int32_t>(codes), I(static_cast<std::int32_t>(0xffff0000))));
 }
 
-/// The codes of 2 * lanes 16-bit numbers.
+/// The codes of 2 * lanes 16-bit numbers, as they are.
 template <class P, class S>
-TESSERA_ALWAYS_INLINE simd::index_pack<float, typename P::arch> load_codes(const S* p) {
-  return simd::bit_cast<std::int32_t>(P::load_unaligned(reinterpret_cast<const float*>(p)));
+TESSERA_ALWAYS_INLINE P load_codes(const S* p) {
+  return P::load_unaligned(reinterpret_cast<const float*>(p));
 }
 
 /// Asks for the cache lines of rows one after another, so that the machine sees a stream.
@@ -85,6 +86,17 @@ class line_stream {
   std::int64_t gap_ = 0;
 };
 
+/// x[r] = load(first + r * stride), by few addresses.
+template <int Rows, class P, class K, class Load>
+TESSERA_ALWAYS_INLINE void load_rows(const K* first, std::int64_t stride, P (&x)[Rows], const Load& load) {
+  TESSERA_UNROLL
+  for (int r = 0; r < Rows; r += 2) {
+    x[r] = load(first);
+    x[r + 1] = load(first + stride);
+    first += 2 * stride;
+  }
+}
+
 /// Calls take(k, x) with one pack after another: lane r of x is keys[r * stride + k] for r < n, and 0 beyond. k rises from 0 to depth - 1.
 ///
 /// Whole squares of numbers are turned in registers, each cache line read once. That takes lines of many rows in turn, which no machine
@@ -99,9 +111,8 @@ TESSERA_ALWAYS_INLINE void turn_keys(const K* keys, std::int64_t stride, int n, 
   if (n == lanes) {
     if constexpr (in_halves<K, P>) {
       for (; k + 2 * lanes <= depth; k += 2 * lanes) {
-        simd::index_pack<float, typename P::arch> x[lanes];
-        TESSERA_UNROLL
-        for (int r = 0; r < lanes; ++r) x[r] = load_codes<P>(keys + r * stride + k);
+        P x[lanes];
+        load_rows(keys + k, stride, x, [](const K* row) { return load_codes<P>(row); });
         simd::transpose(x);
         TESSERA_UNROLL
         for (int c = 0; c < lanes; ++c) {
@@ -113,8 +124,7 @@ TESSERA_ALWAYS_INLINE void turn_keys(const K* keys, std::int64_t stride, int n, 
     }
     for (; k + lanes <= depth; k += lanes) {
       P x[lanes];
-      TESSERA_UNROLL
-      for (int r = 0; r < lanes; ++r) x[r] = simd::load_as<P>(keys + r * stride + k);
+      load_rows(keys + k, stride, x, [](const K* row) { return simd::load_as<P>(row); });
       simd::transpose(x);
       TESSERA_UNROLL
       for (int c = 0; c < lanes; ++c) {
@@ -252,7 +262,7 @@ void sum_streamed_values(int count, const typename P::value_type* weights, const
                          std::int64_t value_dim, typename P::value_type* sums, std::int64_t sums_stride) {
   constexpr int most = few_shape<typename P::value_type, typename P::arch>::value_sums;
   constexpr int lanes = P::lanes;
-  constexpr std::int64_t tile_bytes = 4096;
+  constexpr std::int64_t tile_bytes = Rows > 4 ? 4096 : 8192;
   const std::int64_t row_bytes = value_dim * static_cast<std::int64_t>(sizeof(V)) + 1;
   const int tile = static_cast<int>(std::clamp<std::int64_t>(tile_bytes / row_bytes, 4, tile::value_chunk));
   for (int j = 0; j < count; j += tile) {
