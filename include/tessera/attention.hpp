@@ -4,4 +4,5 @@
 #pragma once
 
 #include "tessera/attention/forward.hpp"
+#include "tessera/attention/merge.hpp"
 #include "tessera/attention/options.hpp"
