@@ -84,6 +84,18 @@ side torch_attention(int threads, const attention<bfloat16>& job);
 side torch_attention(int threads, const attention<float16>& job);
 side onnxruntime_attention(int threads, const attention<float>& job);
 
+/// The same in layers, one call after another: q, out [layers, heads, len_q, d], k, v [layers, kv_heads, len_k, d]. Every key is seen, or, with
+/// `tree` [len_q], of the last len_q keys those whose bit is set in the query's word.
+template <class T>
+struct grouped_attention {
+  view<const T, 4> q, k, v;
+  view<T, 4> out;
+  view<const std::uint64_t, 1> tree{};
+};
+side torch_grouped_attention(int threads, const grouped_attention<float>& job);
+side torch_grouped_attention(int threads, const grouped_attention<bfloat16>& job);
+side onnxruntime_grouped_attention(int threads, const grouped_attention<float>& job);
+
 /// An array of any type, contiguous: how elementwise jobs go to peers that are asked by name.
 struct flat {
   const char* type;  ///< float64, float32, float16, bfloat16, float8_e4m3, float8_e5m2, int32, uint32

@@ -128,6 +128,21 @@ side attention_of(const std::string& name, const char* type, int threads, const 
                   job.out);
 }
 
+template <class T>
+side grouped_attention_of(const std::string& name, const char* type, int threads, const grouped_attention<T>& job) {
+  const process& python = process_of(name);
+  python.write("q", job.q);
+  python.write("k", job.k);
+  python.write("v", job.v);
+  const bool tree = job.tree.data_handle() != nullptr;
+  if (tree) python.write("tree", job.tree);
+  return prepared(name, threads,
+                  std::string(" type=") + type + argument("layers", job.q.extent(0)) + argument("heads", job.q.extent(1)) +
+                      argument("kv_heads", job.k.extent(1)) + argument("len_q", job.q.extent(2)) +
+                      argument("len_k", job.k.extent(2)) + argument("d", job.q.extent(3)) + argument("tree", tree ? 1 : 0),
+                  job.out, "_grouped");
+}
+
 }  // namespace
 
 std::vector<std::string> python_versions() {
@@ -156,6 +171,16 @@ side onnxruntime_attention(int threads, const attention<float>& job) {
   return attention_of("onnxruntime", "float32", threads, job);
 }
 
+side torch_grouped_attention(int threads, const grouped_attention<float>& job) {
+  return grouped_attention_of("torch", "float32", threads, job);
+}
+side torch_grouped_attention(int threads, const grouped_attention<bfloat16>& job) {
+  return grouped_attention_of("torch", "bfloat16", threads, job);
+}
+side onnxruntime_grouped_attention(int threads, const grouped_attention<float>& job) {
+  return grouped_attention_of("onnxruntime", "float32", threads, job);
+}
+
 side python_cast(const std::string& package, int threads, flat in, flat out) {
   process_of(package).write("x", in);
   return prepared(package, threads, std::string(" source=") + in.type + " target=" + out.type, out, "_cast");
@@ -182,6 +207,9 @@ side torch_attention(int, const attention<float>&) { return {}; }
 side torch_attention(int, const attention<bfloat16>&) { return {}; }
 side torch_attention(int, const attention<float16>&) { return {}; }
 side onnxruntime_attention(int, const attention<float>&) { return {}; }
+side torch_grouped_attention(int, const grouped_attention<float>&) { return {}; }
+side torch_grouped_attention(int, const grouped_attention<bfloat16>&) { return {}; }
+side onnxruntime_grouped_attention(int, const grouped_attention<float>&) { return {}; }
 side python_cast(const std::string&, int, flat, flat) { return {}; }
 side python_map(const std::string&, int, const std::string&, flat, flat) { return {}; }
 side python_random(const std::string&, int, const std::string&, flat) { return {}; }

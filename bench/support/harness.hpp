@@ -181,8 +181,8 @@ class family {
                                      }
                                    })
           ->UseManualTime()
-          ->Iterations(
-              what.amount > (what.limit == machine::resource::copy ? 1e8 : 2e10) ? 9 : 15);  // what is quick is easily disturbed
+          ->Iterations(what.amount > (machine::is_memory(what.limit) ? 1e8 : 2e10) ? 9
+                                                                                   : 15);  // what is quick is easily disturbed
     }
   }
 

@@ -122,21 +122,36 @@ class few_rows {
   /// store(b, h, i, values) and emit(b, h, i, lse) for the rows [first, last), of which s are the states; s is used up.
   template <class Store, class Emit>
   void finish(const row_states<T>& s, std::int64_t first, std::int64_t last, const Store& store, const Emit& emit) const {
-    const softmax reducer;
-    for (std::int64_t r = first; r < last; ++r) {
-      const std::int64_t h = head(r);
-      softmax::state<P> state{P(s.max[r]), P(s.mass[r])};
-      T* const sums = s.sums + r * layout_.row_size();
-      T kept = T(1);
-      if (heads_.has_sinks()) kept = reducer.join(state, softmax::state<P>{P(heads_.sink(h)), P(T(1))}).kept.first();
-      const P mass = reducer.normalizer(state);
-      const auto empty = mass == P(T(0));
-      const P scale(heads_.has_value_scales() ? heads_.value_scale(h / layout_.group) : T(1));
-      for (std::int64_t c = 0; c < layout_.row_size(); c += P::lanes) {
-        (select(empty, P(T(0)), P::load(sums + c) * P(kept) / mass) * scale).store(sums + c);
+    for (std::int64_t r0 = first; r0 < last; r0 += lanes) {
+      const int n = static_cast<int>(std::min<std::int64_t>(lanes, last - r0));
+      softmax::state<P> states{P::load(s.max + r0), P::load(s.mass + r0)};
+      alignas(P::alignment) T kept[lanes];
+      if (heads_.has_sinks()) {
+        alignas(P::alignment) T sinks[lanes];
+        for (int l = 0; l < lanes; ++l) sinks[l] = heads_.sink(head(std::min(r0 + l, last - 1)));
+        softmax{}.join(states, softmax::state<P>{P::load(sinks), P(T(1))}).kept.store(kept);
+        states.max.store(s.max + r0);
+        states.mass.store(s.mass + r0);
       }
-      store(b_, h, query(r), static_cast<const T*>(sums));
-      emit(b_, h, query(r), reducer.finish(softmax::state<T>{state.max.first(), state.mass.first()}));
+      alignas(P::alignment) T lse[lanes];
+      if constexpr (lane<P>::fused) {
+        softmax{}.finish(states).store(lse);
+      } else {  // where the lanes round otherwise than numbers do
+        for (int l = 0; l < n; ++l) lse[l] = softmax{}.finish(softmax::state<T>{s.max[r0 + l], s.mass[r0 + l]});
+      }
+      for (int l = 0; l < n; ++l) {
+        const std::int64_t r = r0 + l;
+        T* const sums = s.sums + r * layout_.row_size();
+        const P mass(softmax{}.normalizer(softmax::state<T>{s.max[r], s.mass[r]}));
+        const auto empty = mass == P(T(0));
+        const P share(heads_.has_sinks() ? kept[l] : T(1));
+        const P scale(heads_.has_value_scales() ? heads_.value_scale(head(r) / layout_.group) : T(1));
+        for (std::int64_t c = 0; c < layout_.row_size(); c += lanes) {
+          (select(empty, P(T(0)), P::load(sums + c) * share / mass) * scale).store(sums + c);
+        }
+        store(b_, head(r), query(r), static_cast<const T*>(sums));
+        emit(b_, head(r), query(r), lse[l]);
+      }
     }
   }
 
@@ -186,8 +201,15 @@ class few_rows {
     for (std::int64_t k = 0; k < layout_.depth; k += lanes, to += Rows * lanes) {
       const int columns = static_cast<int>(std::min<std::int64_t>(lanes, layout_.depth - k));
       P x[Rows];
-      for (int r = 0; r < Rows; ++r) x[r] = tile::detail::load_columns<P>(rows[r] + k, columns) * P(factor);
+      if (columns == lanes) {
+        TESSERA_UNROLL
+        for (int r = 0; r < Rows; ++r) x[r] = simd::load_as<P>(rows[r] + k) * P(factor);
+      } else {
+        TESSERA_UNROLL
+        for (int r = 0; r < Rows; ++r) x[r] = simd::load_partial<P>(rows[r] + k, columns) * P(factor);
+      }
       simd::turn(x);
+      TESSERA_UNROLL
       for (int r = 0; r < Rows; ++r) x[r].store(to + r * lanes);
     }
   }
@@ -281,43 +303,55 @@ class few_rows {
     T* const scores = memory_.scores + (a + block) * shape::rows * chunk;
     const int first = static_cast<int>(seen.first) / lanes * lanes;
     const int last = (static_cast<int>(seen.last) + lanes - 1) / lanes * lanes;
-    alignas(P::alignment) T base[Rows];
-    std::fill_n(base, Rows, infinity<T>());  // idle rows weigh nothing
-    for (int r = 0; r < used(block); ++r) {
+    P tops[Rows];
+    for (int r = 0; r < Rows; ++r) {
+      tops[r] = P(-infinity<T>());
+      if (r >= used(block)) continue;
       const tile_class mine = memory_.classes[(a + block) * shape::rows + r];
-      const T top = weigh_row(row0 + r, mine, c * chunk, first, static_cast<int>(seen.last), scores + r * chunk);
-      t.max[row0 + r] = top;
-      base[r] = softmax::anchor(top);
+      tops[r] = weigh_row(row0 + r, mine, c * chunk, first, static_cast<int>(seen.last), scores + r * chunk);
     }
+    alignas(P::alignment) T largest[lanes];
+    alignas(P::alignment) T base[lanes];
+    const P top = fold_max_of_rows(tops);
+    top.store(largest);
+    softmax::anchor(top).store(base);
+    std::copy_n(largest, Rows, t.max + row0);
+    for (int r = used(block); r < Rows; ++r) base[r] = infinity<T>();  // idle rows weigh nothing
     weigh_keys<Rows, P>(scores, first, last, base, memory_.weights + a * chunk * shape::rows, t.mass + row0);
   }
 
-  /// Makes of the products with the keys [first, last) of a row its scores, hidden ones and lanes past the last included; the largest.
-  T weigh_row(std::int64_t row, tile_class seen, std::int64_t key0, int first, int last, T* scores) const {
+  /// Makes of the products with the keys [first, last) of a row its scores, hidden ones and lanes past the last included; the largest, in
+  /// some lane.
+  P weigh_row(std::int64_t row, tile_class seen, std::int64_t key0, int first, int last, T* scores) const {
     using index = typename I::value_type;
     const P hidden(-infinity<T>());
     P top = hidden;
     if (seen == tile_class::none) {
       for (int j = first; j < last; j += lanes) hidden.store(scores + j);
-      return -infinity<T>();
+      return top;
     }
-    const auto score = heads_.score(b_, head(row));
+    using score_type = decltype(heads_.score(b_, 0));
+    constexpr bool linear = tessera::detail::is_linear<score_type>;
+    const int whole = first + (last - first) / lanes * lanes;
+    int j = first;
+    if (linear && seen == tile_class::all) {
+      for (; j < whole; j += lanes) top = max(top, P::load(scores + j));
+    }
+    const score_type score = heads_.score(b_, head(row));
     const auto mask = heads_.mask(b_, head(row));
     const I rows(static_cast<index>(query(row)));
     const I end(static_cast<index>(key0 + last));
-    for (int j = first; j < last; j += lanes) {
+    for (; j < last; j += lanes) {
       P s = P::load(scores + j);
       const I column = I::iota(static_cast<index>(key0 + j));
       const I columns = min(column, end - I(index(1)));  // no key is asked for that is not there
-      if constexpr (!tessera::detail::is_linear<decltype(score)>) {
-        s = score(s, rows, columns) * P(static_cast<T>(softmax::unit));
-      }
+      if constexpr (!linear) s = score(s, rows, columns) * P(static_cast<T>(softmax::unit));
       if (seen == tile_class::some) s = select(mask.visible(rows, columns), s, hidden);
-      s = select(column < end, s, hidden);
+      if (j >= whole) s = select(column < end, s, hidden);
       s.store(scores + j);
       top = max(top, s);
     }
-    return simd::fold_max(top);
+    return top;
   }
 
   /// The sums of values of a block.

@@ -15,6 +15,7 @@
 #include "tessera/core/config.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/online/softmax.hpp"
+#include "tessera/simd/fold.hpp"
 #include "tessera/simd/load.hpp"
 #include "tessera/simd/transpose.hpp"
 #include "tessera/tile/microkernel.hpp"
@@ -178,25 +179,58 @@ TESSERA_NOINLINE void score_turned_keys(std::int64_t depth, const typename P::va
   }
 }
 
-/// weights[j * Rows + r] = 2^(score - base_r) for the keys j of [first, last), both multiples of the lanes, and their sums in rising j.
+/// In lane l < Rows, the largest of x's lanes l, l + Rows, l + 2 Rows …; Width is the number of those that count.
+template <int Rows, int Width, class P>
+TESSERA_ALWAYS_INLINE P fold_max_of_groups(P x) {
+  if constexpr (Width > Rows) {
+    return fold_max_of_groups<Rows, Width / 2>(max(x, simd::detail::lowered<Width / 2>(x)));
+  } else {
+    return x;
+  }
+}
+
+/// In lane r < Rows, the largest lane of x[r]; the other lanes are anything.
+template <int Rows, class P>
+TESSERA_ALWAYS_INLINE P fold_max_of_rows(P (&x)[Rows]) {
+  simd::turn(x);
+  P top = x[0];
+  TESSERA_UNROLL
+  for (int r = 1; r < Rows; ++r) top = max(top, x[r]);
+  return fold_max_of_groups<Rows, P::lanes>(top);
+}
+
+/// sums += the Width / Rows groups of Rows lanes of x, one after another; in the first Rows lanes.
+template <int Rows, int Width, class P>
+TESSERA_ALWAYS_INLINE void add_in_order(P& sums, P x) {
+  if constexpr (Width > Rows) {
+    add_in_order<Rows, Width / 2>(sums, x);
+    add_in_order<Rows, Width / 2>(sums, simd::detail::lowered<Width / 2>(x));
+  } else {
+    sums = sums + x;
+  }
+}
+
+/// weights[j * Rows + r] = 2^(score - base_r) for the keys j of [first, last), both multiples of the lanes, and mass[r], their sum in
+/// rising j.
 template <int Rows, class P>
 TESSERA_NOINLINE void weigh_keys(const typename P::value_type* scores, int first, int last, const typename P::value_type* base,
                                  typename P::value_type* TESSERA_RESTRICT weights, typename P::value_type* mass) {
   using T = typename P::value_type;
+  P sums(T(0));
   for (int j = first; j < last; j += P::lanes) {
     P x[Rows];
     TESSERA_UNROLL
     for (int r = 0; r < Rows; ++r) x[r] = softmax::weight(P::load(scores + r * tile::value_chunk + j), P(base[r]));
     simd::turn(x);
     TESSERA_UNROLL
-    for (int r = 0; r < Rows; ++r) x[r].store(weights + j * Rows + r * P::lanes);
+    for (int r = 0; r < Rows; ++r) {
+      x[r].store(weights + j * Rows + r * P::lanes);
+      add_in_order<Rows, P::lanes>(sums, x[r]);
+    }
   }
-  T sums[Rows] = {};
-  for (int j = first; j < last; ++j) {
-    TESSERA_UNROLL
-    for (int r = 0; r < Rows; ++r) sums[r] += weights[j * Rows + r];
-  }
-  for (int r = 0; r < Rows; ++r) mass[r] = sums[r];
+  alignas(P::alignment) T all[P::lanes];
+  sums.store(all);
+  for (int r = 0; r < Rows; ++r) mass[r] = all[r];
 }
 
 /// Packs neighbouring packs of values, widened; two of bfloat16 share a register, and then stand as even and odd elements.
