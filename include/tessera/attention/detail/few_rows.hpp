@@ -9,6 +9,7 @@
 
 #include "tessera/attention/detail/keys_in_lanes.hpp"
 #include "tessera/attention/detail/row_states.hpp"
+#include "tessera/attention/detail/values_in_lanes.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/online/softmax.hpp"
@@ -122,37 +123,10 @@ class few_rows {
   /// store(b, h, i, values) and emit(b, h, i, lse) for the rows [first, last), of which s are the states; s is used up.
   template <class Store, class Emit>
   void finish(const row_states<T>& s, std::int64_t first, std::int64_t last, const Store& store, const Emit& emit) const {
-    for (std::int64_t r0 = first; r0 < last; r0 += lanes) {
-      const int n = static_cast<int>(std::min<std::int64_t>(lanes, last - r0));
-      softmax::state<P> states{P::load(s.max + r0), P::load(s.mass + r0)};
-      alignas(P::alignment) T kept[lanes];
-      if (heads_.has_sinks()) {
-        alignas(P::alignment) T sinks[lanes];
-        for (int l = 0; l < lanes; ++l) sinks[l] = heads_.sink(head(std::min(r0 + l, last - 1)));
-        softmax{}.join(states, softmax::state<P>{P::load(sinks), P(T(1))}).kept.store(kept);
-        states.max.store(s.max + r0);
-        states.mass.store(s.mass + r0);
-      }
-      alignas(P::alignment) T lse[lanes];
-      if constexpr (lane<P>::fused) {
-        softmax{}.finish(states).store(lse);
-      } else {  // where the lanes round otherwise than numbers do
-        for (int l = 0; l < n; ++l) lse[l] = softmax{}.finish(softmax::state<T>{s.max[r0 + l], s.mass[r0 + l]});
-      }
-      for (int l = 0; l < n; ++l) {
-        const std::int64_t r = r0 + l;
-        T* const sums = s.sums + r * layout_.row_size();
-        const P mass(softmax{}.normalizer(softmax::state<T>{s.max[r], s.mass[r]}));
-        const auto empty = mass == P(T(0));
-        const P share(heads_.has_sinks() ? kept[l] : T(1));
-        const P scale(heads_.has_value_scales() ? heads_.value_scale(head(r) / layout_.group) : T(1));
-        for (std::int64_t c = 0; c < layout_.row_size(); c += lanes) {
-          (select(empty, P(T(0)), P::load(sums + c) * share / mass) * scale).store(sums + c);
-        }
-        store(b_, head(r), query(r), static_cast<const T*>(sums));
-        emit(b_, head(r), query(r), lse[l]);
-      }
-    }
+    finish_states(
+        layout_, first, last, s, heads_, [&](std::int64_t r) { return head(r); },
+        [&](std::int64_t r, const T* values) { store(b_, head(r), query(r), values); },
+        [&](std::int64_t r, T lse) { emit(b_, head(r), query(r), lse); });
   }
 
   [[nodiscard]] std::int64_t count() const { return count_; }

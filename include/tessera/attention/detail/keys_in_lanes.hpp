@@ -1,7 +1,7 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// The products of few queries: keys, then columns of values, stand in the lanes, and a few rows of queries are broadcast to them. No
-/// lane is empty, however few the queries are, and every element of K and V is read once for all of them.
+/// Scores and weights of few queries: keys stand in the lanes, and a few rows of queries are broadcast to them. No lane is empty, however
+/// few the queries are, and every element of K is read once for all of them.
 ///
 /// Each sum is one chain of multiply-adds in the order of tile/microkernel.hpp, so it has the bits that a block of queries in the lanes
 /// gives it.
@@ -9,11 +9,9 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <type_traits>
-#include <utility>
 
+#include "tessera/attention/detail/few_shape.hpp"
 #include "tessera/core/config.hpp"
-#include "tessera/numeric/bfloat16.hpp"
 #include "tessera/online/softmax.hpp"
 #include "tessera/simd/fold.hpp"
 #include "tessera/simd/load.hpp"
@@ -23,40 +21,6 @@
 #include "tessera/tile/shape.hpp"
 
 namespace tessera::attention::detail {
-
-/// The register block: `rows` broadcast numbers times `packs` registers of lanes. 8 x 3 of 32 registers, 4 x 3 of 16.
-template <class T, class Arch>
-struct few_shape {
-  static constexpr int lanes = simd::pack<T, Arch>::lanes;
-  static constexpr int rows = tile::block_shape<T, Arch>::wide ? 8 : 4;
-  static constexpr int packs = 3;
-  static constexpr int chunk = tile::value_chunk;
-  static_assert(chunk % (packs * lanes) == 0);
-
-  /// Rows times packs of sums of values; few rows and many packs, so that rows of values are read from end to end.
-  static constexpr int value_sums = tile::block_shape<T, Arch>::wide ? 16 : 8;
-};
-
-/// Storage of which a register holds two packs, each element in the upper half of a lane of its own after one instruction.
-template <class S, class P>
-inline constexpr bool in_halves = std::is_same_v<S, bfloat16> && std::is_same_v<typename P::value_type, float>;
-
-/// The elements of even and of odd index of 2 * lanes numbers whose codes are the lanes of `codes`.
-template <class P>
-TESSERA_ALWAYS_INLINE P even_elements(P codes) {
-  return simd::bit_cast<float>(simd::shift_left<16>(simd::bit_cast<std::int32_t>(codes)));
-}
-template <class P>
-TESSERA_ALWAYS_INLINE P odd_elements(P codes) {
-  using I = simd::index_pack<float, typename P::arch>;
-  return simd::bit_cast<float>(simd::bit_and(simd::bit_cast<std::int32_t>(codes), I(static_cast<std::int32_t>(0xffff0000))));
-}
-
-/// The codes of 2 * lanes 16-bit numbers, as they are.
-template <class P, class S>
-TESSERA_ALWAYS_INLINE P load_codes(const S* p) {
-  return P::load_unaligned(reinterpret_cast<const float*>(p));
-}
 
 /// Asks for the cache lines of rows one after another, so that the machine sees a stream.
 class line_stream {
@@ -143,12 +107,30 @@ TESSERA_ALWAYS_INLINE void turn_keys(const K* keys, std::int64_t stride, int n, 
   }
 }
 
+/// Stores turned keys: to[k * width + lane].
+template <class P>
+struct turned_store {
+  typename P::value_type* to;
+  std::int64_t width;
+  TESSERA_ALWAYS_INLINE void operator()(std::int64_t k, P x) const { x.store(to + k * width); }
+};
+
+/// Multiplies turned keys with queries [depth][Rows] as they come.
+template <int Rows, class P>
+struct turned_products {
+  const typename P::value_type* queries;
+  P (&sums)[Rows];
+  TESSERA_ALWAYS_INLINE void operator()(std::int64_t k, P x) const {
+    TESSERA_UNROLL
+    for (int r = 0; r < Rows; ++r) sums[r] = fma(x, P(queries[k * Rows + r]), sums[r]);
+  }
+};
+
 /// to[k * width + r] = keys[r * stride + k]: for keys that several blocks of rows meet.
 template <class P, class K>
 TESSERA_NOINLINE void store_turned_keys(typename P::value_type* TESSERA_RESTRICT to, std::int64_t width, const K* keys,
                                         std::int64_t stride, int n, std::int64_t depth, const line_stream& ahead) {
-  turn_keys<P>(keys, stride, n, depth, ahead,
-               [&](std::int64_t k, P x) __attribute__((always_inline)) { x.store(to + k * width); });
+  turn_keys<P>(keys, stride, n, depth, ahead, turned_store<P>{to, width});
 }
 
 /// scores[r * chunk + lane] = queries_r . keys_lane; queries [depth][Rows]. The turned keys never leave the registers.
@@ -158,10 +140,7 @@ TESSERA_NOINLINE void score_stored_keys(std::int64_t depth, const typename P::va
                                         typename P::value_type* TESSERA_RESTRICT scores) {
   P sums[Rows];
   for (P& sum : sums) sum = P(typename P::value_type(0));
-  turn_keys<P>(keys, stride, n, depth, ahead, [&](std::int64_t k, P x) __attribute__((always_inline)) {
-    TESSERA_UNROLL
-    for (int r = 0; r < Rows; ++r) sums[r] = fma(x, P(queries[k * Rows + r]), sums[r]);
-  });
+  turn_keys<P>(keys, stride, n, depth, ahead, turned_products<Rows, P>{queries, sums});
   for (int r = 0; r < Rows; ++r) sums[r].store(scores + r * tile::value_chunk);
 }
 
@@ -231,128 +210,6 @@ TESSERA_NOINLINE void weigh_keys(const typename P::value_type* scores, int first
   alignas(P::alignment) T all[P::lanes];
   sums.store(all);
   for (int r = 0; r < Rows; ++r) mass[r] = all[r];
-}
-
-/// Packs neighbouring packs of values, widened; two of bfloat16 share a register, and then stand as even and odd elements.
-template <int Packs, class P, class V>
-TESSERA_ALWAYS_INLINE void load_values(const V* values, P (&x)[Packs]) {
-  constexpr int pairs = in_halves<V, P> ? Packs / 2 : 0;
-  TESSERA_UNROLL
-  for (int c = 0; c < pairs; ++c) {
-    if constexpr (pairs > 0) {
-      const auto codes = load_codes<P>(values + 2 * c * P::lanes);
-      x[2 * c] = even_elements<P>(codes);
-      x[2 * c + 1] = odd_elements<P>(codes);
-    }
-  }
-  TESSERA_UNROLL
-  for (int c = 2 * pairs; c < Packs; ++c) x[c] = simd::load_as<P>(values + c * P::lanes);
-}
-
-/// sums[r * sums_stride + column] (+)= sum over j < count of weights[j * step + r] * values[j * stride + column], for Packs packs of
-/// columns, or the first `columns` of one pack (Last). The first time nothing is added to; columns stand as load_values gives them.
-template <int Rows, int Packs, bool Last, class P, class V>
-TESSERA_NOINLINE void add_values(int count, const typename P::value_type* TESSERA_RESTRICT weights, std::int64_t step,
-                                 const V* values, std::int64_t stride, int columns, typename P::value_type* TESSERA_RESTRICT sums,
-                                 std::int64_t sums_stride, bool first) {
-  P x[Rows][Packs];
-  tile::clear(x);
-  if (!first) {
-    TESSERA_UNROLL
-    for (int r = 0; r < Rows; ++r) {
-      TESSERA_UNROLL
-      for (int c = 0; c < Packs; ++c) x[r][c] = P::load(sums + r * sums_stride + c * P::lanes);
-    }
-  }
-  for (int j = 0; j < count; ++j) {
-    P value[Packs];
-    if constexpr (Last) {
-      value[0] = simd::load_partial<P>(values, columns);
-    } else {
-      load_values(values, value);
-    }
-    TESSERA_UNROLL
-    for (int r = 0; r < Rows; ++r) {
-      const P weight(weights[r]);
-      TESSERA_UNROLL
-      for (int c = 0; c < Packs; ++c) x[r][c] = fma(value[c], weight, x[r][c]);
-    }
-    values += stride;
-    weights += step;
-  }
-  TESSERA_UNROLL
-  for (int r = 0; r < Rows; ++r) {
-    TESSERA_UNROLL
-    for (int c = 0; c < Packs; ++c) x[r][c].store(sums + r * sums_stride + c * P::lanes);
-  }
-}
-
-/// The same for all columns and all of a block's rows, once. sums has room for Rows rows.
-///
-/// A tile of values is read in the order of memory by the first rows that meet it, then by the others from the first-level cache; small, so
-/// that whatever the machine fetches ahead by itself bridges the time of the others.
-template <int Rows, class P, class V>
-void sum_streamed_values(int count, const typename P::value_type* weights, const V* values, std::int64_t stride,
-                         std::int64_t value_dim, typename P::value_type* sums, std::int64_t sums_stride) {
-  constexpr int most = few_shape<typename P::value_type, typename P::arch>::value_sums;
-  constexpr int lanes = P::lanes;
-  constexpr std::int64_t tile_bytes = Rows > 4 ? 4096 : 8192;
-  const std::int64_t row_bytes = value_dim * static_cast<std::int64_t>(sizeof(V)) + 1;
-  const int tile = static_cast<int>(std::clamp<std::int64_t>(tile_bytes / row_bytes, 4, tile::value_chunk));
-  for (int j = 0; j < count; j += tile) {
-    const int n = std::min(tile, count - j);
-    std::int64_t c = 0;
-    const auto take = [&](auto rows, auto packs) {
-      constexpr int R = std::min(decltype(rows)::value, Rows);
-      constexpr int Packs = decltype(packs)::value;
-      for (; c + Packs * lanes <= value_dim; c += Packs * lanes) {
-        for (int r = 0; r < Rows; r += R) {
-          add_values<R, Packs, false, P>(n, weights + j * Rows + r, Rows, values + j * stride + c, stride, 0,
-                                         sums + r * sums_stride + c, sums_stride, j == 0);
-        }
-      }
-    };
-    take(std::integral_constant<int, 2>{}, std::integral_constant<int, most / 2>{});
-    take(std::integral_constant<int, 4>{}, std::integral_constant<int, most / 4>{});
-    if constexpr (most / 4 > 2) take(std::integral_constant<int, 8>{}, std::integral_constant<int, 2>{});
-    take(std::integral_constant<int, 8>{}, std::integral_constant<int, 1>{});
-    if (c < value_dim) {
-      add_values<Rows, 1, true, P>(n, weights + j * Rows, Rows, values + j * stride + c, stride, static_cast<int>(value_dim - c),
-                                   sums + c, sums_stride, j == 0);
-    }
-  }
-  if constexpr (in_halves<V, P>) {
-    for (int r = 0; r < Rows; ++r) {
-      // Blocks of even width hold pairs; what is left is one pack as it is.
-      for (std::int64_t c = 0; c + 2 * lanes <= value_dim; c += 2 * lanes) {
-        P pair[2] = {P::load(sums + r * sums_stride + c), P::load(sums + r * sums_stride + c + lanes)};
-        simd::turn(pair);
-        pair[0].store(sums + r * sums_stride + c);
-        pair[1].store(sums + r * sums_stride + c + lanes);
-      }
-    }
-  }
-}
-
-/// The same where the values are in a cache: each is loaded once for all rows.
-template <int Rows, class P>
-void sum_cached_values(int count, const typename P::value_type* weights, const typename P::value_type* values,
-                       std::int64_t stride, std::int64_t value_dim, typename P::value_type* sums, std::int64_t sums_stride) {
-  constexpr int lanes = P::lanes;
-  std::int64_t c = 0;
-  const auto take = [&](auto packs) {
-    constexpr int Packs = decltype(packs)::value;
-    for (; c + Packs * lanes <= value_dim; c += Packs * lanes) {
-      add_values<Rows, Packs, false, P>(count, weights, Rows, values + c, stride, 0, sums + c, sums_stride, true);
-    }
-  };
-  take(std::integral_constant<int, 3>{});
-  take(std::integral_constant<int, 2>{});
-  take(std::integral_constant<int, 1>{});
-  if (c < value_dim) {
-    add_values<Rows, 1, true, P>(count, weights, Rows, values + c, stride, static_cast<int>(value_dim - c), sums + c, sums_stride,
-                                 true);
-  }
 }
 
 }  // namespace tessera::attention::detail

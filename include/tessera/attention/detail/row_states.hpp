@@ -6,10 +6,11 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "tessera/attention/detail/keys_in_lanes.hpp"
+#include "tessera/attention/detail/few_shape.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/online/softmax.hpp"
+#include "tessera/simd/math.hpp"
 
 namespace tessera::attention::detail {
 
@@ -76,6 +77,44 @@ TESSERA_NOINLINE void join_states(const few_layout<T, Arch>& layout, std::int64_
       const T* const from = t.sums + r * layout.row_size();
       for (std::int64_t c = 0; c < layout.row_size(); c += P::lanes)
         fma(P::load(to + c), keep, P::load(from + c) * join).store(to + c);
+    }
+  }
+}
+
+/// store(row, values) and emit(row, lse) for the rows [first, last), whose states `s` are used up: sinks joined, values scaled.
+template <class T, class Arch, class Heads, class HeadOfRow, class Store, class Emit>
+void finish_states(const few_layout<T, Arch>& layout, std::int64_t first, std::int64_t last, const row_states<T>& s,
+                   const Heads& heads, const HeadOfRow& head_of_row, const Store& store, const Emit& emit) {
+  using P = simd::pack<T, Arch>;
+  for (std::int64_t r0 = first; r0 < last; r0 += P::lanes) {
+    const int n = static_cast<int>(std::min<std::int64_t>(P::lanes, last - r0));
+    softmax::state<P> states{P::load(s.max + r0), P::load(s.mass + r0)};
+    alignas(P::alignment) T kept[P::lanes];
+    if (heads.has_sinks()) {
+      alignas(P::alignment) T sinks[P::lanes];
+      for (int l = 0; l < P::lanes; ++l) sinks[l] = heads.sink(head_of_row(std::min(r0 + l, last - 1)));
+      softmax{}.join(states, softmax::state<P>{P::load(sinks), P(T(1))}).kept.store(kept);
+      states.max.store(s.max + r0);
+      states.mass.store(s.mass + r0);
+    }
+    alignas(P::alignment) T lse[P::lanes];
+    if constexpr (lane<P>::fused) {
+      softmax{}.finish(states).store(lse);
+    } else {  // where lanes round otherwise than numbers do
+      for (int l = 0; l < n; ++l) lse[l] = softmax{}.finish(softmax::state<T>{s.max[r0 + l], s.mass[r0 + l]});
+    }
+    for (int l = 0; l < n; ++l) {
+      const std::int64_t r = r0 + l;
+      T* const sums = s.sums + r * layout.row_size();
+      const P mass(softmax{}.normalizer(softmax::state<T>{s.max[r], s.mass[r]}));
+      const auto empty = mass == P(T(0));
+      const P share(heads.has_sinks() ? kept[l] : T(1));
+      const P scale(heads.has_value_scales() ? heads.value_scale(head_of_row(r) / layout.group) : T(1));
+      for (std::int64_t c = 0; c < layout.row_size(); c += P::lanes) {
+        (select(empty, P(T(0)), P::load(sums + c) * share / mass) * scale).store(sums + c);
+      }
+      store(r, static_cast<const T*>(sums));
+      emit(r, lse[l]);
     }
   }
 }
