@@ -96,6 +96,17 @@ struct attention_backward {
 side openblas_attention_backward(int threads, const attention_backward<float>& job);
 side torch_attention_backward(int threads, const attention_backward<float>& job);
 side torch_attention_backward(int threads, const attention_backward<bfloat16>& job);
+/// The same in layers, one call after another: q, out [layers, heads, len_q, d], k, v [layers, kv_heads, len_k, d]. Every key is seen, or, with
+/// `tree` [len_q], of the last len_q keys those whose bit is set in the query's word.
+template <class T>
+struct grouped_attention {
+  view<const T, 4> q, k, v;
+  view<T, 4> out;
+  view<const std::uint64_t, 1> tree{};
+};
+side torch_grouped_attention(int threads, const grouped_attention<float>& job);
+side torch_grouped_attention(int threads, const grouped_attention<bfloat16>& job);
+side onnxruntime_grouped_attention(int threads, const grouped_attention<float>& job);
 
 /// An array of any type, contiguous: how elementwise jobs go to peers that are asked by name.
 struct flat {

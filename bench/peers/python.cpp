@@ -142,6 +142,21 @@ side attention_backward_of(const char* type, int threads, const attention_backwa
                   job.gradients, "_attention_backward");
 }
 
+template <class T>
+side grouped_attention_of(const std::string& name, const char* type, int threads, const grouped_attention<T>& job) {
+  const process& python = process_of(name);
+  python.write("q", job.q);
+  python.write("k", job.k);
+  python.write("v", job.v);
+  const bool tree = job.tree.data_handle() != nullptr;
+  if (tree) python.write("tree", job.tree);
+  return prepared(name, threads,
+                  std::string(" type=") + type + argument("layers", job.q.extent(0)) + argument("heads", job.q.extent(1)) +
+                      argument("kv_heads", job.k.extent(1)) + argument("len_q", job.q.extent(2)) +
+                      argument("len_k", job.k.extent(2)) + argument("d", job.q.extent(3)) + argument("tree", tree ? 1 : 0),
+                  job.out, "_grouped");
+}
+
 }  // namespace
 
 std::vector<std::string> python_versions() {
@@ -209,6 +224,15 @@ side torch_attention_backward(int threads, const attention_backward<float>& job)
 side torch_attention_backward(int threads, const attention_backward<bfloat16>& job) {
   return attention_backward_of("bfloat16", threads, job);
 }
+side torch_grouped_attention(int threads, const grouped_attention<float>& job) {
+  return grouped_attention_of("torch", "float32", threads, job);
+}
+side torch_grouped_attention(int threads, const grouped_attention<bfloat16>& job) {
+  return grouped_attention_of("torch", "bfloat16", threads, job);
+}
+side onnxruntime_grouped_attention(int threads, const grouped_attention<float>& job) {
+  return grouped_attention_of("onnxruntime", "float32", threads, job);
+}
 
 side python_cast(const std::string& package, int threads, flat in, flat out) {
   process_of(package).write("x", in);
@@ -262,6 +286,9 @@ side torch_attention(int, const attention<float16>&) { return {}; }
 side onnxruntime_attention(int, const attention<float>&) { return {}; }
 side torch_attention_backward(int, const attention_backward<float>&) { return {}; }
 side torch_attention_backward(int, const attention_backward<bfloat16>&) { return {}; }
+side torch_grouped_attention(int, const grouped_attention<float>&) { return {}; }
+side torch_grouped_attention(int, const grouped_attention<bfloat16>&) { return {}; }
+side onnxruntime_grouped_attention(int, const grouped_attention<float>&) { return {}; }
 side python_cast(const std::string&, int, flat, flat) { return {}; }
 side torch_rows(int, const rows&) { return {}; }
 side python_map(const std::string&, int, const std::string&, flat, flat) { return {}; }

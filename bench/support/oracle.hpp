@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -108,16 +109,18 @@ double softmax_backward_error(view<const T, 2> y, view<const T, 2> g, bool log, 
   return error;
 }
 
-/// max |out - p v| / (p |v|), p = softmax(scale q k^T); causal: key j is seen by query i >= j.
-template <class T>
-double attention_error(view<const T, 2> q, view<const T, 2> k, view<const T, 2> v, double scale, bool causal,
+/// max |out - p v| / (p |v|), p = softmax(scale q k^T) over the keys j that query i sees: visible(i, j).
+template <class T, class Visible>
+  requires std::predicate<Visible, std::int64_t, std::int64_t>
+double attention_error(view<const T, 2> q, view<const T, 2> k, view<const T, 2> v, double scale, const Visible& visible,
                        view<const T, 2> out, std::int64_t rows = 32) {
   double error = 0;
   sample(q.extent(0), rows, [&](std::int64_t i) {
-    const std::int64_t seen = causal ? i + 1 : k.extent(0);
-    std::vector<double> weights(static_cast<std::size_t>(seen));
+    const std::int64_t seen = k.extent(0);
+    std::vector<double> weights(static_cast<std::size_t>(seen), -std::numeric_limits<double>::infinity());
     double largest = -std::numeric_limits<double>::infinity();
     for (std::int64_t j = 0; j < seen; ++j) {
+      if (!visible(i, j)) continue;
       double dot = 0;
       for (std::int64_t e = 0; e < q.extent(1); ++e) dot += static_cast<double>(q(i, e)) * static_cast<double>(k(j, e));
       weights[static_cast<std::size_t>(j)] = scale * dot;
@@ -243,5 +246,12 @@ class attention_gradients {
   bool causal_;
   std::vector<row> rows_;
 };
+
+/// The same; causal: key j is seen by query i >= j.
+template <class T>
+double attention_error(view<const T, 2> q, view<const T, 2> k, view<const T, 2> v, double scale, bool causal,
+                       view<const T, 2> out, std::int64_t rows = 32) {
+  return attention_error<T>(q, k, v, scale, [=](std::int64_t i, std::int64_t j) { return !causal || j <= i; }, out, rows);
+}
 
 }  // namespace bench

@@ -5,4 +5,5 @@
 
 #include "tessera/attention/backward.hpp"
 #include "tessera/attention/forward.hpp"
+#include "tessera/attention/merge.hpp"
 #include "tessera/attention/options.hpp"

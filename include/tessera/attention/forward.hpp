@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "tessera/attention/detail/checks.hpp"
+#include "tessera/attention/detail/few_queries.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/exec/exec.hpp"
@@ -163,7 +164,11 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
   const auto emit = [&](std::int64_t b, std::int64_t h, std::int64_t i, T value) {
     if (lse != nullptr) (*lse)(b, h, i) = static_cast<L>(value);
   };
-  run_forward<T>(exec, q, k, v, scale, options, store, emit);
+  if (few(q.extent(2))) {
+    run_few_queries<T>(exec, q, k, v, scale, options, store, emit);
+  } else {
+    run_forward<T>(exec, q, k, v, scale, options, store, emit);
+  }
 }
 
 }  // namespace detail
