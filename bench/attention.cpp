@@ -1,12 +1,15 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// attention/: the forward and the backward pass of 8 heads.
+/// attention/: the forward and the backward pass of 8 heads; the forward pass of few queries a head: decoding, a tree of candidates, many small
+/// heads.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <exception>
 #include <string>
 #include <type_traits>
+#include <vector>
 
 #include "peers/peers.hpp"
 #include "support/array.hpp"
@@ -20,14 +23,15 @@ namespace {
 
 using bench::array;
 using bench::contest;
-
-constexpr std::int64_t heads = 8;
+using tessera::view;
 
 template <class T>
-void add_forward(bench::family& attention, const std::string& type, std::int64_t len, std::int64_t d, bool causal) {
-  const std::string name = "forward " + type + " B1 H8 S" + std::to_string(len) + " D" + std::to_string(d);
+void add_forward(bench::family& attention, const std::string& type, std::int64_t len, std::int64_t d, bool causal,
+                 std::int64_t heads = 8) {
+  const std::string name =
+      "forward " + type + " B1 H" + std::to_string(heads) + " S" + std::to_string(len) + " D" + std::to_string(d);
   const double pairs = static_cast<double>(causal ? len * (len + 1) / 2 : len * len);
-  const double flops = 4.0 * heads * pairs * static_cast<double>(d);
+  const double flops = 4.0 * static_cast<double>(heads * d) * pairs;
   attention.add({name + (causal ? " causal" : ""), flops}, [=](contest& c) {
     const auto q = bench::normal<T>(1, 1, heads, len, d);
     const auto k = bench::normal<T>(2, 1, heads, len, d);
@@ -67,6 +71,7 @@ void add_forward(bench::family& attention, const std::string& type, std::int64_t
 
 template <class T>
 void add_backward(bench::family& attention, const std::string& type, std::int64_t len, std::int64_t d, bool causal) {
+  constexpr std::int64_t heads = 8;
   const std::string name = "backward " + type + " B1 H8 S" + std::to_string(len) + " D" + std::to_string(d);
   const double pairs = static_cast<double>(causal ? len * (len + 1) / 2 : len * len);
   const double flops = 10.0 * heads * pairs * static_cast<double>(d);
@@ -89,6 +94,68 @@ void add_backward(bench::family& attention, const std::string& type, std::int64_
       c.peer("OpenBLAS five sgemm", peers::openblas_attention_backward(c.threads, {q, k, v, out, dout, lse, gradients, causal}));
     }
     c.peer("torch", peers::torch_attention_backward(c.threads, {q, k, v, out, dout, lse, gradients, causal}));
+    c.run();
+  });
+}
+
+constexpr std::int64_t grouped_heads = 32;
+constexpr std::int64_t key_heads = 8;
+constexpr std::int64_t grouped_d = 128;
+
+/// A call for each of as many layers as hold keys and values that no cache keeps: what a model's step does.
+template <class T>
+void add_grouped(bench::family& attention, const std::string& type, std::int64_t len_q, std::int64_t len_k) {
+  const bool tree = len_q > 1;
+  const std::int64_t layer_bytes = 2 * key_heads * len_k * grouped_d * static_cast<std::int64_t>(sizeof(T));
+  const std::int64_t layers = tree ? 1 : std::max<std::int64_t>(1, machine::meter::beyond_caches / layer_bytes);
+  const std::string name = (tree ? "tree of " + std::to_string(len_q) : std::string("decode")) + " " + type + " H32/8 kv" +
+                           std::to_string(len_k) + " D128" + (layers > 1 ? " x" + std::to_string(layers) : "");
+  const double flops = 4.0 * static_cast<double>(grouped_heads * len_q * len_k * grouped_d);
+  const bench::work work =
+      tree ? bench::work{name, flops} : bench::work{name, static_cast<double>(layers * layer_bytes), machine::resource::read};
+  attention.add(work, [=](contest& c) {
+    const auto q = bench::normal<T>(1, layers, grouped_heads, len_q, grouped_d);
+    const auto k = bench::normal<T>(2, layers, key_heads, len_k, grouped_d);
+    const auto v = bench::normal<T>(3, layers, key_heads, len_k, grouped_d);
+    array<T, 4> out(layers, grouped_heads, len_q, grouped_d);
+    // A binary tree: a node sees itself and what its parent sees.
+    std::vector<std::uint64_t> nodes(static_cast<std::size_t>(len_q));
+    for (std::size_t i = 0; i < nodes.size(); ++i) nodes[i] = (i > 0 ? nodes[(i - 1) / 2] : 0) | std::uint64_t{1} << i;
+    const auto visible = [&](std::int64_t i, std::int64_t j) {
+      const std::int64_t node = j - (len_k - len_q);
+      return !tree || node < 0 || (nodes[static_cast<std::size_t>(i)] >> node & 1U) != 0;
+    };
+    c.result(out, [&] {
+      double error = 0;
+      for (std::int64_t l = 0; l < layers; l += 3) {
+        for (const std::int64_t h : {0, 3, 31}) {
+          const double scale = 1 / std::sqrt(static_cast<double>(grouped_d));
+          error = bench::worse(error, bench::attention_error<T>(q[l][h], k[l][h / 4], v[l][h / 4], scale, visible, out[l][h], 4));
+        }
+      }
+      return error;
+    });
+    const auto layer = [](const auto& x, std::int64_t l) {
+      using E = std::remove_pointer_t<decltype(x.data_handle())>;
+      return view<E, 4>(x.data_handle() + l * x.stride(0), 1, x.extent(1), x.extent(2), x.extent(3));
+    };
+    const view<const std::uint64_t, 2> rows(nodes.data(), len_q, 1);
+    c.tessera([&] {
+      for (std::int64_t l = 0; l < layers; ++l) {
+        if (tree) {
+          tessera::attention::forward(c.par, layer(q, l), layer(k, l), layer(v, l), layer(out, l),
+                                      tessera::attention::options{.mask = tessera::attention::tree{rows}});
+        } else {
+          tessera::attention::forward(c.par, layer(q, l), layer(k, l), layer(v, l), layer(out, l));
+        }
+      }
+    });
+    peers::grouped_attention<T> job{q, k, v, out};
+    if (tree) job.tree = view<const std::uint64_t, 1>(nodes.data(), len_q);
+    c.peer("torch", peers::torch_grouped_attention(c.threads, job));
+    if constexpr (std::is_same_v<T, float>) {
+      c.peer("onnxruntime GroupQueryAttention", peers::onnxruntime_grouped_attention(c.threads, job));
+    }
     c.run();
   });
 }
@@ -116,6 +183,13 @@ int main(int argc, char** argv) try {
       }
     }
   }
+  add_forward<float>(attention, "float32", 64, 32, false, 256);
+  for (const std::int64_t len_k : {4096, 8192, 16384, 32768}) {
+    add_grouped<float>(attention, "float32", 1, len_k);
+    add_grouped<tessera::bfloat16>(attention, "bfloat16", 1, len_k);
+  }
+  add_grouped<float>(attention, "float32", 64, 4096);
+  add_grouped<tessera::bfloat16>(attention, "bfloat16", 64, 4096);
   return attention.run(argc, argv);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "bench_attention: %s\n", error.what());

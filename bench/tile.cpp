@@ -17,6 +17,9 @@
 #include "tessera/tile/contraction.hpp"
 #include "tessera/tile/convert.hpp"
 #include "tessera/tile/matmul.hpp"
+#include "tessera/tile/nearest.hpp"
+#include "tessera/tile/softmax_rows.hpp"
+#include "tessera/tile/softmax_rows_backward.hpp"
 
 namespace {
 
@@ -77,6 +80,26 @@ void add_argmin(bench::family& tile, std::int64_t n, std::int64_t m, std::int64_
   });
 }
 
+/// The k nearest of m keys for each of n queries.
+void add_nearest(bench::family& tile, std::int64_t n, std::int64_t m, std::int64_t d, std::int64_t k) {
+  const double flops = 2.0 * static_cast<double>(n) * static_cast<double>(m) * static_cast<double>(d);
+  tile.add({"nearest " + std::to_string(k) + " float32 " + size_name(n, m, d), flops}, [=](contest& c) {
+    const auto queries = bench::normal<float>(1, n, d);
+    const auto keys = bench::normal<float>(2, m, d);
+    array<std::int32_t, 2> where(n, k);
+    array<float, 2> distances(n, k);
+    const auto error = [&] {
+      array<std::int32_t, 1> best(n);
+      for (std::int64_t i = 0; i < n; ++i) best(i) = where(i, 0);
+      return bench::nearest_error(queries, keys, best);
+    };
+    c.result(where, error);
+    c.tessera([&] { tessera::nearest(c.par, queries, keys, k, where, distances); });
+    c.peer("faiss", peers::faiss_k_nearest(c.threads, queries, keys, where));
+    c.run();
+  });
+}
+
 /// The mean of m values under the softmax of n queries' scaled dot products with m keys.
 void add_softmax(bench::family& tile, std::int64_t n, std::int64_t m, std::int64_t d) {
   const double flops = 4.0 * static_cast<double>(n) * static_cast<double>(m) * static_cast<double>(d);
@@ -95,6 +118,52 @@ void add_softmax(bench::family& tile, std::int64_t n, std::int64_t m, std::int64
   });
 }
 
+template <class T>
+peers::flat flat(const array<T, 2>& x) {
+  return view<T, 1>(x.data_handle(), x.size());
+}
+
+/// Softmax or log-softmax of n rows, stored as T.
+template <class T>
+void add_softmax_rows(bench::family& tile, const std::string& type, bool log, std::int64_t n, std::int64_t length) {
+  const std::string f = log ? "log_softmax" : "softmax";
+  const double bytes = 2.0 * static_cast<double>(n) * static_cast<double>(length) * sizeof(T);
+  tile.add({f + "_rows " + type + " " + std::to_string(n) + " x " + std::to_string(length), bytes, machine::resource::copy},
+           [=](contest& c) {
+             const auto in = bench::normal<T>(1, n, length);
+             array<T, 2> out(n, length);
+             // Peers round 16 bits twice.
+             c.result(out, [&] { return bench::softmax_error<T>(in, log, out); }, sizeof(T) == 2 ? 0.02 : 1e-5);
+             c.tessera([&] { log ? tessera::log_softmax_rows(c.par, in, out) : tessera::softmax_rows(c.par, in, out); });
+             const peers::rows job{f, n, length, flat(in), flat(in), flat(out)};
+             c.peer("oneDNN", peers::onednn_rows(c.threads, job));
+             c.peer("torch", peers::torch_rows(c.threads, job));
+             c.run();
+           });
+}
+
+/// The gradients of these.
+template <class T>
+void add_softmax_rows_backward(bench::family& tile, const std::string& type, bool log, std::int64_t n, std::int64_t length) {
+  const std::string f = log ? "log_softmax" : "softmax";
+  const double bytes = 3.0 * static_cast<double>(n) * static_cast<double>(length) * sizeof(T);
+  tile.add(
+      {f + "_rows_backward " + type + " " + std::to_string(n) + " x " + std::to_string(length), bytes, machine::resource::copy},
+      [=](contest& c) {
+        const auto in = bench::normal<T>(1, n, length);
+        const auto g = bench::normal<T>(2, n, length);
+        array<T, 2> y(n, length);
+        log ? tessera::log_softmax_rows(c.par, in, y) : tessera::softmax_rows(c.par, in, y);
+        array<T, 2> out(n, length);
+        c.result(out, [&] { return bench::softmax_backward_error<T>(y, g, log, out); });
+        c.tessera([&] {
+          log ? tessera::log_softmax_rows_backward(c.par, y, g, out) : tessera::softmax_rows_backward(c.par, y, g, out);
+        });
+        c.peer("torch", peers::torch_rows(c.threads, {f + "_backward", n, length, flat(y), flat(g), flat(out)}));
+        c.run();
+      });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
@@ -107,7 +176,18 @@ int main(int argc, char** argv) try {
   add_matmul<tessera::bfloat16>(tile, "bfloat16", 2048, 2048, 2048);
   add_matmul<tessera::float16>(tile, "float16", 2048, 2048, 2048);
   for (const std::int64_t d : {64, 192}) add_argmin(tile, 65536, 8192, d);
+  for (const std::int64_t k : {1, 10, 100}) add_nearest(tile, 8192, 65536, 64, k);
   for (const std::int64_t d : {64, 192}) add_softmax(tile, 65536, 8192, d);
+  for (const bool log : {false, true}) {
+    add_softmax_rows<float>(tile, "float32", log, 65536, 64);
+    add_softmax_rows<float>(tile, "float32", log, 8192, 1000);
+    add_softmax_rows<float>(tile, "float32", log, 512, 32768);
+    add_softmax_rows<float>(tile, "float32", log, 1, 262144);
+    add_softmax_rows<float>(tile, "float32", log, 64, 262144);
+    add_softmax_rows<tessera::bfloat16>(tile, "bfloat16", log, 512, 32768);
+    add_softmax_rows_backward<float>(tile, "float32", log, 8192, 1000);
+    add_softmax_rows_backward<float>(tile, "float32", log, 512, 32768);
+  }
   return tile.run(argc, argv);
 } catch (const std::exception& error) {
   std::fprintf(stderr, "bench_tile: %s\n", error.what());

@@ -35,7 +35,33 @@ side primitive(int threads, dnnl::memory::data_type type, view<const T, 2> a, vi
   return {.absence = "unsupported"};
 }
 
+template <class Primitive>
+side forward_rows(int threads, dnnl::memory::data_type type, const rows& job) try {
+  omp_set_num_threads(threads);
+  const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+  const dnnl::memory::desc shape({job.n, job.length}, type, dnnl::memory::format_tag::ab);
+  const Primitive rows({{dnnl::prop_kind::forward_inference, shape, 1}, engine});
+  return timed([=, stream = dnnl::stream(engine),
+                arguments = std::unordered_map<int, dnnl::memory>{{DNNL_ARG_SRC, dnnl::memory(shape, engine, job.x.data)},
+                                                                  {DNNL_ARG_DST, dnnl::memory(shape, engine, job.out.data)}}] {
+    omp_set_num_threads(threads);
+    auto queue = stream;
+    rows.execute(queue, arguments);
+    queue.wait();
+  });
+} catch (const dnnl::error&) {
+  return {.absence = "unsupported"};
+}
+
 }  // namespace
+
+side onednn_rows(int threads, const rows& job) {
+  const std::string type = job.x.type;
+  const auto as = type == "float32" ? dnnl::memory::data_type::f32 : dnnl::memory::data_type::bf16;
+  if (type != "float32" && type != "bfloat16") return {.absence = "unsupported"};
+  return job.f == "softmax" ? forward_rows<dnnl::softmax_forward>(threads, as, job)
+                            : forward_rows<dnnl::logsoftmax_forward>(threads, as, job);
+}
 
 std::string onednn_version() {
   const dnnl_version_t& v = *dnnl_version();
@@ -65,6 +91,7 @@ side onednn_matmul(int threads, view<const float16, 2> a, view<const float16, 2>
 namespace peers {
 
 std::string onednn_version() { return "oneDNN: missing"; }
+side onednn_rows(int, const rows&) { return {}; }
 side onednn_matmul(int, view<const float, 2>, view<const float, 2>, view<float, 2>) { return {}; }
 side onednn_matmul(int, view<const bfloat16, 2>, view<const bfloat16, 2>, view<bfloat16, 2>) { return {}; }
 side onednn_matmul(int, view<const float16, 2>, view<const float16, 2>, view<float16, 2>) { return {}; }

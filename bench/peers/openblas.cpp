@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <memory>
 
 #include "peers/passes.hpp"
 #include "tessera/exec/exec.hpp"
@@ -73,6 +74,25 @@ side openblas_nearest(int threads, view<const float, 2> x, view<const float, 2> 
         }
       }
     });
+  });
+}
+
+side openblas_linear_cross_entropy(int threads, const linear_cross_entropy& job) {
+  const std::int64_t n = job.hidden.extent(0);
+  const std::int64_t classes = job.weight.extent(0);
+  // The logits stay from call to call: new pages would cost more than the pass.
+  const auto logits = std::make_shared<std::vector<float>>(static_cast<std::size_t>(n * classes));
+  return timed([=, par = tessera::par.threads(threads)] {
+    openblas_set_num_threads(threads);
+    sgemm(CblasTrans, n, classes, job.hidden.extent(1), 1, job.hidden.data_handle(), job.weight.data_handle(), logits->data());
+    std::vector<float> losses(static_cast<std::size_t>(n));
+    par.for_each(n, [&](int, std::int64_t i) {
+      const float* const z = logits->data() + i * classes;
+      losses[static_cast<std::size_t>(i)] = log_sum_of_exponentials(z, classes) - z[job.target(i)];
+    });
+    double sum = 0;
+    for (const float loss : losses) sum += static_cast<double>(loss);
+    job.loss(0) = static_cast<float>(sum / static_cast<double>(n));
   });
 }
 
@@ -163,6 +183,7 @@ std::string openblas_version() { return "OpenBLAS: missing"; }
 side openblas_matmul(int, view<const float, 2>, view<const float, 2>, view<float, 2>) { return {}; }
 side openblas_matmul(int, view<const double, 2>, view<const double, 2>, view<double, 2>) { return {}; }
 side openblas_nearest(int, view<const float, 2>, view<const float, 2>, view<std::int32_t, 1>) { return {}; }
+side openblas_linear_cross_entropy(int, const linear_cross_entropy&) { return {}; }
 side openblas_attention(int, const attention<float>&) { return {}; }
 side openblas_attention_backward(int, const attention_backward<float>&) { return {}; }
 

@@ -30,6 +30,14 @@ float exponentials(float* scores, std::int64_t count) {
   return 1 / sum;
 }
 
+float log_sum_of_exponentials(const float* z, std::int64_t count) {
+  float largest = z[0];
+  for (std::int64_t j = 1; j < count; ++j) largest = std::max(largest, z[j]);
+  float sum = 0;
+  for (std::int64_t j = 0; j < count; ++j) sum += std::exp(z[j] - largest);
+  return largest + std::log(sum);
+}
+
 void weights_of(float* scores, std::int64_t count, float lse) {
   for (std::int64_t j = 0; j < count; ++j) scores[j] = std::exp(scores[j] - lse);
 }

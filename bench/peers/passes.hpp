@@ -15,6 +15,8 @@ void keep_smallest(const float* half_squares, const float* dots, std::int64_t co
 /// scores[j] = exp(scores[j] - max); returns 1 / their sum.
 float exponentials(float* scores, std::int64_t count);
 
+/// log sum_j exp(z[j])
+float log_sum_of_exponentials(const float* z, std::int64_t count);
 /// scores[j] = exp(scores[j] - lse)
 void weights_of(float* scores, std::int64_t count, float lse);
 /// slopes[j] = weights[j] * (slopes[j] - delta)

@@ -96,6 +96,17 @@ struct attention_backward {
 side openblas_attention_backward(int threads, const attention_backward<float>& job);
 side torch_attention_backward(int threads, const attention_backward<float>& job);
 side torch_attention_backward(int threads, const attention_backward<bfloat16>& job);
+/// The same in layers, one call after another: q, out [layers, heads, len_q, d], k, v [layers, kv_heads, len_k, d]. Every key is seen, or, with
+/// `tree` [len_q], of the last len_q keys those whose bit is set in the query's word.
+template <class T>
+struct grouped_attention {
+  view<const T, 4> q, k, v;
+  view<T, 4> out;
+  view<const std::uint64_t, 1> tree{};
+};
+side torch_grouped_attention(int threads, const grouped_attention<float>& job);
+side torch_grouped_attention(int threads, const grouped_attention<bfloat16>& job);
+side onnxruntime_grouped_attention(int threads, const grouped_attention<float>& job);
 
 /// An array of any type, contiguous: how elementwise jobs go to peers that are asked by name.
 struct flat {
@@ -121,6 +132,34 @@ struct flat {
     return digits == 8 ? "bfloat16" : digits == 11 ? "float16" : digits == 24 ? "float32" : "float64";
   }
 };
+
+/// The k nearest y of every x, nearest first: indices and squared distances.
+side faiss_k_nearest(int threads, view<const float, 2> x, view<const float, 2> y, view<std::int32_t, 2> where);
+
+/// The mean over rows of log sum_j exp(z_ij) - z_it, z = hidden weight^T. On OpenBLAS: sgemm, then a pass over all logits.
+struct linear_cross_entropy {
+  view<const float, 2> hidden, weight;
+  view<const std::int64_t, 1> target;
+  view<float, 1> loss;
+  view<float, 2> grad_hidden{};
+};
+side openblas_linear_cross_entropy(int threads, const linear_cross_entropy& job);
+side torch_linear_cross_entropy(int threads, const linear_cross_entropy& job);
+/// Gradients of hidden and weight, with the forward call that they need (`both`), or from what that has stored.
+side torch_linear_cross_entropy_backward(int threads, const linear_cross_entropy& job, bool both);
+
+/// Rows of n x length numbers: f is softmax or log_softmax of x; or softmax_backward, log_softmax_backward of what these gave, x, and of the
+/// gradient g.
+struct rows {
+  std::string f;
+  std::int64_t n;
+  std::int64_t length;
+  flat x;
+  flat g;  ///< x again where f takes none
+  flat out;
+};
+side torch_rows(int threads, const rows& job);
+side onednn_rows(int threads, const rows& job);  ///< forward only
 
 /// out[i] = in[i], rounded to nearest.
 side eigen_cast(flat in, flat out);

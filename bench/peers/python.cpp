@@ -142,6 +142,21 @@ side attention_backward_of(const char* type, int threads, const attention_backwa
                   job.gradients, "_attention_backward");
 }
 
+template <class T>
+side grouped_attention_of(const std::string& name, const char* type, int threads, const grouped_attention<T>& job) {
+  const process& python = process_of(name);
+  python.write("q", job.q);
+  python.write("k", job.k);
+  python.write("v", job.v);
+  const bool tree = job.tree.data_handle() != nullptr;
+  if (tree) python.write("tree", job.tree);
+  return prepared(name, threads,
+                  std::string(" type=") + type + argument("layers", job.q.extent(0)) + argument("heads", job.q.extent(1)) +
+                      argument("kv_heads", job.k.extent(1)) + argument("len_q", job.q.extent(2)) +
+                      argument("len_k", job.k.extent(2)) + argument("d", job.q.extent(3)) + argument("tree", tree ? 1 : 0),
+                  job.out, "_grouped");
+}
+
 }  // namespace
 
 std::vector<std::string> python_versions() {
@@ -163,6 +178,39 @@ side faiss_nearest(int threads, view<const float, 2> x, view<const float, 2> y, 
   return prepared("faiss", threads, argument("n", x.extent(0)) + argument("m", y.extent(0)) + argument("d", x.extent(1)), where);
 }
 
+side faiss_k_nearest(int threads, view<const float, 2> x, view<const float, 2> y, view<std::int32_t, 2> where) {
+  const process& python = process_of("faiss");
+  python.write("x", x);
+  python.write("y", y);
+  return prepared(
+      "faiss", threads,
+      argument("n", x.extent(0)) + argument("m", y.extent(0)) + argument("d", x.extent(1)) + argument("k", where.extent(1)),
+      where);
+}
+
+namespace {
+
+template <class Out>
+side torch_cross_entropy(int threads, const linear_cross_entropy& job, const char* what, const Out& out) {
+  const process& python = process_of("torch");
+  python.write("hidden", job.hidden);
+  python.write("weight", job.weight);
+  python.write("target", job.target);
+  return prepared("torch", threads,
+                  std::string(" what=") + what + argument("n", job.hidden.extent(0)) + argument("depth", job.hidden.extent(1)) +
+                      argument("classes", job.weight.extent(0)),
+                  out, "_cross_entropy");
+}
+
+}  // namespace
+
+side torch_linear_cross_entropy(int threads, const linear_cross_entropy& job) {
+  return torch_cross_entropy(threads, job, "forward", job.loss);
+}
+side torch_linear_cross_entropy_backward(int threads, const linear_cross_entropy& job, bool both) {
+  return torch_cross_entropy(threads, job, both ? "both" : "backward", job.grad_hidden);
+}
+
 side torch_attention(int threads, const attention<float>& job) { return attention_of("torch", "float32", threads, job); }
 side torch_attention(int threads, const attention<bfloat16>& job) { return attention_of("torch", "bfloat16", threads, job); }
 side torch_attention(int threads, const attention<float16>& job) { return attention_of("torch", "float16", threads, job); }
@@ -176,10 +224,27 @@ side torch_attention_backward(int threads, const attention_backward<float>& job)
 side torch_attention_backward(int threads, const attention_backward<bfloat16>& job) {
   return attention_backward_of("bfloat16", threads, job);
 }
+side torch_grouped_attention(int threads, const grouped_attention<float>& job) {
+  return grouped_attention_of("torch", "float32", threads, job);
+}
+side torch_grouped_attention(int threads, const grouped_attention<bfloat16>& job) {
+  return grouped_attention_of("torch", "bfloat16", threads, job);
+}
+side onnxruntime_grouped_attention(int threads, const grouped_attention<float>& job) {
+  return grouped_attention_of("onnxruntime", "float32", threads, job);
+}
 
 side python_cast(const std::string& package, int threads, flat in, flat out) {
   process_of(package).write("x", in);
   return prepared(package, threads, std::string(" source=") + in.type + " target=" + out.type, out, "_cast");
+}
+
+side torch_rows(int threads, const rows& job) {
+  const process& python = process_of("torch");
+  python.write("x", job.x);
+  python.write("g", job.g);
+  return prepared("torch", threads, " f=" + job.f + " type=" + job.x.type + argument("n", job.n) + argument("length", job.length),
+                  job.out, "_rows");
 }
 
 side python_map(const std::string& package, int threads, const std::string& f, flat x, flat out) {
@@ -212,13 +277,20 @@ namespace peers {
 
 std::vector<std::string> python_versions() { return {"the peers of PyPI: missing (TESSERA_BENCH_PYTHON_PEERS is off)"}; }
 side faiss_nearest(int, view<const float, 2>, view<const float, 2>, view<std::int32_t, 1>) { return {}; }
+side faiss_k_nearest(int, view<const float, 2>, view<const float, 2>, view<std::int32_t, 2>) { return {}; }
+side torch_linear_cross_entropy(int, const linear_cross_entropy&) { return {}; }
+side torch_linear_cross_entropy_backward(int, const linear_cross_entropy&, bool) { return {}; }
 side torch_attention(int, const attention<float>&) { return {}; }
 side torch_attention(int, const attention<bfloat16>&) { return {}; }
 side torch_attention(int, const attention<float16>&) { return {}; }
 side onnxruntime_attention(int, const attention<float>&) { return {}; }
 side torch_attention_backward(int, const attention_backward<float>&) { return {}; }
 side torch_attention_backward(int, const attention_backward<bfloat16>&) { return {}; }
+side torch_grouped_attention(int, const grouped_attention<float>&) { return {}; }
+side torch_grouped_attention(int, const grouped_attention<bfloat16>&) { return {}; }
+side onnxruntime_grouped_attention(int, const grouped_attention<float>&) { return {}; }
 side python_cast(const std::string&, int, flat, flat) { return {}; }
+side torch_rows(int, const rows&) { return {}; }
 side python_map(const std::string&, int, const std::string&, flat, flat) { return {}; }
 side python_fma(const std::string&, int, flat, flat, flat, flat) { return {}; }
 side python_categorical(const std::string&, int, flat, flat) { return {}; }

@@ -17,13 +17,13 @@ def load(folder, name, dtype, shape):
     return numpy.fromfile(f"{folder}/{name}", dtype).reshape(shape)
 
 
-def faiss(threads, folder, n, m, d):
-    """x [n, d], y [m, d] -> the index of the nearest y"""
+def faiss(threads, folder, n, m, d, k=1):
+    """x [n, d], y [m, d] -> the indices of the k nearest y"""
     import faiss
 
     faiss.omp_set_num_threads(threads)
     x, y = load(folder, "x", "float32", (n, d)), load(folder, "y", "float32", (m, d))
-    return lambda: faiss.knn(x, y, 1)[1], lambda indices: indices.astype("int32")
+    return lambda: faiss.knn(x, y, k)[1], lambda indices: indices.astype("int32")
 
 
 def torch(threads, folder, type, batch, heads, len_q, len_k, d, causal):
@@ -40,6 +40,22 @@ def torch(threads, folder, type, batch, heads, len_q, len_k, d, causal):
         return torch.nn.functional.scaled_dot_product_attention(q, k, v, is_causal=bool(causal))
 
     return run, lambda out: out.contiguous().view(getattr(torch, bits)).numpy()
+
+
+def torch_cross_entropy(threads, folder, what, n, depth, classes):
+    """hidden [n, depth], weight [classes, depth], target [n]: the loss, or the gradients of hidden and weight"""
+    import torch
+
+    torch.set_num_threads(threads)
+    hidden, weight = (torch.from_numpy(load(folder, name, "float32", (rows, depth))).requires_grad_(what != "forward")
+                      for name, rows in [("hidden", n), ("weight", classes)])
+    target = torch.from_numpy(load(folder, "target", "int64", (n,)))
+    forward = lambda: torch.nn.functional.cross_entropy(hidden @ weight.T, target)
+    if what == "forward":
+        return forward, lambda loss: loss.reshape(1).numpy()
+    stored = forward() if what == "backward" else None
+    run = lambda: torch.autograd.grad(forward() if stored is None else stored, [hidden, weight], retain_graph=stored is not None)
+    return run, lambda gradients: gradients[0].numpy()
 
 
 def torch_attention_backward(threads, folder, type, batch, heads, length, d, causal):
@@ -92,6 +108,88 @@ def onnxruntime(threads, folder, type, batch, heads, len_q, len_k, d, causal):
     return run, lambda out: out.reshape(batch, len_q, heads, d).swapaxes(1, 2)
 
 
+def tree_mask(folder, len_q, len_k):
+    """[len_q, len_k] of bool: all of the past, and of the last len_q keys those whose bit is set"""
+    import numpy
+
+    rows = load(folder, "tree", "uint64", (len_q, 1))
+    nodes = (rows >> numpy.arange(len_q, dtype="uint64")) & numpy.uint64(1)
+    return numpy.concatenate([numpy.ones((len_q, len_k - len_q), bool), nodes.astype(bool)], axis=1)
+
+
+def torch_grouped(threads, folder, type, layers, heads, kv_heads, len_q, len_k, d, tree):
+    """q, out [layers, heads, len_q, d], k, v [layers, kv_heads, len_k, d]: one call a layer"""
+    import torch
+
+    torch.set_num_threads(threads)
+    bits, dtype = ("float32", torch.float32) if type == "float32" else ("int16", getattr(torch, type))
+    tensor = lambda name, count, length: torch.from_numpy(load(folder, name, bits, (layers, 1, count, length, d))).view(dtype)
+    q, k, v = tensor("q", heads, len_q), tensor("k", kv_heads, len_k), tensor("v", kv_heads, len_k)
+    mask = torch.from_numpy(tree_mask(folder, len_q, len_k)) if tree else None
+
+    @torch.inference_mode()
+    def run():
+        attention = torch.nn.functional.scaled_dot_product_attention
+        return [attention(q[l], k[l], v[l], attn_mask=mask, enable_gqa=heads != kv_heads) for l in range(layers)]
+
+    return run, lambda outs: torch.cat(outs).contiguous().view(getattr(torch, bits)).numpy()
+
+
+def onnxruntime_grouped(threads, folder, type, layers, heads, kv_heads, len_q, len_k, d, tree):
+    """The same in one GroupQueryAttention node, called for each layer: the last len_q keys are new, those before stand in the cache, where the
+    node puts the new ones."""
+    import numpy
+    import onnx
+    import onnxruntime
+
+    q = load(folder, "q", type, (layers, heads, len_q, d))
+    k = load(folder, "k", type, (layers, kv_heads, len_k, d)).copy()
+    v = load(folder, "v", type, (layers, kv_heads, len_k, d)).copy()
+    packed = lambda x: numpy.ascontiguousarray(x.swapaxes(1, 2).reshape(layers, len_q, -1))
+    arrays = {"q": packed(q), "k": packed(k[:, :, -len_q:]), "v": packed(v[:, :, -len_q:])}
+    describe = lambda name, kind, shape: onnx.helper.make_tensor_value_info(name, kind, shape)
+    FLOAT, INT32 = onnx.TensorProto.FLOAT, onnx.TensorProto.INT32
+    inputs = [describe(name, FLOAT, (1, *array.shape[1:])) for name, array in arrays.items()]
+    inputs += [describe(name, FLOAT, (1, kv_heads, len_k, d)) for name in ("past_k", "past_v")]
+    inputs += [describe("seqlens", INT32, (1,)), describe("total", INT32, ())]
+    names = [x.name for x in inputs]
+    if tree:
+        inputs.append(describe("bias", FLOAT, (1, 1, len_q, len_k)))
+        names += ["", "", "", "bias"]
+    outputs = [describe("out", FLOAT, (1, len_q, heads * d))]
+    outputs += [describe(name, FLOAT, (1, kv_heads, len_k, d)) for name in ("present_k", "present_v")]
+    node = onnx.helper.make_node("GroupQueryAttention", names, [x.name for x in outputs], domain="com.microsoft", num_heads=heads,
+                                 kv_num_heads=kv_heads)
+    versions = [onnx.helper.make_opsetid("", 17), onnx.helper.make_opsetid("com.microsoft", 1)]
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "attention", inputs, outputs), opset_imports=versions, ir_version=8)
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
+    out = numpy.empty_like(arrays["q"])
+    shared = {"seqlens": numpy.array([len_k - 1], "int32"), "total": numpy.array(len_k, "int32")}
+    if tree:
+        shared["bias"] = numpy.where(tree_mask(folder, len_q, len_k), 0, -numpy.inf).astype(type)[None, None]
+    bindings = []
+    for l in range(layers):
+        binding = session.io_binding()
+        for name, array in {**{name: array[l : l + 1] for name, array in arrays.items()}, **shared}.items():
+            binding.bind_cpu_input(name, array)
+        for name, array in {"k": k, "v": v}.items():
+            shape, pointer = (1, kv_heads, len_k, d), array[l].ctypes.data
+            binding.bind_input(f"past_{name}", "cpu", 0, array.dtype, shape, pointer)
+            binding.bind_output(f"present_{name}", "cpu", 0, array.dtype, shape, pointer)
+        binding.bind_output("out", "cpu", 0, out.dtype, (1, *out.shape[1:]), out[l].ctypes.data)
+        bindings.append(binding)
+
+    def run(bound=(arrays, shared, k, v)):  # bindings hold addresses only
+        for binding in bindings:
+            session.run_with_iobinding(binding)
+        return out
+
+    return run, lambda out: out.reshape(layers, len_q, heads, d).swapaxes(1, 2)
+
+
 def bits_of(type):
     """The NumPy type that holds the codes of a type which NumPy may not have."""
     return {"bfloat16": "uint16", "float8_e4m3": "uint8", "float8_e5m2": "uint8"}.get(type, type)
@@ -122,6 +220,23 @@ def torch_cast(threads, folder, source, target):
     x, dtype = torch_tensor(folder, "x", source), torch_type(target)
     out = torch.empty_like(x, dtype=dtype)
     return lambda: out.copy_(x), lambda out: torch_bits(out, target)
+
+
+def torch_rows(threads, folder, f, type, n, length):
+    """x, g, out [n, length]"""
+    import torch
+
+    torch.set_num_threads(threads)
+    x, g = (torch_tensor(folder, name, type).view(n, length) for name in "xg")
+    out = torch.empty_like(x)
+    aten = torch.ops.aten
+    run = {
+        "softmax": lambda: aten._softmax.out(x, 1, False, out=out),
+        "log_softmax": lambda: aten._log_softmax.out(x, 1, False, out=out),
+        "softmax_backward": lambda: aten._softmax_backward_data.out(g, x, 1, x.dtype, grad_input=out),
+        "log_softmax_backward": lambda: aten._log_softmax_backward_data.out(g, x, 1, x.dtype, out=out),
+    }[f]
+    return run, lambda out: torch_bits(out, type)
 
 
 def numpy_cast(threads, folder, source, target):

@@ -181,7 +181,7 @@ class family {
                                      }
                                    })
           ->UseManualTime()
-          ->Iterations(what.amount > (what.limit == machine::resource::copy ? 1e8 : 2e10) ? 9 : quick_rounds_);
+          ->Iterations(what.amount > (machine::is_memory(what.limit) ? 1e8 : 2e10) ? 9 : quick_rounds_);
     }
   }
 

@@ -97,27 +97,70 @@ class copier {
   std::vector<char> to_;
 };
 
-/// What a job can be limited by: multiply-adds, or the reading and writing of as many bytes as it moves.
-enum class resource { float32, float64, copy };
+/// A buffer and the bytes a second at which it is read, whole registers one after another.
+class reader {
+ public:
+  explicit reader(std::int64_t bytes) : from_(static_cast<std::size_t>(bytes), 1) {}
 
-inline const char* unit(resource r) { return r == resource::copy ? "B" : "FLOP"; }
+  /// The best of `rounds` rounds, each over the buffer, in equal shares on all of exec's threads.
+  template <tessera::executor Exec>
+  double rate(const Exec& exec, int rounds) {
+    using P = tessera::simd::pack<float, typename Exec::arch>;
+    constexpr std::int64_t step = 4 * static_cast<std::int64_t>(sizeof(float)) * P::lanes;
+    const std::int64_t parts = exec.workers();
+    const std::int64_t part = static_cast<std::int64_t>(from_.size()) / parts / step * step;
+    double best = 0;
+    for (int round = 0; round < rounds; ++round) {
+      const auto start = steady::now();
+      exec.for_each(parts, [&](int, std::int64_t p) {
+        P sums[4] = {P(0.0F), P(0.0F), P(0.0F), P(0.0F)};
+        const char* at = from_.data() + p * part;
+        for (const char* const end = at + part; at != end; at += step) {
+          TESSERA_UNROLL
+          for (int s = 0; s < 4; ++s) {
+            sums[s] = sums[s] + P::load_unaligned(reinterpret_cast<const float*>(at) + s * P::lanes);
+          }
+        }
+        detail::opaque(sums);
+      });
+      best = std::max(best, static_cast<double>(parts * part) / seconds_since(start));
+    }
+    return best;
+  }
+
+ private:
+  std::vector<char> from_;
+};
+
+/// What a job can be limited by: multiply-adds, the reading and writing of as many bytes as it moves, or reading from memory.
+enum class resource { float32, float64, copy, read };
+
+inline bool is_memory(resource r) { return r == resource::copy || r == resource::read; }
+inline const char* unit(resource r) { return is_memory(r) ? "B" : "FLOP"; }
 
 /// Measures a limit beside each turn of a case that needs `amount` of it.
 class meter {
  public:
   meter(resource what, double amount)
-      : what_(what), copier_(what == resource::copy ? static_cast<std::int64_t>(amount / 2) : 0) {}
+      : what_(what),
+        copier_(what == resource::copy ? static_cast<std::int64_t>(amount / 2) : 0),
+        reader_(what == resource::read ? beyond_caches : 0) {}
 
   template <tessera::executor Exec>
   double rate(const Exec& exec) {
     constexpr int rounds = 3;
     if (what_ == resource::copy) return copier_.rate(exec, rounds);
+    if (what_ == resource::read) return reader_.rate(exec, rounds);
     return what_ == resource::float64 ? fma_peak<double>(exec, rounds) : fma_peak<float>(exec, rounds);
   }
+
+  /// Bytes that no cache keeps from one reading to the next.
+  static constexpr std::int64_t beyond_caches = std::int64_t{256} << 20;
 
  private:
   resource what_;
   copier copier_;
+  reader reader_;
 };
 
 /// The processor's name as the system tells it, or the architecture's.

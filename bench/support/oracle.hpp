@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -67,16 +68,59 @@ inline double nearest_error(view<const float, 2> x, view<const float, 2> y, view
   return error;
 }
 
-/// max |out - p v| / (p |v|), p = softmax(scale q k^T); causal: key j is seen by query i >= j.
+/// Softmax of rows (or its logarithm): max |out - p| / p, max |out - log p| / |log p|, of numbers that are not among the subnormal ones.
 template <class T>
-double attention_error(view<const T, 2> q, view<const T, 2> k, view<const T, 2> v, double scale, bool causal,
+double softmax_error(view<const T, 2> in, bool log, view<const T, 2> out) {
+  double error = 0;
+  sample(in.extent(0), 16, [&](std::int64_t i) {
+    double largest = -std::numeric_limits<double>::infinity();
+    double mass = 0;
+    for (std::int64_t j = 0; j < in.extent(1); ++j) largest = std::max(largest, static_cast<double>(in(i, j)));
+    for (std::int64_t j = 0; j < in.extent(1); ++j) mass += std::exp(static_cast<double>(in(i, j)) - largest);
+    for (std::int64_t j = 0; j < in.extent(1); ++j) {
+      const double log_p = static_cast<double>(in(i, j)) - largest - std::log(mass);
+      const double want = log ? log_p : std::exp(log_p);
+      error = worse(error, std::abs(static_cast<double>(out(i, j)) - want) / std::max(1e-30, std::abs(want)));
+    }
+  });
+  return error;
+}
+
+/// The gradients of these, of what they gave, y, and g: max |out - p (g - sum p g)| / p (|g| + sum p|g|), or of g - p sum g.
+template <class T>
+double softmax_backward_error(view<const T, 2> y, view<const T, 2> g, bool log, view<const T, 2> out) {
+  double error = 0;
+  sample(y.extent(0), 16, [&](std::int64_t i) {
+    const auto at = [&](view<const T, 2> v, std::int64_t j) { return static_cast<double>(v(i, j)); };
+    double sum = 0;
+    double size = 0;
+    for (std::int64_t j = 0; j < y.extent(1); ++j) {
+      const double term = (log ? 1 : at(y, j)) * at(g, j);
+      sum += term;
+      size += std::abs(term);
+    }
+    for (std::int64_t j = 0; j < y.extent(1); ++j) {
+      const double p = log ? std::exp(at(y, j)) : at(y, j);
+      const double want = log ? at(g, j) - p * sum : p * (at(g, j) - sum);
+      const double unit = log ? std::abs(at(g, j)) + p * size : p * (std::abs(at(g, j)) + size);
+      error = worse(error, std::abs(at(out, j) - want) / std::max(1e-30, unit));
+    }
+  });
+  return error;
+}
+
+/// max |out - p v| / (p |v|), p = softmax(scale q k^T) over the keys j that query i sees: visible(i, j).
+template <class T, class Visible>
+  requires std::predicate<Visible, std::int64_t, std::int64_t>
+double attention_error(view<const T, 2> q, view<const T, 2> k, view<const T, 2> v, double scale, const Visible& visible,
                        view<const T, 2> out, std::int64_t rows = 32) {
   double error = 0;
   sample(q.extent(0), rows, [&](std::int64_t i) {
-    const std::int64_t seen = causal ? i + 1 : k.extent(0);
-    std::vector<double> weights(static_cast<std::size_t>(seen));
+    const std::int64_t seen = k.extent(0);
+    std::vector<double> weights(static_cast<std::size_t>(seen), -std::numeric_limits<double>::infinity());
     double largest = -std::numeric_limits<double>::infinity();
     for (std::int64_t j = 0; j < seen; ++j) {
+      if (!visible(i, j)) continue;
       double dot = 0;
       for (std::int64_t e = 0; e < q.extent(1); ++e) dot += static_cast<double>(q(i, e)) * static_cast<double>(k(j, e));
       weights[static_cast<std::size_t>(j)] = scale * dot;
@@ -202,5 +246,12 @@ class attention_gradients {
   bool causal_;
   std::vector<row> rows_;
 };
+
+/// The same; causal: key j is seen by query i >= j.
+template <class T>
+double attention_error(view<const T, 2> q, view<const T, 2> k, view<const T, 2> v, double scale, bool causal,
+                       view<const T, 2> out, std::int64_t rows = 32) {
+  return attention_error<T>(q, k, v, scale, [=](std::int64_t i, std::int64_t j) { return !causal || j <= i; }, out, rows);
+}
 
 }  // namespace bench

@@ -88,9 +88,12 @@ class report : public benchmark::BenchmarkReporter {
     machine::copier memory(std::int64_t{256} << 20);
     std::printf("memory copy: %.1f GB/s on 1 thread, %.1f GB/s on all\n", memory.rate(tessera::par.threads(1), 5) / 1e9,
                 memory.rate(tessera::par, 5) / 1e9);
+    machine::reader reading(std::int64_t{256} << 20);
+    std::printf("memory read: %.1f GB/s on 1 thread, %.1f GB/s on all\n", reading.rate(tessera::par.threads(1), 5) / 1e9,
+                reading.rate(tessera::par, 5) / 1e9);
     std::printf(
         "ratio: time of the peer / time of Tessera. limit, beside each turn of ours: multiply-adds in registers (FLOP), or a\n");
-    std::printf("memcpy that reads and writes as many bytes as the case does (B). rate: ours.\n\n");
+    std::printf("memcpy that reads and writes as many bytes as the case does, or a reading of memory (B). rate: ours.\n\n");
     std::printf("%-41s %7s %11s  %-30s %11s %6s %15s %8s %9s %10s %15s\n", "case", "threads", "tessera_ms", "peer", "peer_ms",
                 "ratio", "limit", "fraction", "max_error", "peer_error", "rate");
     return true;

@@ -6,4 +6,5 @@
 #include "tessera/attention/accumulate.hpp"
 #include "tessera/attention/backward.hpp"
 #include "tessera/attention/forward.hpp"
+#include "tessera/attention/merge.hpp"
 #include "tessera/attention/options.hpp"

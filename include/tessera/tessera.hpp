@@ -13,3 +13,4 @@
 #include "tessera/reference.hpp"
 #include "tessera/simd.hpp"
 #include "tessera/tile.hpp"
+#include "tessera/training.hpp"

@@ -11,6 +11,11 @@
 #include "tessera/random/poisson.hpp"
 #include "tessera/tile/contraction.hpp"
 #include "tessera/tile/matmul.hpp"
+#include "tessera/tile/nearest.hpp"
+#include "tessera/tile/softmax_rows.hpp"
+#include "tessera/tile/softmax_rows_backward.hpp"
+#include "tessera/training/linear_cross_entropy.hpp"
+#include "tessera/training/linear_cross_entropy_backward.hpp"
 
 using tessera::view;
 
@@ -22,6 +27,8 @@ void kernels<Arch>::nearest_codes(view<const float, 2> points, view<const float,
                                   view<float, 2> smoothed) {
   tessera::contract(on<Arch>, points, codes, tessera::squared_distance{}, tessera::argmin{},
                     [&](std::int64_t i, const auto& best) { nearest(i) = best.where; });
+  tessera::nearest(on<Arch>, points, codes, 1, view<int, 2>(nearest.data_handle(), nearest.extent(0), 1),
+                   view<float, 2>(smoothed.data_handle(), nearest.extent(0), 1));
   tessera::contract(on<Arch>, points, codes, codes, tessera::gaussian{.sigma = 0.5}, tessera::softmax{}, smoothed);
 }
 
@@ -33,6 +40,18 @@ void kernels<Arch>::product(view<const float, 2> a, view<const float, 2> b, view
 template <class Arch>
 void kernels<Arch>::self_attention(view<const tessera::bfloat16, 4> x, view<float, 4> out) {
   tessera::attention::forward(on<Arch>, x, x, x, out, {.mask = tessera::attention::causal});
+}
+
+template <class Arch>
+void kernels<Arch>::loss(view<const float, 2> points, view<const float, 2> codes, view<const int, 1> target, view<float, 1> loss,
+                         view<float, 1> lse, view<float, 2> gradient) {
+  const tessera::training::cross_entropy_options options{.reduce = tessera::training::reduction::none};
+  tessera::training::linear_cross_entropy(on<Arch>, points, codes, target, loss, lse, options);
+  float kept[1024];
+  tessera::training::linear_cross_entropy_backward(on<Arch>, points, codes, target, lse, loss, gradient,
+                                                   view<float, 2>(kept, codes.extent(0), codes.extent(1)), options);
+  tessera::softmax_rows_backward(on<Arch>, gradient, points, gradient);
+  tessera::softmax_rows(on<Arch>, gradient, gradient);
 }
 
 template <class Arch>

@@ -16,6 +16,9 @@ struct kernels {
                             tessera::view<int, 1> nearest, tessera::view<float, 2> smoothed);
   static void product(tessera::view<const float, 2> a, tessera::view<const float, 2> b, tessera::view<float, 2> c);
   static void self_attention(tessera::view<const tessera::bfloat16, 4> x, tessera::view<float, 4> out);
+  /// The loss of telling point i's target, its gradient by the points in `gradient`, and the softmax of that in place.
+  static void loss(tessera::view<const float, 2> points, tessera::view<const float, 2> codes, tessera::view<const int, 1> target,
+                   tessera::view<float, 1> loss, tessera::view<float, 1> lse, tessera::view<float, 2> gradient);
   /// A law a row.
   static constexpr std::int64_t laws = 5;
   static void noise(tessera::view<float, 2> out);

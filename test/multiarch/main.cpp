@@ -13,7 +13,7 @@ using tessera::view;
 
 struct results {
   std::vector<int> nearest;
-  std::vector<float> smoothed, product, attention, noise;
+  std::vector<float> smoothed, product, attention, losses, gradient, noise;
 };
 
 template <class Arch>
@@ -28,13 +28,21 @@ results run() {
   const float* const points = numbers.data();
   const float* const codes = points + n * dim;
 
-  results r{std::vector<int>(n), std::vector<float>(n * dim), std::vector<float>(n * n), std::vector<float>(n * dim),
+  results r{std::vector<int>(n),
+            std::vector<float>(n * dim),
+            std::vector<float>(n * n),
+            std::vector<float>(n * dim),
+            std::vector<float>(n),
+            std::vector<float>(n * dim),
             std::vector<float>(kernels<Arch>::laws * n)};
   kernels<Arch>::nearest_codes(view(points, n, dim), view(codes, m, dim), view(r.nearest.data(), n),
                                view(r.smoothed.data(), n, dim));
   kernels<Arch>::product(view(points, n, m), view(points, m, n), view(r.product.data(), n, n));
   kernels<Arch>::self_attention(view<const tessera::bfloat16, 4>(tokens.data(), 1, 1, n, dim),
                                 view(r.attention.data(), 1, 1, n, dim));
+  std::vector<float> lse(n);
+  kernels<Arch>::loss(view(points, n, dim), view(codes, m, dim), view<const int, 1>(r.nearest.data(), n),
+                      view(r.losses.data(), n), view(lse.data(), n), view(r.gradient.data(), n, dim));
   kernels<Arch>::noise(view(r.noise.data(), kernels<Arch>::laws, std::int64_t{n}));
   return r;
 }
@@ -55,6 +63,7 @@ int main() {
   }
   const results wide = run<xsimd::fma3<xsimd::avx2>>();
   const bool same = wide.nearest == base.nearest && close(wide.smoothed, base.smoothed) && close(wide.product, base.product) &&
-                    close(wide.attention, base.attention) && wide.noise == base.noise;
+                    close(wide.attention, base.attention) && close(wide.losses, base.losses) &&
+                    close(wide.gradient, base.gradient) && wide.noise == base.noise;
   return same ? 0 : 1;
 }

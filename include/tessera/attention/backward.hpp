@@ -9,6 +9,7 @@
 #include <string>
 #include <type_traits>
 
+#include "tessera/attention/detail/checks.hpp"
 #include "tessera/attention/detail/gradient_heads.hpp"
 #include "tessera/attention/detail/gradient_scores.hpp"
 #include "tessera/attention/options.hpp"
@@ -40,35 +41,16 @@ void check_backward(const view<const Q, 4>& q, const view<const K, 4>& k, const 
   using tessera::detail::check_output;
   using tessera::detail::expects;
   using tessera::detail::shape;
-  check_operand(q, function, "q");
-  check_operand(k, function, "k");
-  check_operand(v, function, "v");
+  check_inputs(function, q, k, v);
   check_operand(out, function, "out");
   tessera::detail::check_readable(lse, function, "lse");
   check_operand(dout, function, "dout");
   check_output(dq, function, "dq");
   check_output(dk, function, "dk");
   check_output(dv, function, "dv");
-  expects(
-      k.extent(0) == q.extent(0) && k.extent(3) == q.extent(3), function, "k", [&] { return "shape " + shape(k); },
-      "needs [batch, kv_heads, len_k, head_dim] with q's batch and head_dim");
-  expects(
-      v.extent(0) == k.extent(0) && v.extent(1) == k.extent(1) && v.extent(2) == k.extent(2), function, "v",
-      [&] { return "shape " + shape(v); }, "needs [batch, kv_heads, len_k, value_dim] with k's batch, kv_heads and len_k");
-  expects(
-      k.extent(1) > 0 ? q.extent(1) % k.extent(1) == 0 : q.extent(1) == 0, function, "k",
-      [&] { return std::to_string(k.extent(1)) + " kv_heads beside " + std::to_string(q.extent(1)) + " heads"; },
-      "needs kv_heads that divide heads");
-  const auto of_rows = [&](const auto& x, const char* argument) {
-    expects(
-        x.extent(0) == q.extent(0) && x.extent(1) == q.extent(1) && x.extent(2) == q.extent(2) && x.extent(3) == v.extent(3),
-        function, argument, [&] { return "shape " + shape(x); }, "needs [batch, heads, len_q, value_dim]");
-  };
-  of_rows(out, "out");
-  of_rows(dout, "dout");
-  expects(
-      lse.extent(0) == q.extent(0) && lse.extent(1) == q.extent(1) && lse.extent(2) == q.extent(2), function, "lse",
-      [&] { return "shape " + shape(lse); }, "needs [batch, heads, len_q]");
+  check_rows(function, out, "out", q, v);
+  check_rows(function, dout, "dout", q, v);
+  check_extents(lse, {q.extent(0), q.extent(1), q.extent(2)}, function, "lse", "needs [batch, heads, len_q]");
   const auto alike = [&](const auto& x, const auto& y, const char* argument, const char* needs) {
     expects(
         x.extent(0) == y.extent(0) && x.extent(1) == y.extent(1) && x.extent(2) == y.extent(2) && x.extent(3) == y.extent(3),
@@ -91,28 +73,6 @@ void check_backward(const view<const Q, 4>& q, const view<const K, 4>& k, const 
   check_disjoint(dk, dq, function, "dk", "dq");
   check_disjoint(dv, dq, function, "dv", "dq");
   check_disjoint(dv, dk, function, "dv", "dk");
-}
-
-/// Refuses options that do not fit q and k. The factor of q . k.
-template <class T, class Q, class K, class Mask, class Score>
-TESSERA_ALWAYS_INLINE double check_options(const char* function, const view<const Q, 4>& q, const view<const K, 4>& k,
-                                           const options<Mask, Score>& options) {
-  using tessera::detail::expects;
-  const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.extent(3), 1))));
-  expects(
-      std::isfinite(static_cast<T>(scale * softmax::unit)), function, "options.scale",
-      [&] { return tessera::detail::number(scale); }, "needs a factor that is finite in the compute type");
-  const sizes call{q.extent(0), q.extent(1), q.extent(2), k.extent(2)};
-  check_part(options.mask, function, call);
-  check_part(options.score, function, call);
-  const auto check_factors = [&](const view<const float, 1>& factors, std::int64_t wanted, const char* argument,
-                                 const char* needs) {
-    if (factors.data_handle() != nullptr) check_extents(factors, {wanted}, function, argument, needs);
-  };
-  check_factors(options.sinks, q.extent(1), "options.sinks", "needs [heads]");
-  check_factors(options.key_scales, k.extent(1), "options.key_scales", "needs [kv_heads]");
-  check_factors(options.value_scales, k.extent(1), "options.value_scales", "needs [kv_heads]");
-  return scale;
 }
 
 template <class Exec, class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV, class Mask, class Score,
@@ -204,7 +164,7 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
 ///                 + m / 96 + 8 log len_k) u; an out (lse) that was rounded to fewer bits adds u_out T (u_lse |lse|) beside them. Besides,
 ///                 2^-63 (float64: 2^-511) for weights that are taken for 0. Tested in test/attention/backward*.cpp.
 /// Cost            10 batch heads len_q len_k head_dim flops where value_dim is head_dim (half of it causal) and one exp2 a pair. Scratch
-///                 in the compute type: (5 head_dim + 3 value_dim) (len_q + len_k) numbers at most a worker, 150 KiB a worker, and up to
+///                 in the compute type: (3 head_dim + 2 value_dim) (len_q + len_k) numbers a worker at most, 150 KiB more, and up to
 ///                 32 MiB where several workers share a head; for the gradient of a bias 96 len_k numbers a worker.
 /// Determinism     the same bits for every number of threads and every batch: dk and dv are chains of 96 queries, added in order, dq
 ///                 chains of 192 keys.

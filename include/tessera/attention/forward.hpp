@@ -4,10 +4,11 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <type_traits>
 
+#include "tessera/attention/detail/checks.hpp"
+#include "tessera/attention/detail/few_queries.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/exec/exec.hpp"
@@ -132,51 +133,19 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
   walk_keys<T>(exec, q, k, v, scale, options, [](auto&, std::int64_t, std::int64_t) {}, finish);
 }
 
-/// Refuses what no call can take: shapes, strides, overlap, options. The factor of q . k.
+/// Refuses what forward cannot take, computed in T; the factor of q . k.
 template <class T, class Q, class K, class V, class O, class Mask, class Score>
 TESSERA_ALWAYS_INLINE double check_forward(const char* function, const view<const Q, 4>& q, const view<const K, 4>& k,
                                            const view<const V, 4>& v, const view<O, 4>& out, const options<Mask, Score>& options,
                                            const char* out_name = "out") {
   using tessera::detail::check_disjoint;
-  using tessera::detail::check_operand;
-  using tessera::detail::expects;
-  using tessera::detail::shape;
-  check_operand(q, function, "q");
-  check_operand(k, function, "k");
-  check_operand(v, function, "v");
+  check_inputs(function, q, k, v);
   tessera::detail::check_output(out, function, out_name);
-  expects(
-      k.extent(0) == q.extent(0) && k.extent(3) == q.extent(3), function, "k", [&] { return "shape " + shape(k); },
-      "needs [batch, kv_heads, len_k, head_dim] with q's batch and head_dim");
-  expects(
-      v.extent(0) == k.extent(0) && v.extent(1) == k.extent(1) && v.extent(2) == k.extent(2), function, "v",
-      [&] { return "shape " + shape(v); }, "needs [batch, kv_heads, len_k, value_dim] with k's batch, kv_heads and len_k");
-  expects(
-      k.extent(1) > 0 ? q.extent(1) % k.extent(1) == 0 : q.extent(1) == 0, function, "k",
-      [&] { return std::to_string(k.extent(1)) + " kv_heads beside " + std::to_string(q.extent(1)) + " heads"; },
-      "needs kv_heads that divide heads");
-  expects(
-      out.extent(0) == q.extent(0) && out.extent(1) == q.extent(1) && out.extent(2) == q.extent(2) &&
-          out.extent(3) == v.extent(3),
-      function, out_name, [&] { return "shape " + shape(out); }, "needs [batch, heads, len_q, value_dim]");
+  check_rows(function, out, out_name, q, v);
   check_disjoint(out, q, function, out_name, "q");
   check_disjoint(out, k, function, out_name, "k");
   check_disjoint(out, v, function, out_name, "v");
-  const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.extent(3), 1))));
-  expects(
-      std::isfinite(static_cast<T>(scale * softmax::unit)), function, "options.scale",
-      [&] { return tessera::detail::number(scale); }, "needs a factor that is finite in the compute type");
-  const sizes call{q.extent(0), q.extent(1), q.extent(2), k.extent(2)};
-  check_part(options.mask, function, call);
-  check_part(options.score, function, call);
-  const auto check_factors = [&](const view<const float, 1>& factors, std::int64_t wanted, const char* argument,
-                                 const char* needs) {
-    if (factors.data_handle() != nullptr) check_extents(factors, {wanted}, function, argument, needs);
-  };
-  check_factors(options.sinks, q.extent(1), "options.sinks", "needs [heads]");
-  check_factors(options.key_scales, k.extent(1), "options.key_scales", "needs [kv_heads]");
-  check_factors(options.value_scales, k.extent(1), "options.value_scales", "needs [kv_heads]");
-  return scale;
+  return check_options<T>(function, q, k, options);
 }
 
 /// Checks every argument, then runs; `lse` may be null.
@@ -205,7 +174,11 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
   const auto emit = [&](std::int64_t b, std::int64_t h, std::int64_t i, T value) {
     if (lse != nullptr) (*lse)(b, h, i) = static_cast<L>(value);
   };
-  run_forward<T>(exec, q, k, v, scale, options, store, emit);
+  if (few(q.extent(2))) {
+    run_few_queries<T>(exec, q, k, v, scale, options, store, emit);
+  } else {
+    run_forward<T>(exec, q, k, v, scale, options, store, emit);
+  }
 }
 
 }  // namespace detail

@@ -42,6 +42,18 @@ struct softmax {
     return {T(-infinity<lane_value<T>>()), T(lane_value<T>(0))};
   }
 
+  /// What is subtracted from scores: the largest of their chunk, or 0 while every score is -inf (-inf - -inf would be NaN).
+  template <class T>
+  [[nodiscard]] TESSERA_HD static T anchor(T top) {
+    return select(top == T(-infinity<lane_value<T>>()), T(lane_value<T>(0)), top);
+  }
+
+  /// The weight of a score beside the anchor of its chunk, for those who weigh tiles themselves.
+  template <class T>
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE static T weight(T score, T anchor) {
+    return exp2_nonpositive<faintest<lane_value<T>>>(score - anchor);
+  }
+
   template <class T>
   [[nodiscard]] TESSERA_HD state<T> weigh(const score_tile<T>& tile) const {
     return fold<true>(tile);
@@ -95,12 +107,6 @@ struct softmax {
   template <class V>
   static constexpr int faintest = sizeof(V) == 4 ? -63 : -511;
 
-  /// What is subtracted from scores: the maximum, or 0 while every score is -inf (-inf - -inf would be NaN).
-  template <class T>
-  TESSERA_HD static T anchor(T top) {
-    return select(top == T(-infinity<lane_value<T>>()), T(lane_value<T>(0)), top);
-  }
-
   /// The state of a tile alone.
   template <bool KeepWeights, class T>
   TESSERA_HD static state<T> fold(const score_tile<T>& tile) {
@@ -109,9 +115,9 @@ struct softmax {
     const T base = anchor(top);
     T mass(V(0));
     for (int j = 0; j < tile.size(); ++j) {
-      const T weight = exp2_nonpositive<faintest<V>>(tile[j] - base);
-      if constexpr (KeepWeights) tile.set(j, weight);
-      mass += weight;
+      const T w = weight(tile[j], base);
+      if constexpr (KeepWeights) tile.set(j, w);
+      mass += w;
     }
     return {top, mass};
   }

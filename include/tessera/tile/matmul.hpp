@@ -62,6 +62,135 @@ struct product_cut {
   }
 };
 
+/// What becomes of C.
+enum class product_use {
+  written,    ///< c = a b, past the caches where C is large
+  read_next,  ///< c = a b, which is read soon
+  added       ///< c += a b; only where C is of the compute type
+};
+
+/// A product of one shape: how it is cut, and the scratch that it needs.
+template <class T, class Arch, class TC>
+struct product_plan {
+  static constexpr int rows = product_block<T, Arch>::rows;
+  static constexpr int width = product_block<T, Arch>::width;
+
+  std::int64_t m, n, k;
+  std::int64_t panels;
+  int workers;
+  product_cut cut;
+  std::int64_t team;
+  std::int64_t slab;
+  bool keep_partial;  ///< what a narrower C cannot hold between slabs
+
+  TESSERA_ALWAYS_INLINE product_plan(int most_workers, std::int64_t rows_of_c, std::int64_t columns_of_c, std::int64_t depth)
+      : m(rows_of_c),
+        n(columns_of_c),
+        k(depth),
+        panels((n + width - 1) / width),
+        workers(2 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k) < tessera::detail::worth_sharing
+                    ? 1
+                    : most_workers),
+        cut(m, panels, rows, workers),
+        team(std::min<std::int64_t>(workers, cut.stripes * cut.parts)),
+        slab(slab_depth<T>(m, n, k, n + team * cut.height)),
+        keep_partial(!std::is_same_v<TC, T> && k > slab) {}
+
+  struct arrays {
+    T* a;
+    T* b;
+    T* sums;
+    T* partial;
+    stripe_queue::counter* taken;
+  };
+  [[nodiscard]] std::int64_t stripe_size() const { return cut.height * slab; }
+  [[nodiscard]] std::int64_t sums_size() const { return cut.height * cut.breadth * width; }
+  [[nodiscard]] arrays lay_out(tessera::detail::bump& memory) const {
+    return {memory.take<T>(team * stripe_size()), memory.take<T>(panels * width * slab), memory.take<T>(team * sums_size()),
+            memory.take<T>(keep_partial ? m * n : 0), memory.take<stripe_queue::counter>(cut.stripes)};
+  }
+  [[nodiscard]] std::size_t bytes() const {
+    tessera::detail::bump size;
+    (void)lay_out(size);
+    return size.bytes();
+  }
+};
+
+/// The product of operands that have been checked, in `memory` of plan.bytes(), on a cache line.
+template <class T, class Exec, class TA, class TB, class TC>
+void run_product(const Exec& exec, const product_plan<T, typename Exec::arch, TC>& plan, std::byte* memory,
+                 const view<const TA, 2>& a, const view<const TB, 2>& b, const view<TC, 2>& c, product_use use) {
+  using block_type = product_block<T, typename Exec::arch>;
+  using P = typename block_type::P;
+  constexpr int rows = block_type::rows;
+  constexpr int width = block_type::width;
+  const std::int64_t m = plan.m;
+  const std::int64_t n = plan.n;
+  const std::int64_t k = plan.k;
+  const std::int64_t panels = plan.panels;
+  const std::int64_t team = plan.team;
+  const product_cut& cut = plan.cut;
+  const bool keep_partial = plan.keep_partial;
+  const bool streaming = use == product_use::written && std::is_same_v<TC, T> &&
+                         m * n * static_cast<std::int64_t>(sizeof(TC)) >= tessera::detail::smallest_streamed_output &&
+                         width * sizeof(T) % 64 == 0 && c.stride(0) * static_cast<std::int64_t>(sizeof(TC)) % 64 == 0 &&
+                         reinterpret_cast<std::uintptr_t>(c.data_handle()) % 64 == 0;
+  tessera::detail::bump pieces(memory);
+  const auto scratch = plan.lay_out(pieces);
+
+  std::int64_t k0 = 0;
+  do {
+    const std::int64_t depth = std::min(plan.slab, k - k0);
+    const packed_operand<T, width> packed_b{scratch.b, panels};
+    constexpr double operations_packing = 64;  // to pack a number takes as long as so many
+    const std::int64_t steps = (depth + depth_step - 1) / depth_step;
+    const std::int64_t together = packed_b.together(b.stride(1));
+    const std::int64_t groups = (panels + together - 1) / together;
+    tessera::detail::for_each_worth(exec, operations_packing * static_cast<double>(n) * static_cast<double>(depth),
+                                    steps * groups, [&](int, std::int64_t item) {
+                                      const std::int64_t s = item / groups * depth_step;
+                                      const std::int64_t g = item % groups * together;
+                                      packed_b.template pack<P>(g, std::min(panels, g + together), s,
+                                                                std::min(depth_step, depth - s),
+                                                                b.data_handle() + k0 * b.stride(0), b.stride(1), b.stride(0), n);
+                                    });
+    for (std::int64_t s = 0; s < cut.stripes; ++s) new (scratch.taken + s) stripe_queue::counter(0);
+    stripe_queue queue(scratch.taken, cut.stripes, cut.parts);
+    const auto work = [&](int worker, std::int64_t) {
+      const block_type product{{scratch.a + worker * plan.stripe_size(), cut.height / rows}, packed_b, depth};
+      std::int64_t packed_stripe = -1;
+      for (;;) {
+        const stripe_queue::item item = queue.take(packed_stripe);
+        if (item.stripe < 0) break;
+        const std::int64_t i0 = item.stripe * cut.height;
+        const std::int64_t tall = std::min(cut.height, m - i0);
+        if (item.stripe != packed_stripe) {
+          product.a.template pack_all<P>(depth, a.data_handle() + i0 * a.stride(0) + k0 * a.stride(1), a.stride(0), a.stride(1),
+                                         tall);
+          packed_stripe = item.stripe;
+        }
+        const std::int64_t j0 = item.part * cut.breadth * width;
+        const stored_sums<P, TC> store{c.data_handle() + i0 * c.stride(0) + j0,
+                                       c.stride(0),
+                                       keep_partial ? scratch.partial + (i0 * n + j0) : nullptr,
+                                       n,
+                                       k0 > 0 || use == product_use::added,
+                                       k0 + depth == k,
+                                       streaming};
+        product.run(item.part * cut.breadth, tall, std::min(cut.breadth * width, n - j0),
+                    scratch.sums + worker * plan.sums_size(), store);
+      }
+      if (streaming) simd::stream_fence();
+    };
+    if (team > 1) {
+      exec.for_each(team, work);
+    } else {
+      work(0, 0);
+    }
+    k0 += depth;
+  } while (k0 < k);
+}
+
 /// A matrix operand may be stored by rows or by columns.
 template <class T>
 TESSERA_ALWAYS_INLINE void check_matrix(const view<T, 2>& v, const char* argument) {
@@ -94,11 +223,7 @@ void matmul(const Exec& exec, const A& a_in, const B& b_in, const C& c_in) {
   using TB = value_type_of<B>;
   using TC = value_type_of<C>;
   using T = std::common_type_t<compute_t<TA>, compute_t<TB>>;
-  using block_type = tile::detail::product_block<T, Arch>;
-  using P = typename block_type::P;
   using namespace tile::detail;
-  constexpr int rows = block_type::rows;
-  constexpr int width = block_type::width;
 
   const view<const TA, 2> a(a_in);
   const view<const TB, 2> b(b_in);
@@ -115,92 +240,10 @@ void matmul(const Exec& exec, const A& a_in, const B& b_in, const C& c_in) {
   tessera::detail::check_disjoint(c, a, "matmul", "c", "a");
   tessera::detail::check_disjoint(c, b, "matmul", "c", "b");
 
-  const std::int64_t m = c.extent(0);
-  const std::int64_t n = c.extent(1);
-  const std::int64_t k = a.extent(1);
-  if (m == 0 || n == 0) return;
-  const double operations = 2 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
-  const std::int64_t panels = (n + width - 1) / width;
-  const int workers = operations < tessera::detail::worth_sharing ? 1 : exec.workers();
-  const product_cut cut(m, panels, rows, workers);
-  const std::int64_t team = std::min<std::int64_t>(workers, cut.stripes * cut.parts);
-  const std::int64_t slab = slab_depth<T>(m, n, k, n + team * cut.height);
-  const bool keep_partial = !std::is_same_v<TC, T> && k > slab;  // what a narrower c cannot hold between slabs
-  const bool streaming = std::is_same_v<TC, T> &&
-                         m * n * static_cast<std::int64_t>(sizeof(TC)) >= tessera::detail::smallest_streamed_output &&
-                         width * sizeof(T) % 64 == 0 && c.stride(0) * static_cast<std::int64_t>(sizeof(TC)) % 64 == 0 &&
-                         reinterpret_cast<std::uintptr_t>(c.data_handle()) % 64 == 0;
-
-  struct arrays {
-    T* a;
-    T* b;
-    T* sums;
-    T* partial;
-    stripe_queue::counter* taken;
-  };
-  const std::int64_t stripe_size = cut.height * slab;
-  const std::int64_t sums_size = cut.height * cut.breadth * width;
-  const auto lay_out = [&](tessera::detail::bump& memory) {
-    return arrays{memory.take<T>(team * stripe_size), memory.take<T>(panels * width * slab), memory.take<T>(team * sums_size),
-                  memory.take<T>(keep_partial ? m * n : 0), memory.take<stripe_queue::counter>(cut.stripes)};
-  };
-  tessera::detail::bump size;
-  lay_out(size);
-  tessera::detail::scratch memory(exec.memory(), size.bytes());
-  tessera::detail::bump pieces(memory.data());
-  const arrays scratch = lay_out(pieces);
-
-  std::int64_t k0 = 0;
-  do {
-    const std::int64_t depth = std::min(slab, k - k0);
-    const packed_operand<T, width> packed_b{scratch.b, panels};
-    constexpr double operations_packing = 64;  // to pack a number takes as long as so many
-    const std::int64_t steps = (depth + depth_step - 1) / depth_step;
-    const std::int64_t together = packed_b.together(b.stride(1));
-    const std::int64_t groups = (panels + together - 1) / together;
-    tessera::detail::for_each_worth(exec, operations_packing * static_cast<double>(n) * static_cast<double>(depth),
-                                    steps * groups, [&](int, std::int64_t item) {
-                                      const std::int64_t s = item / groups * depth_step;
-                                      const std::int64_t g = item % groups * together;
-                                      packed_b.template pack<P>(g, std::min(panels, g + together), s,
-                                                                std::min(depth_step, depth - s),
-                                                                b.data_handle() + k0 * b.stride(0), b.stride(1), b.stride(0), n);
-                                    });
-    for (std::int64_t s = 0; s < cut.stripes; ++s) new (scratch.taken + s) stripe_queue::counter(0);
-    stripe_queue queue(scratch.taken, cut.stripes, cut.parts);
-    const auto work = [&](int worker, std::int64_t) {
-      const block_type product{{scratch.a + worker * stripe_size, cut.height / rows}, packed_b, depth};
-      std::int64_t packed_stripe = -1;
-      for (;;) {
-        const stripe_queue::item item = queue.take(packed_stripe);
-        if (item.stripe < 0) break;
-        const std::int64_t i0 = item.stripe * cut.height;
-        const std::int64_t tall = std::min(cut.height, m - i0);
-        if (item.stripe != packed_stripe) {
-          product.a.template pack_all<P>(depth, a.data_handle() + i0 * a.stride(0) + k0 * a.stride(1), a.stride(0), a.stride(1),
-                                         tall);
-          packed_stripe = item.stripe;
-        }
-        const std::int64_t j0 = item.part * cut.breadth * width;
-        const stored_sums<P, TC> store{c.data_handle() + i0 * c.stride(0) + j0,
-                                       c.stride(0),
-                                       keep_partial ? scratch.partial + (i0 * n + j0) : nullptr,
-                                       n,
-                                       k0 > 0,
-                                       k0 + depth == k,
-                                       streaming};
-        product.run(item.part * cut.breadth, tall, std::min(cut.breadth * width, n - j0), scratch.sums + worker * sums_size,
-                    store);
-      }
-      if (streaming) simd::stream_fence();
-    };
-    if (team > 1) {
-      exec.for_each(team, work);
-    } else {
-      work(0, 0);
-    }
-    k0 += depth;
-  } while (k0 < k);
+  if (c.size() == 0) return;
+  const product_plan<T, Arch, TC> plan(exec.workers(), c.extent(0), c.extent(1), a.extent(1));
+  tessera::detail::scratch memory(exec.memory(), plan.bytes());
+  run_product<T>(exec, plan, memory.data(), a, b, c, product_use::written);
 }
 
 }  // namespace tessera

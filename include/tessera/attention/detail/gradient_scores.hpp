@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 #include "tessera/attention/detail/gradient_heads.hpp"
 #include "tessera/attention/score.hpp"

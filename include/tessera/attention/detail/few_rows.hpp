@@ -1,0 +1,405 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// The query rows of one key head, folded with one chunk of keys after another.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "tessera/attention/detail/keys_in_lanes.hpp"
+#include "tessera/attention/detail/row_states.hpp"
+#include "tessera/attention/detail/values_in_lanes.hpp"
+#include "tessera/core/scratch.hpp"
+#include "tessera/numeric/traits.hpp"
+#include "tessera/online/softmax.hpp"
+#include "tessera/simd/fold.hpp"
+#include "tessera/tile/mask.hpp"
+#include "tessera/tile/score.hpp"
+#include "tessera/tile/view.hpp"
+
+namespace tessera::attention::detail {
+
+/// One worker's place for the rows of one unit of work.
+template <class T, class Arch, class Q, class K, class V, class Heads>
+class few_rows {
+ public:
+  using P = simd::pack<T, Arch>;
+  using I = simd::index_pack<T, Arch>;
+  using shape = few_shape<T, Arch>;
+  using layout_type = few_layout<T, Arch>;
+  static constexpr int lanes = P::lanes;
+  static constexpr int chunk = tile::value_chunk;
+
+  /// Arrays of `places` have a part for each block of rows, or, where all rows are one block, for each of the chunks at once. Values that
+  /// several blocks of rows read are widened once.
+  struct arrays {
+    T* queries;           ///< [blocks][depth][rows of a block]
+    T* keys;              ///< [depth][packs * lanes]
+    T* scores;            ///< [places][rows of a block][chunk]
+    T* weights;           ///< [chunks at once][chunk][rows of a block]
+    T* values;            ///< [chunk][row_size], where they are widened
+    key_range* seen;      ///< [places] keys of the chunk that a block sees
+    tile_class* classes;  ///< [places][rows of a block]
+
+    arrays(tessera::detail::bump& memory, const layout_type& layout)
+        : queries(memory.take<T>(layout.blocks() * shape::rows * layout_type::rounded(layout.depth, lanes))),
+          keys(memory.take<T>(layout.blocks() > 1 ? layout.depth * shape::packs * lanes : 0)),
+          scores(memory.take<T>(places(layout) * shape::rows * chunk)),
+          weights(memory.take<T>(layout.at_once() * chunk * shape::rows)),
+          values(memory.take<T>(widens(layout) ? chunk * layout.row_size() : 0)),
+          seen(memory.take<key_range>(places(layout))),
+          classes(memory.take<tile_class>(places(layout) * shape::rows)) {}
+  };
+
+  /// Rows [first, first + count) of key head kv_h.
+  few_rows(const layout_type& layout, const Heads& heads, const arrays& memory, const view<const Q, 4>& q,
+           const view<const K, 4>& k, const view<const V, 4>& v, std::int64_t b, std::int64_t kv_h, std::int64_t first,
+           std::int64_t count)
+      : layout_(layout),
+        heads_(heads),
+        memory_(memory),
+        b_(b),
+        head0_(kv_h * layout.group),
+        first_(first),
+        count_(count),
+        queries_(q[b]),
+        keys_(k[b][kv_h]),
+        values_(v[b][kv_h]) {}
+
+  /// To be called before `fold`.
+  void pack() {
+    const T factor = heads_.query_factor(head0_ / layout_.group);
+    for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
+      with_block(block, [&](auto rows) { pack_queries<decltype(rows)::value>(block, factor); });
+    }
+  }
+
+  /// The keys that some row sees.
+  [[nodiscard]] key_range range() const {
+    key_range all{keys_.extent(0), 0};
+    for (std::int64_t r = 0; r < count_; ++r) {
+      const std::int64_t i = query(r);
+      const key_range mine = heads_.mask(b_, head(r)).keys(i, i + 1, keys_.extent(0));
+      if (mine.first >= mine.last) continue;
+      all = {std::min(all.first, mine.first), std::max(all.last, mine.last)};
+    }
+    return all;
+  }
+
+  /// t(a) = the states of all rows under chunk c + a alone, for a < n, which is at most `at_once` of the layout. Bit a of the result is 0,
+  /// and nothing written to t(a), when no row sees any of that chunk.
+  template <class States>
+  unsigned fold(std::int64_t c, int n, const States& t) {
+    unsigned folded = 0;
+    for (int a = 0; a < n; ++a) {
+      const key_range hull = look(a, c + a);
+      if (hull.first >= hull.last) continue;
+      folded |= 1U << a;
+      if (layout_.blocks() == 1) {
+        score_stored(a, c + a, a + 1 == n);
+      } else {
+        score_turned(c + a, hull);
+        if (widens(layout_)) widen_values(c + a, hull);
+      }
+    }
+    const bool one_block = layout_.blocks() == 1;
+    for (int a = 0; one_block && a < n; ++a) {
+      if ((folded >> a & 1U) != 0) with_block(0, [&](auto rows) { weigh<decltype(rows)::value>(a, 0, c + a, t(a)); });
+    }
+    for (int a = 0; a < n; ++a) {
+      if ((folded >> a & 1U) == 0) continue;
+      for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
+        with_block(block, [&](auto rows) {
+          constexpr int Rows = decltype(rows)::value;
+          if (!one_block) weigh<Rows>(a, block, c + a, t(a));
+          sum<Rows>(a, block, c + a, t(a));
+        });
+      }
+    }
+    return folded;
+  }
+
+  /// store(b, h, i, values) and emit(b, h, i, lse) for the rows [first, last), of which s are the states; s is used up.
+  template <class Store, class Emit>
+  void finish(const row_states<T>& s, std::int64_t first, std::int64_t last, const Store& store, const Emit& emit) const {
+    finish_states(
+        layout_, first, last, s, heads_, [&](std::int64_t r) { return head(r); },
+        [&](std::int64_t r, const T* values) { store(b_, head(r), query(r), values); },
+        [&](std::int64_t r, T lse) { emit(b_, head(r), query(r), lse); });
+  }
+
+  [[nodiscard]] std::int64_t count() const { return count_; }
+
+ private:
+  static std::int64_t places(const layout_type& layout) { return layout.at_once() * layout.blocks(); }
+  static bool widens(const layout_type& layout) { return !std::is_same_v<T, V> && layout.blocks() > 1; }
+  [[nodiscard]] std::int64_t head(std::int64_t r) const { return head0_ + (first_ + r) % layout_.group; }
+  [[nodiscard]] std::int64_t query(std::int64_t r) const { return (first_ + r) / layout_.group; }
+  /// Rows of a block.
+  [[nodiscard]] int used(std::int64_t block) const {
+    return static_cast<int>(std::min<std::int64_t>(shape::rows, count_ - block * shape::rows));
+  }
+  [[nodiscard]] T* block_queries(std::int64_t block) const {
+    return memory_.queries + block * shape::rows * layout_type::rounded(layout_.depth, lanes);
+  }
+  [[nodiscard]] int chunk_size(std::int64_t c) const {
+    return static_cast<int>(std::min<std::int64_t>(chunk, keys_.extent(0) - c * chunk));
+  }
+  [[nodiscard]] const K* key_row(std::int64_t j) const { return keys_.data_handle() + j * keys_.stride(0); }
+  [[nodiscard]] const V* value_row(std::int64_t j) const { return values_.data_handle() + j * values_.stride(0); }
+
+  /// f(std::integral_constant of the rows that the block is computed with)
+  template <class F>
+  TESSERA_ALWAYS_INLINE void with_block(std::int64_t block, const F& f) const {
+    const int n = used(block);
+    if (n > 4) {
+      f(std::integral_constant<int, shape::rows>{});
+    } else if (n > 2) {
+      f(std::integral_constant<int, 4>{});
+    } else if (n == 2) {
+      f(std::integral_constant<int, 2>{});
+    } else {
+      f(std::integral_constant<int, 1>{});
+    }
+  }
+
+  template <int Rows>
+  void pack_queries(std::int64_t block, T factor) {
+    T* to = block_queries(block);
+    const Q* rows[Rows];
+    for (int r = 0; r < Rows; ++r) {
+      const std::int64_t row = block * shape::rows + std::min(r, used(block) - 1);
+      rows[r] = queries_.data_handle() + head(row) * queries_.stride(0) + query(row) * queries_.stride(1);
+    }
+    for (std::int64_t k = 0; k < layout_.depth; k += lanes, to += Rows * lanes) {
+      const int columns = static_cast<int>(std::min<std::int64_t>(lanes, layout_.depth - k));
+      P x[Rows];
+      if (columns == lanes) {
+        TESSERA_UNROLL
+        for (int r = 0; r < Rows; ++r) x[r] = simd::load_as<P>(rows[r] + k) * P(factor);
+      } else {
+        TESSERA_UNROLL
+        for (int r = 0; r < Rows; ++r) x[r] = simd::load_partial<P>(rows[r] + k, columns) * P(factor);
+      }
+      simd::transpose(x);
+      TESSERA_UNROLL
+      for (int r = 0; r < Rows; ++r) x[r].store(to + r * lanes);
+    }
+  }
+
+  /// What every row and block sees of chunk c, the a-th of those at once; the hull of all.
+  key_range look(int a, std::int64_t c) {
+    const std::int64_t key0 = c * chunk;
+    const int count = chunk_size(c);
+    key_range all{count, 0};
+    for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
+      key_range& seen = memory_.seen[a + block] = {count, 0};
+      for (int r = 0; r < used(block); ++r) {
+        const std::int64_t row = block * shape::rows + r;
+        const std::int64_t i = query(row);
+        const auto mask = heads_.mask(b_, head(row));
+        tile_class& mine = memory_.classes[a * shape::rows + row] = mask.classify(i, i + 1, key0, key0 + count);
+        if (mine == tile_class::none) continue;
+        key_range keys{0, count};
+        if (mine == tile_class::some) {
+          keys = mask.keys(i, i + 1, key0 + count);
+          keys = {std::max<std::int64_t>(0, keys.first - key0), keys.last - key0};
+          if (keys.first >= keys.last) {
+            mine = tile_class::none;
+            continue;
+          }
+        }
+        seen = {std::min(seen.first, keys.first), std::max(seen.last, keys.last)};
+      }
+      if (seen.first < seen.last) all = {std::min(all.first, seen.first), std::max(all.last, seen.last)};
+    }
+    return all;
+  }
+
+  /// The products of the rows of one block with the keys that they see of chunk c, whole packs.
+  void score_stored(int a, std::int64_t c, bool last_chunk) {
+    const key_range seen = memory_.seen[a];
+    T* const scores = memory_.scores + a * shape::rows * chunk;
+    with_block(0, [&](auto rows) {
+      for (std::int64_t j = seen.first / lanes * lanes; j < seen.last; j += lanes) {
+        const std::int64_t next = c * chunk + j + lanes;
+        // What is read after the last keys: the values of the first chunk of these.
+        const line_stream ahead = last_chunk && j + lanes >= seen.last
+                                      ? line_stream(value_row((c - a) * chunk), values_.stride(0), layout_.value_dim)
+                                      : line_stream(key_row(next), keys_.stride(0), layout_.depth);
+        score_stored_keys<decltype(rows)::value, P>(layout_.depth, block_queries(0), key_row(c * chunk + j), keys_.stride(0),
+                                                    static_cast<int>(std::min<std::int64_t>(lanes, chunk_size(c) - j)), ahead,
+                                                    scores + j);
+      }
+    });
+  }
+
+  /// The same for several blocks: a few packs of keys are turned for all of them.
+  void score_turned(std::int64_t c, const key_range& hull) {
+    const std::int64_t first = hull.first / lanes;
+    const std::int64_t packs = (hull.last + lanes - 1) / lanes - first;
+    const std::int64_t tiles = (packs + shape::packs - 1) / shape::packs;
+    const std::int64_t wide = (packs + tiles - 1) / tiles;
+    for (std::int64_t p = first; p < first + packs; p += wide) {
+      const std::int64_t n = std::min(wide, first + packs - p);
+      for (std::int64_t u = 0; u < n; ++u) {
+        const std::int64_t j = (p + u) * lanes;
+        const line_stream ahead(key_row(c * chunk + j + lanes), keys_.stride(0), layout_.depth);
+        store_turned_keys<P>(memory_.keys + u * lanes, n * lanes, key_row(c * chunk + j), keys_.stride(0),
+                             static_cast<int>(std::min<std::int64_t>(lanes, chunk_size(c) - j)), layout_.depth, ahead);
+      }
+      for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
+        if (memory_.seen[block].first >= (p + n) * lanes || memory_.seen[block].last <= p * lanes) continue;
+        T* const to = memory_.scores + block * shape::rows * chunk + p * lanes;
+        with_block(block, [&](auto rows) {
+          constexpr int Rows = decltype(rows)::value;
+          if (n == 3) {
+            score_turned_keys<Rows, 3, P>(layout_.depth, block_queries(block), memory_.keys, to);
+          } else if (n == 2) {
+            score_turned_keys<Rows, 2, P>(layout_.depth, block_queries(block), memory_.keys, to);
+          } else {
+            score_turned_keys<Rows, 1, P>(layout_.depth, block_queries(block), memory_.keys, to);
+          }
+        });
+      }
+    }
+  }
+
+  /// The weights of a block, and of the states of its rows all but the sums.
+  template <int Rows>
+  void weigh(int a, std::int64_t block, std::int64_t c, const row_states<T>& t) {
+    const key_range seen = memory_.seen[a + block];
+    const std::int64_t row0 = block * shape::rows;
+    std::fill_n(t.max + row0, Rows, -infinity<T>());
+    std::fill_n(t.mass + row0, Rows, T(0));
+    if (seen.first >= seen.last) return;
+    T* const scores = memory_.scores + (a + block) * shape::rows * chunk;
+    const int first = static_cast<int>(seen.first) / lanes * lanes;
+    const int last = (static_cast<int>(seen.last) + lanes - 1) / lanes * lanes;
+    P tops[Rows];
+    for (int r = 0; r < Rows; ++r) {
+      tops[r] = P(-infinity<T>());
+      if (r >= used(block)) continue;
+      const tile_class mine = memory_.classes[(a + block) * shape::rows + r];
+      tops[r] = weigh_row(row0 + r, mine, c * chunk, first, static_cast<int>(seen.last), scores + r * chunk);
+    }
+    alignas(P::alignment) T largest[lanes];
+    alignas(P::alignment) T base[lanes];
+    const P top = fold_max_of_rows(tops);
+    top.store(largest);
+    softmax::anchor(top).store(base);
+    std::copy_n(largest, Rows, t.max + row0);
+    for (int r = used(block); r < Rows; ++r) base[r] = infinity<T>();  // idle rows weigh nothing
+    weigh_keys<Rows, P>(scores, first, last, base, memory_.weights + a * chunk * shape::rows, t.mass + row0);
+  }
+
+  /// Makes of the products with the keys [first, last) of a row its scores, hidden ones and lanes past the last included; the largest, in
+  /// some lane.
+  P weigh_row(std::int64_t row, tile_class seen, std::int64_t key0, int first, int last, T* scores) const {
+    using index = typename I::value_type;
+    const P hidden(-infinity<T>());
+    P top = hidden;
+    if (seen == tile_class::none) {
+      for (int j = first; j < last; j += lanes) hidden.store(scores + j);
+      return top;
+    }
+    using score_type = decltype(heads_.score(b_, 0));
+    constexpr bool linear = tessera::detail::is_linear<score_type>;
+    const int whole = first + (last - first) / lanes * lanes;
+    int j = first;
+    if (linear && seen == tile_class::all) {
+      for (; j < whole; j += lanes) top = max(top, P::load(scores + j));
+    }
+    const score_type score = heads_.score(b_, head(row));
+    const auto mask = heads_.mask(b_, head(row));
+    const I rows(static_cast<index>(query(row)));
+    const I end(static_cast<index>(key0 + last));
+    for (; j < last; j += lanes) {
+      P s = P::load(scores + j);
+      const I column = I::iota(static_cast<index>(key0 + j));
+      const I columns = min(column, end - I(index(1)));  // no key is asked for that is not there
+      if constexpr (!linear) s = score(s, rows, columns) * P(static_cast<T>(softmax::unit));
+      if (seen == tile_class::some) s = select(mask.visible(rows, columns), s, hidden);
+      if (j >= whole) s = select(column < end, s, hidden);
+      s.store(scores + j);
+      top = max(top, s);
+    }
+    return top;
+  }
+
+  /// The sums of values of a block.
+  template <int Rows>
+  void sum(int a, std::int64_t block, std::int64_t c, const row_states<T>& t) {
+    const key_range seen = memory_.seen[a + block];
+    const std::int64_t row_size = layout_.row_size();
+    T* const sums = t.sums + block * shape::rows * row_size;
+    if (seen.first >= seen.last) {
+      std::fill_n(sums, Rows * row_size, T(0));
+      return;
+    }
+    const int n = static_cast<int>(seen.last - seen.first);
+    const T* const weights = memory_.weights + a * chunk * shape::rows + seen.first * Rows;
+    const V* const values = value_row(c * chunk + seen.first);
+    if (widens(layout_)) {
+      sum_cached_values<Rows, P>(n, weights, memory_.values + seen.first * row_size, row_size, row_size, sums, row_size);
+    } else if (std::is_same_v<T, V> && block > 0) {
+      if constexpr (std::is_same_v<T, V>) {
+        sum_cached_values<Rows, P>(n, weights, values, values_.stride(0), layout_.value_dim, sums, row_size);
+      }
+    } else {
+      sum_streamed_values<Rows, P>(n, weights, values, values_.stride(0), layout_.value_dim, sums, row_size);
+    }
+    for (int r = 0; r < used(block); ++r) {
+      const bool some = memory_.classes[(a + block) * shape::rows + r] == tile_class::some;
+      if (some && !is_finite(sums + r * row_size)) {
+        sum_visible(block * shape::rows + r, c * chunk + seen.first, n, weights + r, Rows, sums + r * row_size);
+      }
+    }
+  }
+
+  [[nodiscard]] bool is_finite(const T* sums) const {
+    P spread(T(0));  // stays 0 while all are finite: x * 0 is 0, or NaN
+    for (std::int64_t c = 0; c < layout_.row_size(); c += lanes) spread += P::load(sums + c) * P(T(0));
+    return simd::all(spread == P(T(0)));
+  }
+
+  /// The sums of one row over n keys among which hidden ones hold NaN or inf: 0 * NaN must not reach a row that does not see the key.
+  TESSERA_NOINLINE void sum_visible(std::int64_t row, std::int64_t key, int n, const T* weights, int step, T* sums) const {
+    using index = typename I::value_type;
+    const auto mask = heads_.mask(b_, head(row));
+    const I rows(static_cast<index>(query(row)));
+    for (std::int64_t c = 0; c < layout_.value_dim; c += lanes) {
+      const int columns = static_cast<int>(std::min<std::int64_t>(lanes, layout_.value_dim - c));
+      P sum(T(0));
+      for (int j = 0; j < n; ++j) {
+        const P value = tile::detail::load_columns<P>(value_row(key + j) + c, columns);
+        sum = select(mask.visible(rows, I(static_cast<index>(key + j))), fma(value, P(weights[j * step]), sum), sum);
+      }
+      sum.store(sums + c);
+    }
+  }
+
+  void widen_values(std::int64_t c, const key_range& hull) {
+    for (std::int64_t j = hull.first; j < hull.last; ++j) {
+      for (std::int64_t column = 0; column < layout_.value_dim; column += lanes) {
+        const int columns = static_cast<int>(std::min<std::int64_t>(lanes, layout_.value_dim - column));
+        tile::detail::load_columns<P>(value_row(c * chunk + j) + column, columns)
+            .store(memory_.values + j * layout_.row_size() + column);
+      }
+    }
+  }
+
+  layout_type layout_;
+  const Heads& heads_;
+  arrays memory_;
+  std::int64_t b_;
+  std::int64_t head0_;
+  std::int64_t first_;
+  std::int64_t count_;
+  view<const Q, 3> queries_;
+  view<const K, 2> keys_;
+  view<const V, 2> values_;
+};
+
+}  // namespace tessera::attention::detail

@@ -1,0 +1,180 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// Logits a tile at a time: the rows that count, gathered, times a part of the vocabulary.
+#pragma once
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+
+#include "tessera/core/scratch.hpp"
+#include "tessera/exec/exec.hpp"
+#include "tessera/numeric/traits.hpp"
+#include "tessera/simd/load.hpp"
+#include "tessera/tile/detail/row_chunks.hpp"
+#include "tessera/tile/matmul.hpp"
+#include "tessera/tile/packing.hpp"
+#include "tessera/tile/view.hpp"
+#include "tessera/training/cross_entropy_options.hpp"
+
+namespace tessera::training::detail {
+
+/// Classes of a tile: a row's masses and gradients are summed over a tile, then over tiles, so it is part of their bits.
+inline constexpr std::int64_t tile_classes = 1024;
+/// Rows of a tile. Part of the bits of the gradient of the weights alone, which is a sum over rows.
+inline constexpr std::int64_t tile_rows = 1024;
+/// Rows of one item of the passes over a tile.
+inline constexpr std::int64_t pass_rows = 16;
+
+/// What every function of this family is given.
+template <class H, class W, class B, class Target>
+struct problem {
+  view<const H, 2> hidden;
+  view<const W, 2> weight;
+  view<const B, 1> bias;  ///< null data: none
+  view<const Target, 1> target;
+  cross_entropy_options options;
+
+  [[nodiscard]] TESSERA_ALWAYS_INLINE bool counts(std::int64_t i) const {
+    return static_cast<std::int64_t>(target(i)) != options.ignore_index;
+  }
+  /// The next rows that count, from row `i` on, at most `most`, written to `which`; moves i behind them.
+  TESSERA_ALWAYS_INLINE std::int64_t next(std::int64_t& i, std::int64_t most, std::int64_t* which) const {
+    std::int64_t count = 0;
+    for (; i < target.extent(0) && count < most; ++i) {
+      if (counts(i)) which[count++] = i;
+    }
+    return count;
+  }
+  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t counting_rows() const {
+    std::int64_t count = 0;
+    for (std::int64_t i = 0; i < target.extent(0); ++i) count += counts(i);
+    return count;
+  }
+};
+
+/// Refuses what no loss can be computed of.
+template <class H, class W, class B, class Target>
+TESSERA_ALWAYS_INLINE void check_problem(const problem<H, W, B, Target>& p, bool has_bias, const char* function) {
+  using tessera::detail::expects;
+  using tessera::detail::number;
+  using tessera::detail::shape;
+  tessera::detail::check_operand(p.hidden, function, "hidden");
+  tessera::detail::check_operand(p.weight, function, "weight");
+  tessera::detail::check_readable(p.target, function, "target");
+  expects(
+      p.weight.extent(1) == p.hidden.extent(1), function, "weight",
+      [&] { return "shape " + shape(p.weight) + " beside hidden of shape " + shape(p.hidden); },
+      "needs [vocabulary, depth] with the depth of hidden");
+  expects(
+      p.target.extent(0) == p.hidden.extent(0), function, "target", [&] { return "shape " + shape(p.target); },
+      "needs one class a row of hidden");
+  if (has_bias) {
+    tessera::detail::check_operand(p.bias, function, "bias");
+    expects(
+        p.bias.extent(0) == p.weight.extent(0), function, "bias", [&] { return "shape " + shape(p.bias); },
+        "needs one number a row of weight");
+  }
+  expects(
+      p.options.label_smoothing >= 0 && p.options.label_smoothing <= 1, function, "options.label_smoothing",
+      [&] { return number(p.options.label_smoothing); }, "needs a share in [0, 1]");
+  expects(
+      p.options.z_loss >= 0 && std::isfinite(p.options.z_loss), function, "options.z_loss",
+      [&] { return number(p.options.z_loss); }, "needs a finite factor of at least 0");
+  for (std::int64_t i = 0; i < p.target.extent(0); ++i) {
+    const auto class_of = static_cast<std::int64_t>(p.target(i));
+    expects(
+        !p.counts(i) || (class_of >= 0 && class_of < p.weight.extent(0)), function, "target",
+        [&] { return std::to_string(class_of) + " in row " + std::to_string(i); },
+        "needs classes in [0, vocabulary), or options.ignore_index");
+  }
+}
+
+/// Refuses a vector of per-row numbers that has not `n` of them.
+template <class T>
+TESSERA_ALWAYS_INLINE void check_vector(const view<T, 1>& v, std::int64_t n, const char* function, const char* argument,
+                                        const char* needs) {
+  tessera::detail::check_readable(v, function, argument);
+  tessera::detail::expects(v.extent(0) == n, function, argument, [&] { return "shape " + tessera::detail::shape(v); }, needs);
+}
+
+/// to[r] = row which[r] of `from`, in the compute type.
+template <class P, class Exec, class S>
+void gather_rows(const Exec& exec, const view<const S, 2>& from, const std::int64_t* which, std::int64_t count,
+                 typename P::value_type* to) {
+  const std::int64_t length = from.extent(1);
+  tessera::detail::for_each_worth(
+      exec, static_cast<double>(count * length), (count + pass_rows - 1) / pass_rows, [&](int, std::int64_t item) {
+        const std::int64_t last = std::min(count, (item + 1) * pass_rows);
+        for (std::int64_t r = item * pass_rows; r < last; ++r) {
+          const S* const row = from.data_handle() + which[r] * from.stride(0);
+          tile::detail::write_run<P>(to + r * length, length, false,
+                                     [&](std::int64_t k, int n) { return tile::detail::load_or<P>(row + k, n, 0); });
+        }
+      });
+}
+
+/// f(r) for every row of a tile.
+template <class Exec, class F>
+void for_tile_rows(const Exec& exec, std::int64_t rows, std::int64_t columns, const F& f) {
+  constexpr double operations = 16;  // a number
+  tessera::detail::for_each_worth(exec, operations * static_cast<double>(rows * columns), (rows + pass_rows - 1) / pass_rows,
+                                  [&](int, std::int64_t item) {
+                                    const std::int64_t last = std::min(rows, (item + 1) * pass_rows);
+                                    for (std::int64_t r = item * pass_rows; r < last; ++r) f(r);
+                                  });
+}
+
+/// Adds classes [first, first + n) of a bias to a row of logits.
+template <class P, class B>
+TESSERA_ALWAYS_INLINE void add_bias(typename P::value_type* logits, const view<const B, 1>& bias, std::int64_t first,
+                                    std::int64_t n) {
+  const B* const from = bias.data_handle() + first * bias.stride(0);
+  tile::detail::write_run<P>(logits, n, false, [&](std::int64_t k, int count) {
+    return tile::detail::load_or<P>(static_cast<const typename P::value_type*>(logits) + k, count, 0) +
+           tile::detail::load_or<P>(from + k, count, 0);
+  });
+}
+
+/// Rows [first, first + n) of a matrix, and the matrix with its axes exchanged.
+template <class T>
+[[nodiscard]] TESSERA_ALWAYS_INLINE view<T, 2> some_rows(const view<T, 2>& v, std::int64_t first, std::int64_t n) {
+  return {v.data_handle() + first * v.stride(0), {n, v.extent(1)}, {v.stride(0), v.stride(1)}};
+}
+template <class T>
+[[nodiscard]] TESSERA_ALWAYS_INLINE view<T, 2> exchanged(const view<T, 2>& v) {
+  // A row of one element may have any stride; as a column it counts.
+  return {v.data_handle(), {v.extent(1), v.extent(0)}, {1, v.stride(0)}};
+}
+
+/// The scratch of the largest product m x n x k for m among two heights, n among two breadths and so on.
+template <class T, class Arch, class TC>
+[[nodiscard]] TESSERA_ALWAYS_INLINE std::size_t product_bytes(int workers, const std::int64_t (&m)[2], const std::int64_t (&n)[2],
+                                                              const std::int64_t (&k)[2]) {
+  std::size_t most = 0;
+  for (int shape = 0; shape < 8; ++shape) {
+    if (m[shape & 1] == 0 || n[shape >> 1 & 1] == 0) continue;
+    const tile::detail::product_plan<T, Arch, TC> plan(workers, m[shape & 1], n[shape >> 1 & 1], k[shape >> 2]);
+    most = std::max(most, plan.bytes());
+  }
+  return most;
+}
+
+/// How a length is cut: whole parts and what is left.
+TESSERA_ALWAYS_INLINE void parts_of(std::int64_t length, std::int64_t part, std::int64_t (&sizes)[2]) {
+  sizes[0] = std::min(length, part);
+  sizes[1] = length % part != 0 ? length % part : sizes[0];
+}
+
+/// c = a b (or c += a b) in the compute type, in `memory` of product_bytes.
+template <class T, class Exec, class TA, class TB, class TC>
+void multiply(const Exec& exec, std::byte* memory, const view<TA, 2>& a, const view<TB, 2>& b, const view<TC, 2>& c,
+              tile::detail::product_use use) {
+  if (c.size() == 0) return;
+  const tile::detail::product_plan<T, typename Exec::arch, TC> plan(exec.workers(), c.extent(0), c.extent(1), a.extent(1));
+  tile::detail::run_product<T>(exec, plan, memory, view<const std::remove_const_t<TA>, 2>(a),
+                               view<const std::remove_const_t<TB>, 2>(b), c, use);
+}
+
+}  // namespace tessera::training::detail
