@@ -59,7 +59,7 @@ struct tokens {
     }
   }
   [[nodiscard]] static view<const float, 4> as_head(const std::vector<float>& numbers, std::int64_t dim) {
-    return {numbers.data(), 1, 1, static_cast<std::int64_t>(numbers.size()) / dim, dim};
+    return view<const float, 4>(numbers.data(), 1, 1, static_cast<std::int64_t>(numbers.size()) / dim, dim);
   }
   [[nodiscard]] view<const float, 4> q() const { return as_head(queries, depth + 1); }
   [[nodiscard]] view<const float, 4> k() const { return as_head(keys, depth + 1); }
