@@ -15,7 +15,19 @@ namespace tessera::random::detail {
 /// The radii of the pairs whose words are a[p] and b[p]. The arrays are aligned to 64 bytes.
 template <int Bytes, class Word, class V, std::size_t N>
 TESSERA_ALWAYS_INLINE void normal_radii(const Word (&a)[N], const Word (&b)[N], V (&radius)[N]) {
-  for (std::size_t p = 0; p < N; ++p) radius[p] = normal_squared_radius(a[p], b[p]);
+  if constexpr (sizeof(Word) == 4) {
+    // One word in 2^16 has more bits: those are done again.
+    Word least = ~Word{0};
+    for (std::size_t p = 0; p < N; ++p) {
+      radius[p] = minus_two_log_of(a[p] | 1u, 32);
+      least = a[p] < least ? a[p] : least;
+    }
+    for (std::size_t p = 0; least < deep_below && p < N; ++p) {
+      if (a[p] < deep_below) radius[p] = normal_squared_radius(a[p], b[p]);
+    }
+  } else {
+    for (std::size_t p = 0; p < N; ++p) radius[p] = normal_squared_radius(a[p], b[p]);
+  }
   simd::detail::square_roots<Bytes>(radius);
 }
 

@@ -18,13 +18,8 @@ struct normal_pair {
   T sine;
 };
 
-/// -2 ln u for u = (a | 1) 2^-32, or, where a is below 2^16, u = (a 2^16 + e | 1) 2^-48 with e the low half of `more`.
-/// Written as u = m 2^(k - depth), m in [sqrt(1/2), sqrt(2)): -2 ln u = (depth - k) 2 ln 2 - 2 ln m.
-TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float normal_squared_radius(std::uint32_t a, std::uint32_t more) noexcept {
-  const bool deep = a < 0x10000u;
-  const std::uint32_t bits = (deep ? a << 16 | (more & 0xFFFFu) : a) | 1u;
-  const std::uint32_t depth = deep ? 48u : 32u;
-
+/// -2 ln u for u = bits 2^-depth, bits odd. Written as u = m 2^(k - depth), m in [sqrt(1/2), sqrt(2)): (depth - k) 2 ln 2 - 2 ln m.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float minus_two_log_of(std::uint32_t bits, std::uint32_t depth) noexcept {
   // Two halves that a signed conversion takes exactly; m - 1 then costs one rounding, also where u is next to 1.
   const float high = static_cast<float>(static_cast<std::int32_t>(bits >> 8));
   const float low = static_cast<float>(static_cast<std::int32_t>(bits & 0xFFu));
@@ -32,8 +27,14 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float normal_squared_radius(std::uint
   const std::uint32_t exponent = (rounded - 0x3F3504F3u) >> 23;  // the bits of sqrt(1/2); never negative
   const float scale = __builtin_bit_cast(float, (127u - exponent) << 23);
   const float f = fma(low, scale, fma(high, 256.0f * scale, -1.0f));
-
   return fma(static_cast<float>(static_cast<std::int32_t>(depth - exponent)), 1.38629436f, minus_two_log1p(f));
+}
+
+/// -2 ln u for u = (a | 1) 2^-32, or, where a is below `deep_below`, u = (a 2^16 + e | 1) 2^-48 with e the low half of `more`.
+inline constexpr std::uint32_t deep_below = 0x10000u;
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float normal_squared_radius(std::uint32_t a, std::uint32_t more) noexcept {
+  const bool deep = a < deep_below;
+  return minus_two_log_of((deep ? a << 16 | (more & 0xFFFFu) : a) | 1u, deep ? 48u : 32u);
 }
 
 /// Cosine and sine of 2 pi (b + 1/2) 2^-32: never zero, and symmetric in sign.
