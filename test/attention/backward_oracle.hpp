@@ -79,7 +79,8 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
   const auto k = x.in.k.view();
   const auto v = x.in.v.view();
   const auto dout = x.dout.view();
-  const double scale = options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(q.extent(3) > 0 ? q.extent(3) : 1));
+  const double call_scale =
+      options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(q.extent(3) > 0 ? q.extent(3) : 1));
   const auto want = tessera::reference::attention_backward<Real>(q, k, v, dout, options);
 
   const double u = tessera::unit_roundoff<T>;
@@ -98,6 +99,8 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
   for (std::int64_t b = 0; b < q.extent(0); ++b) {
     for (std::int64_t h = 0; h < q.extent(1); ++h) {
       const std::int64_t kv_h = h * k.extent(1) / q.extent(1);
+      const double scale = call_scale * factor_of(options.key_scales, kv_h);
+      const double value_scale = std::fabs(factor_of(options.value_scales, kv_h));
       for (std::int64_t i = 0; i < q.extent(2); ++i) {
         tessera::reference::scored_row<double> row;
         std::vector<double> touched;  // |dout||v_j|
@@ -120,7 +123,8 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
           largest = std::fmax(largest, sum_size);
           row.push_back({j, sum});
           double gradient = 0;
-          for (std::int64_t c = 0; c < v.extent(3); ++c) gradient += size(dout(b, h, i, c)) * size(v(b, kv_h, j, c));
+          for (std::int64_t c = 0; c < v.extent(3); ++c)
+            gradient += size(dout(b, h, i, c)) * size(v(b, kv_h, j, c)) * value_scale;
           touched.push_back(gradient);
         }
         if (options.sinks.data_handle() != nullptr) {
@@ -149,7 +153,7 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
           }
           for (std::int64_t c = 0; c < v.extent(3); ++c) {
             dv_size[at(v, b, kv_h, j) + static_cast<std::size_t>(c)] +=
-                (weights[e] * (of_weight + (96 + rows_of_key / 96 + 2) * u) + faintest) * size(dout(b, h, i, c));
+                (weights[e] * (of_weight + (96 + rows_of_key / 96 + 2) * u) + faintest) * size(dout(b, h, i, c)) * value_scale;
           }
         }
       }

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "../support/array.hpp"
@@ -42,6 +43,11 @@ struct inputs {
   [[nodiscard]] bool untouched() const { return q.untouched() && k.untouched() && v.untouched(); }
 };
 
+/// What the options multiply the keys or values of a head by.
+inline double factor_of(const tessera::view<const float, 1>& factors, std::int64_t kv_h) {
+  return factors.data_handle() != nullptr ? static_cast<double>(factors(kv_h)) : 1.0;
+}
+
 /// What the bound of a row is made of.
 struct row_size {
   double scores = 0;           ///< S, the largest sum |scale q||k| of the keys that the row sees
@@ -69,14 +75,18 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
   const auto v_size = absolute(in.v);
   std::vector<row_size> sizes;
   tessera::reference::attention(in.q.view(), in.k.view(), v_size.view(), options,
-                                [&](auto, auto, auto, const std::vector<double>& a, double) { sizes.push_back({0, a}); });
+                                [&](auto, auto, auto, std::vector<double> a, double) {
+                                  for (double& x : a) x = std::fabs(x);  // a factor of values may be negative
+                                  sizes.push_back({0, std::move(a)});
+                                });
   const std::int64_t len_k = in.k.view().extent(2);
   const auto head_dim = in.q.view().extent(3);
-  const double scale = options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(head_dim > 0 ? head_dim : 1));
+  const double call_scale = options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(head_dim > 0 ? head_dim : 1));
   std::size_t r = 0;
   for (std::int64_t b = 0; b < in.q.view().extent(0); ++b) {
     for (std::int64_t h = 0; h < in.q.view().extent(1); ++h) {
       const std::int64_t kv_h = h * in.k.view().extent(1) / in.q.view().extent(1);
+      const double scale = call_scale * factor_of(options.key_scales, kv_h);
       for (std::int64_t i = 0; i < in.q.view().extent(2); ++i, ++r) {
         for (std::int64_t j = 0; j < len_k; ++j) {
           if (!tessera::reference::visible(options.mask, b, h, i, j, in.q.view().extent(2), len_k)) continue;
@@ -108,8 +118,12 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
   for (const V value : v_size.elements()) {
     if (std::isfinite(static_cast<double>(value))) largest_value = std::fmax(largest_value, static_cast<double>(value));
   }
+  double largest_factor = 1;
+  for (std::int64_t h = 0; h < in.v.view().extent(1); ++h) {
+    largest_factor = std::fmax(largest_factor, std::fabs(factor_of(options.value_scales, h)));
+  }
   const double faintest = sizeof(T) == 4 ? 0x1p-63 : 0x1p-511;
-  const double dropped = keys * (faintest * largest_value + support::rounding<T>(0));
+  const double dropped = keys * largest_factor * (faintest * largest_value + support::rounding<T>(0));
   const double sums = 206 + keys / 192;
   tessera::reference::attention<Real>(
       in.q.view(), in.k.view(), in.v.view(), options, [&](auto b, auto h, auto i, const std::vector<Real>& want, Real want_lse) {
