@@ -6,6 +6,7 @@
 #include <type_traits>
 
 #include "../support/random.hpp"
+#include "exact_results.hpp"
 #include "oracle.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
@@ -40,6 +41,7 @@ void check_type() {
   }
   CHECK_WITHIN_BOUND(out);
   CHECK_WITHIN_BOUND(lse);
+  exact::check<Q, K, V, O>();
 }
 
 }  // namespace
