@@ -130,7 +130,7 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
         if (options.sinks.data_handle() != nullptr) {
           row.push_back({-1, static_cast<double>(options.sinks(h))});
           touched.push_back(0);
-          largest = std::fmax(largest, std::fabs(row.back().score));
+          if (std::isfinite(row.back().score)) largest = std::fmax(largest, std::fabs(row.back().score));
         }
         std::vector<double> weights = tessera::reference::softmax_weights(row);
         double mass = 0;
