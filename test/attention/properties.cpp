@@ -224,6 +224,27 @@ BOOST_AUTO_TEST_CASE(every_odd_size_is_within_its_bound) {
   CHECK_GRADIENTS_WITHIN_BOUND(errors);
 }
 
+// Sizes that models have: what the page of the bounds states of them.
+BOOST_AUTO_TEST_CASE(long_rows_of_common_heads_are_within_the_bound) {
+  for (const std::int64_t dim : {64, 128}) {
+    support::worst out;
+    support::worst lse;
+    oracle::gradient_errors errors;
+    oracle::backward_call<float> call(data({1, 1, 1, 24, 4096, dim, dim}, 1));
+    call.dout.fill(normal(4));
+    const calls::options<plain_score> options{.mask = causal};
+    calls::run(tessera::par.threads(2), call, options);
+    oracle::compare(out, lse, call.in, call.out, call.lse, options);
+    oracle::compare(errors, call, options);
+    double scores = 0;
+    for (const oracle::row_bound& row : oracle::bounds(call.in, options)) scores = std::fmax(scores, row.scores);
+    BOOST_TEST_MESSAGE("head_dim " << dim << ", 4096 keys, S " << scores);
+    CHECK_WITHIN_BOUND(out);
+    CHECK_WITHIN_BOUND(lse);
+    CHECK_GRADIENTS_WITHIN_BOUND(errors);
+  }
+}
+
 // Denormal queries, keys, values and gradients are numbers as others are.
 BOOST_AUTO_TEST_CASE(denormals_are_kept) {
   support::worst out;

@@ -198,8 +198,8 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 /// Accuracy        |out - exact| <= 2 ((head_dim + 4) S + 206 + len_k / 192) u A + u_out |out|, S the largest sum |scale q||k| of the
 ///                 row and A = sum p|v|; besides, 2^-63 len_k max|v| (float64: 2^-511) for weights that are taken for 0, and half
 ///                 of the smallest subnormal for each key.
-///                 lse: ((head_dim + 5) S + 206 + len_k / 192 + 6 log len_k) u. A score adds twice what it moves a product by to S.
-///                 Tested in test/attention/forward.cpp, masks.cpp, scores.cpp, decode.cpp.
+///                 lse: ((head_dim + 5) S + 206 + len_k / 192 + 6 log len_k) u. A score adds twice what it moves a product by to S,
+///                 a sink counts as a key of its size. scale q must be finite. docs/reference/attention.md has it in numbers, and the tests.
 /// Cost            4 batch heads len_q len_k head_dim flops of tiles that the mask shows (half of all if causal), one exp2 a score. Scratch:
 ///                 keys and values of some heads in the compute type (32 MiB or one head a worker), and up to 16 panels of queries a
 ///                 worker; with up to 128 queries tiles of keys alone, each key read once for all heads of its group.
