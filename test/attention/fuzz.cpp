@@ -23,6 +23,7 @@ namespace {
 
 using calls::every_score;
 using calls::plain_score;
+using oracle::shape;
 using support::array;
 using tessera::view;
 namespace attention = tessera::attention;
@@ -42,10 +43,6 @@ class chance {
  private:
   std::uint64_t seed_;
   std::uint64_t at_ = 0;
-};
-
-struct shape {
-  std::int64_t batch, heads, kv_heads, len_q, len_k, head_dim, value_dim;
 };
 
 shape random_shape(chance& random) {
@@ -275,8 +272,8 @@ void check(std::uint64_t seed, totals& reached) {
   const auto visible = [&](std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j) {
     return tessera::reference::visible(options.mask, b, h, i, j, x.len_q, x.len_k);
   };
-  oracle::inputs<S, K, V> in(x.batch, x.heads, x.kv_heads, x.len_q, x.len_k, x.head_dim, x.value_dim);
-  oracle::inputs<S> along(x.batch, x.heads, x.kv_heads, x.len_q, x.len_k, x.head_dim, x.value_dim, random_placement(random));
+  oracle::inputs<S, K, V> in(x);
+  oracle::inputs<S> along(x, random_placement(random));
   along.q.fill([&](std::uint64_t n) { return support::normal(seed + 4, n); });
   along.k.fill([&](std::uint64_t n) { return support::normal(seed + 5, n); });
   along.v.fill([&](std::uint64_t n) { return support::normal(seed + 6, n); });

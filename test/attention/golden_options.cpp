@@ -7,32 +7,15 @@
 #include <vector>
 
 #include "calls.hpp"
-#include "golden_torch.hpp"
+#include "golden.hpp"
 
 namespace {
 
+using golden::distance;
+using golden::ramp;
 using support::array;
 using tessera::view;
 namespace attention = tessera::attention;
-
-auto ramp(std::uint64_t seed) {
-  return [=](std::uint64_t n) { return (static_cast<double>((37 * n + 11 * seed) % 61) - 30) / 32; };
-}
-
-/// Largest |got - want| / max |want|; both infinite is alike.
-template <class T>
-double distance(const std::vector<T>& got, const std::vector<double>& want) {
-  BOOST_TEST_REQUIRE(got.size() == want.size());
-  double error = 0;
-  double size = 0;
-  for (std::size_t n = 0; n < want.size(); ++n) {
-    if (std::isinf(want[n]) && static_cast<double>(got[n]) == want[n]) continue;
-    const double difference = std::fabs(static_cast<double>(got[n]) - want[n]);
-    error = difference <= error ? error : difference;
-    size = std::fmax(size, std::fabs(want[n]));
-  }
-  return error == 0 ? 0 : error / size;
-}
 
 /// The masks of the golden values, with what they look at.
 class masks {

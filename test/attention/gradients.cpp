@@ -13,17 +13,11 @@
 namespace {
 
 using calls::every_score;
+using oracle::shape;
 using support::array;
+using support::normals;
 using tessera::view;
 namespace attention = tessera::attention;
-
-auto normal(std::uint64_t seed, double factor = 1) {
-  return [=](std::uint64_t n) { return factor * support::normal(seed, n); };
-}
-
-struct shape {
-  std::int64_t batch, heads, kv_heads, len_q, len_k, head_dim, value_dim;
-};
 
 /// A call with everything in it: a mask, a cap, slopes, a bias of some axes, sinks, factors of keys and values, grouped heads.
 template <class S>
@@ -39,7 +33,7 @@ class full_call {
   calls::score_parts parts;
 
   full_call(const shape& x, const any::mask& mask, double size = 1)
-      : call(oracle::inputs<S>(x.batch, x.heads, x.kv_heads, x.len_q, x.len_k, x.head_dim, x.value_dim)),
+      : call(oracle::inputs<S>(x)),
         along(call.in),
         bias({1, x.heads, 1, x.len_k}),
         sinks({x.heads}),
@@ -50,13 +44,13 @@ class full_call {
         mask_(mask),
         scales_{0.5F, 1.75F, 0.25F, 3.0F},
         shape_(x) {
-    call.in.q.fill(normal(1, size));
-    call.in.k.fill(normal(2, size));
-    call.in.v.fill(normal(3));
-    call.dout.fill(normal(4));
-    along.q.fill(normal(5));
-    along.k.fill(normal(6));
-    along.v.fill(normal(7));
+    call.in.q.fill(normals(1, size));
+    call.in.k.fill(normals(2, size));
+    call.in.v.fill(normals(3));
+    call.dout.fill(normals(4));
+    along.q.fill(normals(5));
+    along.k.fill(normals(6));
+    along.v.fill(normals(7));
     // Multiples of 1/64, so that steps of 1/1024 are exact in float32.
     bias.fill([](std::uint64_t n) { return std::round(64 * support::normal(8, n)) / 64; });
     sinks.fill([](std::uint64_t n) { return 0.5 - static_cast<double>(n); });

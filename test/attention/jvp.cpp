@@ -14,7 +14,9 @@
 
 namespace {
 
+using oracle::shape;
 using support::array;
+using support::normals;
 using tessera::par;
 using tessera::seq;
 using tessera::view;
@@ -23,13 +25,6 @@ namespace reference = tessera::reference;
 
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
-auto normal(std::uint64_t seed, double factor = 1) {
-  return [=](std::uint64_t n) { return factor * support::normal(seed, n); };
-}
-
-struct shape {
-  std::int64_t batch, heads, kv_heads, len_q, len_k, head_dim, value_dim;
-};
 constexpr shape shapes[] = {{1, 1, 1, 1, 1, 1, 1},     {1, 2, 1, 3, 2, 2, 5},      {2, 2, 2, 16, 97, 17, 31},
                             {1, 4, 2, 49, 193, 65, 3}, {1, 1, 1, 129, 257, 9, 10}, {1, 1, 1, 60, 31, 8, 40},
                             {1, 1, 1, 3, 0, 4, 4},     {1, 1, 1, 50, 600, 32, 8}};
@@ -40,15 +35,13 @@ struct arguments {
   oracle::inputs<T> at;
   oracle::inputs<T> along;
 
-  explicit arguments(const shape& x, support::placement where = {}, double size = 1)
-      : at(x.batch, x.heads, x.kv_heads, x.len_q, x.len_k, x.head_dim, x.value_dim, where),
-        along(x.batch, x.heads, x.kv_heads, x.len_q, x.len_k, x.head_dim, x.value_dim, where) {
-    at.q.fill(normal(1, size));
-    at.k.fill(normal(2, size));
-    at.v.fill(normal(3));
-    along.q.fill(normal(4));
-    along.k.fill(normal(5));
-    along.v.fill(normal(6));
+  explicit arguments(const shape& x, support::placement where = {}, double size = 1) : at(x, where), along(x, where) {
+    at.q.fill(normals(1, size));
+    at.k.fill(normals(2, size));
+    at.v.fill(normals(3));
+    along.q.fill(normals(4));
+    along.k.fill(normals(5));
+    along.v.fill(normals(6));
   }
   template <class Exec, class Out, class Options>
   void run(const Exec& exec, Out& out, Out& dout, const Options& options) const {

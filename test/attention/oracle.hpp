@@ -19,6 +19,10 @@ namespace oracle {
 
 using support::array;
 
+struct shape {
+  std::int64_t batch, heads, kv_heads, len_q, len_k, head_dim, value_dim;
+};
+
 /// Queries, keys and values of a call.
 template <class Q, class K = Q, class V = K>
 struct inputs {
@@ -31,6 +35,8 @@ struct inputs {
       : q({batch, heads, len_q, head_dim}, where),
         k({batch, kv_heads, len_k, head_dim}, where),
         v({batch, kv_heads, len_k, value_dim}, where) {}
+  explicit inputs(const shape& x, support::placement where = {})
+      : inputs(x.batch, x.heads, x.kv_heads, x.len_q, x.len_k, x.head_dim, x.value_dim, where) {}
 
   [[nodiscard]] std::array<std::int64_t, 4> out_extents() const {
     const auto rows = q.view();

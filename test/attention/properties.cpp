@@ -15,7 +15,9 @@ namespace {
 
 using calls::every_score;
 using calls::plain_score;
+using oracle::shape;
 using support::array;
+using support::normals;
 using tessera::view;
 namespace attention = tessera::attention;
 
@@ -23,19 +25,11 @@ constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 constexpr any::mask causal{.a = attention::causal};
 
-auto normal(std::uint64_t seed, double factor = 1) {
-  return [=](std::uint64_t n) { return factor * support::normal(seed, n); };
-}
-
-struct shape {
-  std::int64_t batch, heads, kv_heads, len_q, len_k, head_dim, value_dim;
-};
-
 oracle::inputs<float> data(const shape& x, double query_size = 2) {
-  oracle::inputs<float> in(x.batch, x.heads, x.kv_heads, x.len_q, x.len_k, x.head_dim, x.value_dim);
-  in.q.fill(normal(1, query_size));
-  in.k.fill(normal(2));
-  in.v.fill(normal(3));
+  oracle::inputs<float> in(x);
+  in.q.fill(normals(1, query_size));
+  in.k.fill(normals(2));
+  in.v.fill(normals(3));
   return in;
 }
 
@@ -214,7 +208,7 @@ BOOST_AUTO_TEST_CASE(every_odd_size_is_within_its_bound) {
     const results got(many, options);
     oracle::compare(out, lse, many, got.out, got.lse, options);
     oracle::backward_call<float> call(data({1, 2, 1, 5, 197, dims[n], value_dim}));
-    call.dout.fill(normal(4));
+    call.dout.fill(normals(4));
     calls::run(tessera::par.threads(1), call, options);
     oracle::compare(out, lse, call.in, call.out, call.lse, options);
     oracle::compare(errors, call, options);
@@ -231,7 +225,7 @@ BOOST_AUTO_TEST_CASE(long_rows_of_common_heads_are_within_the_bound) {
     support::worst lse;
     oracle::gradient_errors errors;
     oracle::backward_call<float> call(data({1, 1, 1, 24, 4096, dim, dim}, 1));
-    call.dout.fill(normal(4));
+    call.dout.fill(normals(4));
     const calls::options<plain_score> options{.mask = causal};
     calls::run(tessera::par.threads(2), call, options);
     oracle::compare(out, lse, call.in, call.out, call.lse, options);
@@ -283,10 +277,10 @@ BOOST_AUTO_TEST_CASE(scores_of_small_heads_are_within_the_bound) {
     for (std::int64_t len_k : {1, 2, 3, 100}) {
       const shape x{1, 1, 1, 300, len_k, head_dim, 3};
       auto in = data(x);
-      in.q.fill(normal(11, 300));
-      in.k.fill(normal(12, 300));
+      in.q.fill(normals(11, 300));
+      in.k.fill(normals(12, 300));
       array<float, 4> bias({1, 1, 300, len_k});
-      bias.fill(normal(13, 3e4));
+      bias.fill(normals(13, 3e4));
       calls::score_parts parts(1, 1, 300, len_k);
       for (int which = 0; which < 5; ++which) {
         parts.cap = which == 1 ? 1e6 : which == 2 ? 1e5 : 1e29;
@@ -307,7 +301,7 @@ BOOST_AUTO_TEST_CASE(nan_in_a_bias_reaches_who_sees_it) {
   for (const shape& x : two_shapes) {
     const auto in = data(x);
     array<float, 4> bias({1, 1, x.len_q, x.len_k});
-    bias.fill(normal(5));
+    bias.fill(normals(5));
     calls::score_parts parts(x.batch, x.heads, x.len_q, x.len_k);
     parts.bias = view<const float, 4>(bias.view().data_handle(), {x.batch, x.heads, x.len_q, x.len_k}, {0, 0, x.len_k, 1});
     const calls::options<every_score> options{.mask = causal, .score = parts.score()};
@@ -334,7 +328,7 @@ BOOST_AUTO_TEST_CASE(lengths_of_zero_and_one) {
       auto in = data({2, 2, 1, len_q, len_k, 5, 6}, 1e4);
       in.v.fill([](std::uint64_t n) { return support::spread(3, n, -120, 120); });
       oracle::backward_call<float> call(in);
-      call.dout.fill(normal(4));
+      call.dout.fill(normals(4));
       calls::run(tessera::par.threads(2), call, calls::options<plain_score>{});
       int wrong = 0;
       for (std::int64_t b = 0; b < 2; ++b) {
