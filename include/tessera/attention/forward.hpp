@@ -62,7 +62,9 @@ void walk_keys(const Exec& exec, const view<const Q, 4>& q, const view<const K, 
   const std::int64_t chunks = (len_k + tile::value_chunk - 1) / tile::value_chunk;
   const std::int64_t head_size = chunks * layout.total();
   const std::int64_t fitting = packed_heads_limit / std::max<std::int64_t>(1, head_size * static_cast<std::int64_t>(sizeof(T)));
-  const std::int64_t heads_at_once = std::min(kv_heads, std::max<std::int64_t>(fitting, workers));
+  // No more than give everybody enough to do: what was packed last should still be in a cache.
+  const std::int64_t wanted = 16 * workers / std::max<std::int64_t>(1, group * blocks) + 1;
+  const std::int64_t heads_at_once = std::min(kv_heads, std::max<std::int64_t>(std::min(fitting, wanted), workers));
   const std::int64_t panels = block / block_type::width;
 
   tessera::detail::bump worker_size;
@@ -174,7 +176,8 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
   const auto emit = [&](std::int64_t b, std::int64_t h, std::int64_t i, T value) {
     if (lse != nullptr) (*lse)(b, h, i) = static_cast<L>(value);
   };
-  if (few(q.extent(2))) {
+  const std::int64_t group = k.extent(1) > 0 ? q.extent(1) / k.extent(1) : 0;
+  if (few<P>(q.extent(2), group, q.extent(0) * q.extent(1), q.extent(3), v.extent(3), exec.workers())) {
     run_few_queries<T>(exec, q, k, v, scale, options, store, emit);
   } else {
     run_forward<T>(exec, q, k, v, scale, options, store, emit);
