@@ -220,6 +220,13 @@ class query_block {
   }
 
  private:
+  /// Keys between which it is told apart what a panel sees: whole register blocks.
+  static constexpr int step = 48;
+  static_assert(step % rows == 0 && layout_type::chunk % step == 0);
+  /// Where the step of key j ends; where that of the key before j begins.
+  [[nodiscard]] static int step_end(int j, int last) { return std::min((j / step + 1) * step, last); }
+  [[nodiscard]] static int step_begin(int j, int first) { return std::max((j - 1) / step * step, first); }
+
   /// Where the state of query i of the block is, in lane i % lanes.
   [[nodiscard]] static std::int64_t state_of(std::int64_t i) { return i / width * shape::packs + i % width / P::lanes; }
   /// Of a row of values, whole packs.
@@ -249,6 +256,14 @@ class query_block {
       count = static_cast<int>(range.last - chunk.first < count ? range.last - chunk.first : count);
       // Hidden keys add exact zeros, so those before and after the rest may be left out.
       if (!rule_type::from_norms && range.first > chunk.first) begin = static_cast<int>(range.first - chunk.first) / rows * rows;
+      if (seen == tile_class::some) {
+        const auto hidden = [&](int j0, int j1) {
+          return mask.classify(i0, i1, chunk.first + j0, chunk.first + j1) == tile_class::none;
+        };
+        for (int j = begin; !rule_type::from_norms && j < count && hidden(j, step_end(j, count)); begin = j)
+          j = step_end(j, count);
+        for (int j = count; j > begin && hidden(step_begin(j, begin), j); count = j) j = step_begin(j, begin);
+      }
       if (begin >= count) return;
     }
 
@@ -262,13 +277,13 @@ class query_block {
                                ordinary && seen == tile_class::all);
       state& s = memory_.states[p * shape::packs + v];
       if constexpr (masked) {
-        if (seen == tile_class::some) hide(tile, mask, i0 + v * P::lanes);
+        if (seen == tile_class::some) hide(tile, mask, i0, i1, v, chunk.first + begin);
       }
       if constexpr (rule_type::from_norms) {
         const key_range refined = refine(s, tile, chunk, keys, p, v, ordinary);
         if constexpr (masked) {
           // Where a row has seen nothing yet its limit is `excluded` itself, and hidden pairs were computed, too.
-          if (seen == tile_class::some) hide(tile, mask, i0 + v * P::lanes);
+          if (seen == tile_class::some) hide(tile, mask, i0, i1, v, chunk.first + begin);
         }
         if constexpr (requires { Reducer::only_suspects_matter; }) {
           if (refined.first < refined.last) rule_.reducer.absorb(s, tile.part(refined.first, refined.last));
@@ -364,11 +379,18 @@ class query_block {
     }
   }
 
+  /// Excludes the scores of pack v of queries [i0, i1) with the keys that they do not see.
   template <class Mask>
-  void hide(const score_tile<P>& tile, const Mask& mask, std::int64_t i0) {
-    const I i = I::iota(static_cast<index>(i0));
-    for (int j = 0; j < tile.size(); ++j) {
-      tile.set(j, select(mask.visible(i, tile.key(j)), tile[j], P(Reducer::template excluded<T>())));
+  void hide(const score_tile<P>& tile, const Mask& mask, std::int64_t i0, std::int64_t i1, int v, std::int64_t key0) {
+    const I i = I::iota(static_cast<index>(i0 + v * P::lanes));
+    for (int j = 0; j < tile.size();) {
+      const int next = j + step - static_cast<int>((key0 + j) % step);
+      const int end = next < tile.size() ? next : tile.size();
+      if (mask.classify(i0, i1, key0 + j, key0 + end) == tile_class::all) {
+        j = end;
+        continue;
+      }
+      for (; j < end; ++j) tile.set(j, select(mask.visible(i, tile.key(j)), tile[j], P(Reducer::template excluded<T>())));
     }
   }
 
