@@ -177,7 +177,7 @@ class query_block {
   template <class Store>
   void finish_values(const Store& store) {
     constexpr int lanes = P::lanes;
-    const std::int64_t step = row_size(layout_);
+    const std::int64_t stride = row_size(layout_);
     for (std::int64_t i0 = 0; i0 < count_; i0 += lanes) {
       const T* const sums = memory_.sums + i0 / width * panel_sums() + i0 % width;
       const P mass = rule_.reducer.normalizer(memory_.states[state_of(i0)]);
@@ -194,10 +194,10 @@ class query_block {
         }
         simd::transpose_square(x);
         TESSERA_UNROLL
-        for (int l = 0; l < lanes; ++l) x[l].store(memory_.row + l * step + c);
+        for (int l = 0; l < lanes; ++l) x[l].store(memory_.row + l * stride + c);
       }
       const std::int64_t n = count_ - i0 < lanes ? count_ - i0 : lanes;
-      for (std::int64_t l = 0; l < n; ++l) store(first_ + i0 + l, memory_.row + l * step);
+      for (std::int64_t l = 0; l < n; ++l) store(first_ + i0 + l, memory_.row + l * stride);
     }
   }
 
