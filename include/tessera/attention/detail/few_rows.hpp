@@ -153,9 +153,13 @@ class few_rows {
   [[nodiscard]] int chunk_size(std::int64_t c) const {
     return static_cast<int>(std::min<std::int64_t>(chunk, keys_.size() - c * chunk));
   }
-  /// A pack of keys of chunk c, or what is left of one.
+  /// A pack of keys of chunk c, or what is left of one. The next one is asked for here where it lies apart.
   [[nodiscard]] TESSERA_ALWAYS_INLINE strided_rows<K> key_pack(std::int64_t c, std::int64_t j) const {
-    return keys_.together(c * chunk + j, std::min<std::int64_t>(lanes, chunk_size(c) - j), layout_.depth, memory_.key_rows);
+    const std::int64_t key = c * chunk + j;
+    if (layout_.in_pages && key + lanes < keys_.size() && keys_.run(key + lanes) < lanes) {
+      ask_for_rows(keys_, key + lanes, lanes, layout_.depth);
+    }
+    return keys_.together(key, std::min<std::int64_t>(lanes, chunk_size(c) - j), layout_.depth, memory_.key_rows);
   }
 
   /// f(std::integral_constant of the rows that the block is computed with)
@@ -230,12 +234,14 @@ class few_rows {
   void score_stored(int a, std::int64_t c, bool last_chunk) {
     const key_range seen = memory_.seen[a];
     T* const scores = memory_.scores + a * shape::rows * chunk;
+    const int packs_ahead = layout_.in_pages ? 2 : 1;  // a new page takes longer to find
     with_block(0, [&](auto rows) {
       for (std::int64_t j = seen.first / lanes * lanes; j < seen.last; j += lanes) {
         // What is read after the last keys: the values of the first chunk of these.
-        const line_stream ahead = last_chunk && j + lanes >= seen.last
-                                      ? line_stream(values_.row((c - a) * chunk), values_.stride(), layout_.value_dim)
-                                      : line_stream(keys_.ahead(c * chunk + j + lanes), keys_.stride(), layout_.depth);
+        const line_stream ahead =
+            last_chunk && j + lanes >= seen.last
+                ? line_stream(values_.row((c - a) * chunk), values_.stride(), layout_.value_dim)
+                : line_stream(keys_.ahead(c * chunk + j + packs_ahead * lanes), keys_.stride(), layout_.depth);
         const strided_rows<K> keys = key_pack(c, j);
         score_stored_keys<decltype(rows)::value, P>(layout_.depth, block_queries(0), keys.first, keys.stride,
                                                     static_cast<int>(keys.count), ahead, scores + j);
@@ -358,7 +364,7 @@ class few_rows {
       }
     } else {
       sum_streamed_values<Rows, P>(
-          n, weights, [&](int j, int count) { return value_rows(first + j, count); }, layout_.value_dim, sums, row_size);
+          n, weights, [&](int j, int tile) { return value_rows(first + j, tile, n - j); }, layout_.value_dim, sums, row_size);
     }
     for (int r = 0; r < used(block); ++r) {
       const bool some = memory_.classes[(a + block) * shape::rows + r] == tile_class::some;
@@ -368,11 +374,18 @@ class few_rows {
     }
   }
 
-  /// Some of the values [j, j + n): those of a page, unless they are too few to be worth a turn.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE strided_rows<V> value_rows(std::int64_t j, int n) const {
+  /// Some of the values [j, j + n): those of a page, unless they are too few to be worth a turn. n is a tile; where a page ends a few rows
+  /// after it, all of them. The first of the next page are asked for here.
+  [[nodiscard]] TESSERA_ALWAYS_INLINE strided_rows<V> value_rows(std::int64_t j, std::int64_t n, std::int64_t left) const {
+    if (!layout_.in_pages) return values_.from(j, n);
     constexpr std::int64_t worth = 4;
-    const strided_rows<V> page = values_.from(j, n);
-    return page.count >= std::min<std::int64_t>(n, worth) ? page : values_.together(j, n, layout_.value_dim, memory_.value_rows);
+    const std::int64_t run = std::min(values_.run(j), left);
+    const strided_rows<V> part = run < std::min(n, worth) ? values_.together(j, n, layout_.value_dim, memory_.value_rows)
+                                                          : values_.from(j, run < n + worth ? run : n);
+    // Only so much that what is read now need not wait for it.
+    const std::int64_t row_bytes = layout_.value_dim * static_cast<std::int64_t>(sizeof(V)) + 1;
+    if (values_.run(j) < 2 * n) ask_for_rows(values_, j + part.count, 1 + 1024 / row_bytes, layout_.value_dim);
+    return part;
   }
 
   [[nodiscard]] bool is_finite(const T* sums) const {

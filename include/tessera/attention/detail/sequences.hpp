@@ -74,6 +74,10 @@ class stored_rows {
   }
   /// Where reading goes on at row j, which need not be there: only to be asked for ahead of time.
   [[nodiscard]] TESSERA_ALWAYS_INLINE const S* ahead(std::int64_t j) const { return row(pages_.null() || j < size_ ? j : 0); }
+  /// Rows that lie at one stride from j on.
+  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t run(std::int64_t j) const {
+    return pages_.null() ? size_ - j : page_size_ - j % page_size_;
+  }
   /// Rows [j, j + n), or as many of them as lie at one stride.
   [[nodiscard]] TESSERA_ALWAYS_INLINE strided_rows<S> from(std::int64_t j, std::int64_t n) const {
     if (pages_.null()) return {data_ + j * stride_, stride_, n};
