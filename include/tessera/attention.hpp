@@ -8,3 +8,5 @@
 #include "tessera/attention/forward.hpp"
 #include "tessera/attention/merge.hpp"
 #include "tessera/attention/options.hpp"
+#include "tessera/attention/rotary_tables.hpp"
+#include "tessera/attention/rotate.hpp"
