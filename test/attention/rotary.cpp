@@ -15,7 +15,7 @@
 #include "../support/error.hpp"
 #include "../support/random.hpp"
 #include "golden_rotary.hpp"
-#include "tessera/attention/rotary_tables.hpp"
+#include "rotary_tables.hpp"
 #include "tessera/attention/rotate.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
@@ -31,19 +31,8 @@ using tessera::view;
 namespace attention = tessera::attention;
 using attention::rotary;
 using attention::rotary_layout;
-
-constexpr rotary_layout layouts[] = {rotary_layout::halves, rotary_layout::interleaved};
-
-struct tables {
-  array<float, 2> cos;
-  array<float, 2> sin;
-
-  tables(std::int64_t positions, std::int64_t dims, std::int64_t gap = 0)
-      : cos({positions, dims / 2}, {gap}), sin({positions, dims / 2}, {gap}) {
-    attention::fill_rotary_tables(seq, cos.view(), sin.view());
-  }
-  [[nodiscard]] rotary with(rotary_layout layout) const { return {.cos = cos.view(), .sin = sin.view(), .layout = layout}; }
-};
+using rotary_test::layouts;
+using rotary_test::tables;
 
 /// The size of the element that `at` is an index of: |a cos| + |b sin| of its pair, or 0.
 double size_of(const std::vector<double>& row, const rotary& by, std::int64_t position, std::int64_t at) {

@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// Rotary position embedding as an option: queries and keys are turned, pair of elements by pair, by angles that grow with their positions.
+/// Rotary position embedding as an option: queries and keys are rotated, pair of elements by pair, by angles that grow with their positions.
 #pragma once
 
 #include <cstdint>
@@ -27,17 +27,17 @@ enum class rotary_layout : std::uint8_t {
 ///         frequencies
 /// Source  Su et al. 2021, arXiv:2104.09864
 struct rotary {
-  view<const float, 2> cos{};  ///< null: nothing is turned
+  view<const float, 2> cos{};  ///< null: nothing is rotated
   view<const float, 2> sin{};
   rotary_layout layout = rotary_layout::halves;
-  bool queries = true;         ///< whether queries are turned
+  bool queries = true;         ///< whether queries are rotated
   bool keys = true;            ///< whether keys are: those of a cache often are already
   std::int64_t first_key = 0;  ///< position of key 0; key j stands at first_key + j
   std::optional<std::int64_t>
       first_query{};  ///< position of query 0; first_key + len_k - len_q if not given, as of a causal mask
 
-  [[nodiscard]] TESSERA_ALWAYS_INLINE bool turns() const { return cos.data_handle() != nullptr; }
-  /// Elements of a row that are turned.
+  [[nodiscard]] TESSERA_ALWAYS_INLINE bool rotates() const { return cos.data_handle() != nullptr; }
+  /// Elements of a row that are rotated.
   [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t dims() const { return 2 * cos.extent(1); }
   /// Where query 0 of a call stands.
   [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t query_position(std::int64_t len_q, std::int64_t len_k) const {
@@ -53,7 +53,7 @@ struct rotary_names {
   const char* sin;
 };
 
-/// Refuses tables that do not belong together, or turn more than there is.
+/// Refuses tables that do not belong together, or rotate more than there is.
 TESSERA_ALWAYS_INLINE void check_tables(const char* function, const rotary& r, const rotary_names& names, std::int64_t head_dim) {
   using tessera::detail::expects;
   using tessera::detail::shape;
@@ -82,7 +82,7 @@ TESSERA_ALWAYS_INLINE void check_positions(const char* function, const rotary& r
 /// Refuses what does not fit a call; null tables are none.
 TESSERA_ALWAYS_INLINE void check_rotary(const char* function, const rotary& r, std::int64_t head_dim, std::int64_t len_q,
                                         std::int64_t len_k) {
-  if (!r.turns()) return;
+  if (!r.rotates()) return;
   check_tables(function, r, {"options.rotary.cos", "options.rotary.sin"}, head_dim);
   // Positions so far from 0 that sums with them leave int64 are not those of any table.
   constexpr std::int64_t most = std::int64_t{1} << 60;

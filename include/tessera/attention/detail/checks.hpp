@@ -10,6 +10,7 @@
 
 #include "tessera/attention/mask.hpp"
 #include "tessera/attention/options.hpp"
+#include "tessera/attention/rotary.hpp"
 #include "tessera/core/config.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/online/softmax.hpp"
@@ -67,6 +68,7 @@ TESSERA_ALWAYS_INLINE double check_options(const char* function, const view<cons
   check_factors(options.sinks, q.extent(1), function, "options.sinks", "needs [heads]");
   check_factors(options.key_scales, k.extent(1), function, "options.key_scales", "needs [kv_heads]");
   check_factors(options.value_scales, k.extent(1), function, "options.value_scales", "needs [kv_heads]");
+  check_rotary(function, options.rotary, q.extent(3), q.extent(2), k.extent(2));
   return scale;
 }
 
