@@ -63,7 +63,9 @@ void forward_sequences(const Exec& exec, const sequences<Q, K, V>& x, const sequ
     }
   };
   const auto path_of = [&](std::int64_t b) {
-    if (!few(x.len_q(b))) return query_path::many;
+    if (!few<P>(x.len_q(b), x.group(), x.batch() * x.heads(), x.head_dim(), x.value_dim(), exec.workers())) {
+      return query_path::many;
+    }
     return x.group() * x.len_q(b) <= few_shape<T, typename Exec::arch>::rows ? query_path::one_block : query_path::few;
   };
   if (x.batch() == 0) return;

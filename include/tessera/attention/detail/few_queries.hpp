@@ -47,8 +47,17 @@ struct few_heads {
   [[nodiscard]] T value_scale(std::int64_t kv_h) const { return static_cast<T>(wanted.value_scales(kv_h)); }
 };
 
-/// Whether a head has so few queries that keys belong into the lanes: panels of queries would be ill filled, and K and V packed for little.
-inline bool few(std::int64_t len_q) { return len_q <= 128; }
+/// Whether keys belong into the lanes: packing them would pay for too few rows, panels of queries would be ill filled, or heads are too few for
+/// the workers, who can share keys instead.
+template <class P>
+bool few(std::int64_t len_q, std::int64_t group, std::int64_t heads, std::int64_t depth, std::int64_t value_dim, int workers) {
+  if (len_q > 128) return false;
+  const std::int64_t padded = (len_q + P::lanes - 1) / P::lanes * P::lanes;
+  const bool filled = 5 * padded <= 6 * len_q;
+  const bool reused = 2 * group * len_q >= depth + value_dim;
+  const bool shared = workers == 1 || heads >= 4 * workers;
+  return !(filled && reused && shared);
+}
 
 /// Everything that the workers of a call share. Rows are cut into units of work: some rows of one key head.
 template <class T, class Arch, class Q, class K, class V, class Heads>

@@ -88,7 +88,9 @@ struct key_walk {
   /// The heads from n on whose chunks are kept together: up to which.
   [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t together(std::int64_t n) const {
     std::int64_t end = n + 1;
-    while (end < heads() && first_chunk(end + 1) - first_chunk(n) <= chunks_kept) ++end;
+    // No more than are work for everybody: what was packed last should still be in a cache.
+    const auto enough = [&] { return first_item(end) - first_item(n) >= 4 * items_enough; };
+    while (end < heads() && !enough() && first_chunk(end + 1) - first_chunk(n) <= chunks_kept) ++end;
     return end;
   }
 };
