@@ -79,11 +79,14 @@ TESSERA_ALWAYS_INLINE void check_positions(const char* function, const rotary& r
       "needs positions of the tables");
 }
 
-/// Refuses what does not fit a call; null tables are none.
-TESSERA_ALWAYS_INLINE void check_rotary(const char* function, const rotary& r, std::int64_t head_dim, std::int64_t len_q,
-                                        std::int64_t len_k) {
+/// Refuses an option whose tables do not fit; null tables are none.
+TESSERA_ALWAYS_INLINE void check_rotary_tables(const char* function, const rotary& r, std::int64_t head_dim) {
+  if (r.rotates()) check_tables(function, r, {"options.rotary.cos", "options.rotary.sin"}, head_dim);
+}
+
+/// Refuses a sequence with positions that the tables do not have.
+TESSERA_ALWAYS_INLINE void check_rotary_positions(const char* function, const rotary& r, std::int64_t len_q, std::int64_t len_k) {
   if (!r.rotates()) return;
-  check_tables(function, r, {"options.rotary.cos", "options.rotary.sin"}, head_dim);
   // Positions so far from 0 that sums with them leave int64 are not those of any table.
   constexpr std::int64_t most = std::int64_t{1} << 60;
   const auto usual = [](std::int64_t x) { return x < -most ? -most : (x > most ? most : x); };

@@ -91,14 +91,20 @@ TESSERA_NOINLINE void rotate_row(O* to, const S* from, const float* c, const flo
   }
 }
 
+/// The same by the tables of a position.
+template <class P, class S, class O, class Tables>
+TESSERA_ALWAYS_INLINE void rotate_row(O* to, const S* from, const Tables& by, std::int64_t position, std::int64_t columns,
+                                      direction way) {
+  rotate_row<P>(to, from, by.cos.data_handle() + position * by.cos.stride(0), by.sin.data_handle() + position * by.sin.stride(0),
+                by.cos.extent(1), columns, by.layout, way);
+}
+
 /// Row i of `to` = row i of `from`, rotated as row first_row + i of an array is.
 template <class P, class S, class O>
 void rotate_rows(O* to, std::int64_t to_stride, const view<const S, 2>& from, std::int64_t first_row, const rotation& by,
                  direction way = direction::forth) {
   for (std::int64_t i = 0; i < from.extent(0); ++i) {
-    const std::int64_t position = by.first + first_row + i;
-    rotate_row<P>(to + i * to_stride, from.data_handle() + i * from.stride(0), by.cos.data_handle() + position * by.cos.stride(0),
-                  by.sin.data_handle() + position * by.sin.stride(0), by.cos.extent(1), from.extent(1), by.layout, way);
+    rotate_row<P>(to + i * to_stride, from.data_handle() + i * from.stride(0), by, by.first + first_row + i, from.extent(1), way);
   }
 }
 
