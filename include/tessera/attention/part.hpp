@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// A part of the queries and keys of a call, with the masks and scores of the whole: what is cut in pieces sees the same positions.
+/// A part of the queries and keys of a call, with the masks, scores and rotations of the whole: what is cut in pieces sees the same positions.
 #pragma once
 
 #include <cstdint>

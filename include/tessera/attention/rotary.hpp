@@ -23,6 +23,9 @@ enum class rotary_layout : std::uint8_t {
 ///
 ///   a' = a cos[p, m] - b sin[p, m],   b' = b cos[p, m] + a sin[p, m]
 ///
+/// forward, backward, jvp and accumulate rotate rows while they pack them, with the bits of a call on arrays that `rotate` wrote in the
+/// compute type; gradients are those of the rows as they are stored.
+///
 /// Shapes  cos, sin [positions, dims / 2], dims at most head_dim: attention/rotary_tables.hpp fills them, or whoever wants other
 ///         frequencies
 /// Source  Su et al. 2021, arXiv:2104.09864
