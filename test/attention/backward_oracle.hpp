@@ -81,6 +81,8 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
   const auto dout = x.dout.view();
   const double scale = options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(q.extent(3) > 0 ? q.extent(3) : 1));
   const auto want = tessera::reference::attention_backward<Real>(q, k, v, dout, options);
+  const operands multiplied(x.in, options);
+  const double rotating = multiplied.roundings;
 
   const double u = tessera::unit_roundoff<T>;
   const double u_out = std::is_same_v<O, T> ? 0 : tessera::unit_roundoff<O>;
@@ -106,10 +108,9 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
           if (!tessera::reference::visible(options.mask, b, h, i, j, q.extent(2), k.extent(2))) continue;
           double sum = 0;
           double sum_size = 0;
-          for (std::int64_t d = 0; d < q.extent(3); ++d) {
-            const double term = scale * static_cast<double>(q(b, h, i, d)) * static_cast<double>(k(b, kv_h, j, d));
-            sum += term;
-            sum_size += std::fabs(term);
+          for (std::size_t d = 0; d < static_cast<std::size_t>(q.extent(3)); ++d) {
+            sum += scale * multiplied.q.elements[at(q, b, h, i) + d] * multiplied.k.elements[at(k, b, kv_h, j) + d];
+            sum_size += std::fabs(scale) * multiplied.q.sizes[at(q, b, h, i) + d] * multiplied.k.sizes[at(k, b, kv_h, j) + d];
           }
           if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
             // A score moves no farther than its product does, and has its own roundings: those of its size.
@@ -134,18 +135,21 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
         if (mass == 0) continue;
         double mean = 0;  // |dout| sum_j p |v_j|
         for (std::size_t e = 0; e < row.size(); ++e) mean += (weights[e] /= mass) * touched[e];
-        const double of_weight = ((2 * head_dim + 12) * largest + 210 + keys / 192 + 8 * std::log(keys + 1)) * u;
+        const double of_weight = ((2 * head_dim + 12 + 2 * rotating) * largest + 210 + keys / 192 + 8 * std::log(keys + 1)) * u;
         const double of_slope =
-            ((4 * head_dim + 20) * largest + 624 + value_dim + 3 * keys / 192 + 8 * std::log(keys + 1)) * u + u_out;
+            ((4 * head_dim + 20 + 4 * rotating) * largest + 624 + value_dim + 3 * keys / 192 + 8 * std::log(keys + 1)) * u +
+            u_out;
         for (std::size_t e = 0; e < row.size(); ++e) {
           const std::int64_t j = row[e].key;
           if (j < 0) continue;
           const double slope = std::fabs(scale) * (touched[e] + mean) * (weights[e] + faintest);
-          for (std::int64_t d = 0; d < q.extent(3); ++d) {
-            dq_size[at(q, b, h, i) + static_cast<std::size_t>(d)] +=
-                slope * size(k(b, kv_h, j, d)) * (of_slope + (192 + keys / 192 + 3) * u + faintest / (weights[e] + faintest));
-            dk_size[at(k, b, kv_h, j) + static_cast<std::size_t>(d)] +=
-                slope * size(q(b, h, i, d)) * (of_slope + (96 + rows_of_key / 96 + 3) * u + faintest / (weights[e] + faintest));
+          for (std::size_t d = 0; d < static_cast<std::size_t>(q.extent(3)); ++d) {
+            dq_size[at(q, b, h, i) + d] +=
+                slope * multiplied.k.sizes[at(k, b, kv_h, j) + d] *
+                (of_slope + (192 + keys / 192 + 3 + rotating) * u + faintest / (weights[e] + faintest));
+            dk_size[at(k, b, kv_h, j) + d] +=
+                slope * multiplied.q.sizes[at(q, b, h, i) + d] *
+                (of_slope + (96 + rows_of_key / 96 + 3 + rotating) * u + faintest / (weights[e] + faintest));
           }
           for (std::int64_t c = 0; c < v.extent(3); ++c) {
             dv_size[at(v, b, kv_h, j) + static_cast<std::size_t>(c)] +=
@@ -154,6 +158,12 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
         }
       }
     }
+  }
+  if (options.rotary.rotates()) {  // and back
+    if (options.rotary.queries) {
+      rotate_sizes(dq_size, q.extent(2), q.extent(3), options.rotary, options.rotary.query_position(q.extent(2), k.extent(2)));
+    }
+    if (options.rotary.keys) rotate_sizes(dk_size, k.extent(2), k.extent(3), options.rotary, options.rotary.first_key);
   }
   const double tiny = support::rounding<T>(0);
   const auto check = [&](support::worst& worst, const auto& got, const std::vector<Real>& wanted,

@@ -13,6 +13,7 @@
 #include "../support/error.hpp"
 #include "tessera/attention/forward.hpp"
 #include "tessera/reference/attention.hpp"
+#include "tessera/reference/rotary.hpp"
 
 namespace oracle {
 
@@ -42,6 +43,58 @@ struct inputs {
   [[nodiscard]] bool untouched() const { return q.untouched() && k.untouched() && v.untouched(); }
 };
 
+/// sizes [batch, heads, len, dim] of elements become those of rotated ones: |a cos| + |b sin| of pairs. Row i stands at first + i.
+inline void rotate_sizes(std::vector<double>& sizes, std::int64_t len, std::int64_t dim, const tessera::attention::rotary& by,
+                         std::int64_t first) {
+  for (std::size_t row = 0; dim > 0 && row * static_cast<std::size_t>(dim) < sizes.size(); ++row) {
+    double* const at = sizes.data() + row * static_cast<std::size_t>(dim);
+    const std::int64_t position = first + static_cast<std::int64_t>(row) % len;
+    for (std::int64_t m = 0; m < by.dims() / 2; ++m) {
+      std::int64_t a;
+      std::int64_t b;
+      tessera::reference::rotary_pair(by, m, a, b);
+      const double c = std::fabs(static_cast<double>(by.cos(position, m)));
+      const double s = std::fabs(static_cast<double>(by.sin(position, m)));
+      const double of_a = at[a];
+      at[a] = c * of_a + s * at[b];
+      at[b] = c * at[b] + s * of_a;
+    }
+  }
+}
+
+/// Queries or keys as they are multiplied, rotated or not, and the sizes of their elements.
+struct operand {
+  std::vector<double> elements;
+  std::vector<double> sizes;
+
+  template <class S>
+  operand(const tessera::view<const S, 4>& x, const tessera::attention::rotary& by, bool rotated, std::int64_t first) {
+    const std::int64_t len = x.extent(2);
+    const std::int64_t dim = x.extent(3);
+    for (std::int64_t n = 0; n < x.size(); ++n) {
+      const std::int64_t row = n / dim;
+      elements.push_back(static_cast<double>(x(row / len / x.extent(1), row / len % x.extent(1), row % len, n % dim)));
+      sizes.push_back(std::fabs(elements.back()));
+    }
+    if (!rotated || !by.rotates()) return;
+    elements = tessera::reference::rotated<double>(x, by, first);
+    rotate_sizes(sizes, len, dim, by, first);
+  }
+};
+
+/// Both, and what rotating adds to the roundings of a product.
+template <class Q, class K, class V, class Options>
+struct operands {
+  operand q;
+  operand k;
+  double roundings;
+  operands(const inputs<Q, K, V>& in, const Options& options)
+      : q(in.q.view(), options.rotary, options.rotary.queries,
+          options.rotary.query_position(in.q.view().extent(2), in.k.view().extent(2))),
+        k(in.k.view(), options.rotary, options.rotary.keys, options.rotary.first_key),
+        roundings(options.rotary.rotates() ? 4 : 0) {}
+};
+
 /// What the bound of a row is made of.
 struct row_size {
   double scores = 0;           ///< S, the largest sum |scale q||k| of the keys that the row sees
@@ -64,8 +117,7 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
     copy.fill([&](std::uint64_t n) { return std::fabs(static_cast<double>(elements[n])); });
     return copy;
   };
-  const auto q_size = absolute(in.q);
-  const auto k_size = absolute(in.k);
+  const operands multiplied(in, options);
   const auto v_size = absolute(in.v);
   std::vector<row_size> sizes;
   tessera::reference::attention(in.q.view(), in.k.view(), v_size.view(), options,
@@ -81,15 +133,17 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
         for (std::int64_t j = 0; j < len_k; ++j) {
           if (!tessera::reference::visible(options.mask, b, h, i, j, in.q.view().extent(2), len_k)) continue;
           double sum = 0;
-          for (std::int64_t d = 0; d < head_dim; ++d) {
-            sum += static_cast<double>(q_size(b, h, i, d)) * static_cast<double>(k_size(b, kv_h, j, d));
+          const auto q_at = static_cast<std::size_t>(((b * in.q.view().extent(1) + h) * in.q.view().extent(2) + i) * head_dim);
+          const auto k_at = static_cast<std::size_t>(((b * in.k.view().extent(1) + kv_h) * len_k + j) * head_dim);
+          for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) {
+            sum += multiplied.q.sizes[q_at + d] * multiplied.k.sizes[k_at + d];
           }
           double size = std::fabs(scale) * sum;
           if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
             // A score moves no farther than its product does, and has its own roundings: those of its size.
             double product = 0;
-            for (std::int64_t d = 0; d < head_dim; ++d) {
-              product += static_cast<double>(in.q(b, h, i, d)) * static_cast<double>(in.k(b, kv_h, j, d));
+            for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) {
+              product += multiplied.q.elements[q_at + d] * multiplied.k.elements[k_at + d];
             }
             const double score =
                 tessera::reference::scored(options.score, scale * product, b, h, i, j, in.q.view().extent(2), len_k);
@@ -113,7 +167,7 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
   const double sums = 206 + keys / 192;
   tessera::reference::attention<Real>(
       in.q.view(), in.k.view(), in.v.view(), options, [&](auto b, auto h, auto i, const std::vector<Real>& want, Real want_lse) {
-        const double score_error = (products + 4) * u * sizes[r].scores;
+        const double score_error = (products + 4 + multiplied.roundings) * u * sizes[r].scores;
         for (std::size_t c = 0; c < want.size(); ++c) {
           const double bound = 2 * (score_error + sums * u) * sizes[r].values[c] + support::rounding<O>(want[c]) + dropped;
           out_errors(static_cast<double>(out(b, h, i, static_cast<std::int64_t>(c))), want[c], bound, "row", b, h, i, "column",

@@ -197,8 +197,8 @@ void reset(const states<T>& s) {
 /// prefix that many sequences share is accumulated once, all their rows as one set of queries, and each suffix beside its own.
 ///
 /// Shapes          q [batch, heads, len_q, head_dim], k [batch, kv_heads, len_k, head_dim], v [batch, kv_heads, len_k, value_dim] of the part,
-///                 as in forward; states [batch, heads, len_q], sums with value_dim. `at` tells where they stand: options.mask and
-///                 options.score are those of the whole, and are asked about its positions.
+///                 as in forward; states [batch, heads, len_q], sums with value_dim. `at` tells where they stand: options.mask,
+///                 options.score and options.rotary are those of the whole, and are asked about its positions.
 /// Options         those of forward, the same in every call; sinks and value_scales are left to finish.
 /// Special values, accuracy  those of forward
 /// Cost            that of forward on the part, and states read and written once. Scratch as in forward.

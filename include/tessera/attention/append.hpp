@@ -9,11 +9,13 @@
 #include <string>
 #include <type_traits>
 
+#include "tessera/attention/detail/rotate_rows.hpp"
 #include "tessera/attention/detail/sequence_checks.hpp"
 #include "tessera/attention/detail/sequences.hpp"
 #include "tessera/attention/index_view.hpp"
 #include "tessera/attention/paged.hpp"
 #include "tessera/attention/ragged.hpp"
+#include "tessera/attention/rotary.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/exec/exec.hpp"
@@ -79,11 +81,18 @@ struct page_piece {
   std::int64_t count;
 };
 
+/// Where key number `at` of a sequence stands; far from any table where the sum would leave int64.
+TESSERA_ALWAYS_INLINE std::int64_t append_position(const rotary& by, std::int64_t at) {
+  constexpr std::int64_t most = std::int64_t{1} << 60;
+  return (by.first_key < -most ? -most : (by.first_key > most ? most : by.first_key)) + at;
+}
+
 /// Writes keys, and values unless `values` is null, of as many rows a sequence as `keys` has.
 template <class Exec, class K, class V, class NK, class NV>
 void append(const Exec& exec, const page_views<K, V>& pages, const view<K, 4>& to_keys, const view<V, 4>& to_values,
-            std::int64_t batch, const new_rows<NK>& keys, const new_rows<NV>* values) {
+            std::int64_t batch, const new_rows<NK>& keys, const new_rows<NV>* values, const rotary& by) {
   using Arch = typename Exec::arch;
+  using P = simd::pack<std::common_type_t<compute_t<NK>, compute_t<K>>, Arch>;
   constexpr std::int64_t turn = 64;  // rows of an item of work
   const char* const function = "attention::append";
   const std::int64_t page_size = to_keys.extent(2);
@@ -93,6 +102,7 @@ void append(const Exec& exec, const page_views<K, V>& pages, const view<K, 4>& t
   for (std::int64_t b = 0; b < batch; ++b) {
     const std::int64_t n = keys.count(b);
     check_place_in_pages<Arch>(function, pages, b, pages.lengths(b), pages.lengths(b) + n);
+    if (by.rotates()) check_positions(function, by, "rotary.first_key", append_position(by, pages.lengths(b)), n);
     if (n > 0) most += (n - 1) / page_size + 2;
     rows += n;
   }
@@ -137,7 +147,12 @@ void append(const Exec& exec, const page_views<K, V>& pages, const view<K, 4>& t
       const std::int64_t page = page_of(b, position);
       const std::int64_t slot = position % page_size;
       // Every key that enters a cache is written here, every value in the line below.
-      write_row<Arch>(&to_keys(page, kv_h, slot, 0), keys.rows.at(b, kv_h, t), to_keys.extent(3));
+      if (by.rotates()) {
+        rotate_row<P>(&to_keys(page, kv_h, slot, 0), keys.rows.at(b, kv_h, t), by, append_position(by, position),
+                      to_keys.extent(3), direction::forth);
+      } else {
+        write_row<Arch>(&to_keys(page, kv_h, slot, 0), keys.rows.at(b, kv_h, t), to_keys.extent(3));
+      }
       if (values != nullptr) write_row<Arch>(&to_values(page, kv_h, slot, 0), values->rows.at(b, kv_h, t), to_values.extent(3));
     }
   });
@@ -146,7 +161,7 @@ void append(const Exec& exec, const page_views<K, V>& pages, const view<K, 4>& t
 /// Refuses what does not fit, then writes. new_values may be null: then those of the cache are left alone.
 template <class Exec, class K, class V, class NK, class NV, std::size_t Rank>
 void append(const Exec& exec, const paged<K, V>& cache, const view<const NK, Rank>& new_keys,
-            const view<const NV, Rank>* new_values, const index_view<1>& offsets) {
+            const view<const NV, Rank>* new_values, const index_view<1>& offsets, const rotary& by) {
   using Arch = typename Exec::arch;
   using tessera::detail::check_disjoint;
   static_assert(!std::is_const_v<K> && !std::is_const_v<V>, "a cache that is appended to is not of const numbers");
@@ -172,6 +187,11 @@ void append(const Exec& exec, const paged<K, V>& cache, const view<const NK, Ran
   check(new_keys, cache.keys, "new_keys");
   check_disjoint(cache.keys, cache.table.bytes(), function, "cache.keys", "cache.table");
   check_disjoint(cache.keys, cache.lengths.bytes(), function, "cache.keys", "cache.lengths");
+  if (by.rotates()) {
+    check_tables(function, by, {"rotary.cos", "rotary.sin"}, cache.keys.extent(3));
+    check_disjoint(cache.keys, by.cos, function, "cache.keys", "rotary.cos");
+    check_disjoint(cache.keys, by.sin, function, "cache.keys", "rotary.sin");
+  }
   const auto rows_of = [&](const auto& rows) {
     using In = value_type_of<std::remove_cvref_t<decltype(rows)>>;
     if constexpr (cut) {
@@ -182,7 +202,7 @@ void append(const Exec& exec, const paged<K, V>& cache, const view<const NK, Ran
   };
   const new_rows<NK> keys = rows_of(new_keys);
   if (new_values == nullptr) {
-    append(exec, pages, cache.keys, cache.values, batch, keys, static_cast<const new_rows<NV>*>(nullptr));
+    append(exec, pages, cache.keys, cache.values, batch, keys, static_cast<const new_rows<NV>*>(nullptr), by);
     return;
   }
   tessera::detail::check_operand(*new_values, function, "new_values");
@@ -192,7 +212,7 @@ void append(const Exec& exec, const paged<K, V>& cache, const view<const NK, Ran
   check_disjoint(cache.values, cache.table.bytes(), function, "cache.values", "cache.table");
   check_disjoint(cache.values, cache.lengths.bytes(), function, "cache.values", "cache.lengths");
   const new_rows<NV> values = rows_of(*new_values);
-  append(exec, pages, cache.keys, cache.values, batch, keys, &values);
+  append(exec, pages, cache.keys, cache.values, batch, keys, &values, by);
 }
 
 }  // namespace detail
@@ -202,42 +222,46 @@ void append(const Exec& exec, const paged<K, V>& cache, const view<const NK, Ran
 ///
 /// Shapes          new_keys [batch, kv_heads, n, head_dim], new_values [batch, kv_heads, n, value_dim]; any stride but the innermost. Keys and
 ///                 values of a cache may lie between one another, as in [pages, 2, …].
+/// Rotary          key t of those that come in stands at position by.first_key + cache.lengths(b) + t and is rotated so (attention/rotate.hpp)
+///                 before it is rounded; no tables, no rotation. Attend to such a cache with options.rotary.keys = false
 /// Types           any storage, into any storage: rounded once, to nearest-even; float8 beyond its range as `convert` does it
 /// Cost            each new row read and written once; no pages are allocated. Scratch: 16 bytes for each page that is written to.
 /// Determinism     the same bits for every number of threads
 /// Errors          argument_error before anything is written: shapes, null data, strides, overlap, lengths + n beyond the pages of a sequence,
-///                 entries of the table that are no page, two new rows in one place
+///                 entries of the table that are no page, two new rows in one place, positions that the tables do not have
 template <executor Exec, class K, class V, mdspan_like NewKeys, mdspan_like NewValues>
   requires(NewKeys::rank() == 4 && NewValues::rank() == 4)
-void append(const Exec& exec, const paged<K, V>& cache, const NewKeys& new_keys, const NewValues& new_values) {
+void append(const Exec& exec, const paged<K, V>& cache, const NewKeys& new_keys, const NewValues& new_values,
+            const rotary& by = {}) {
   using NV = value_type_of<NewValues>;
   const view<const NV, 4> values(new_values);
-  detail::append<Exec, K, V, value_type_of<NewKeys>, NV, 4>(exec, cache, new_keys, &values, {});
+  detail::append<Exec, K, V, value_type_of<NewKeys>, NV, 4>(exec, cache, new_keys, &values, {}, by);
 }
 
 /// The same without values, for caches whose values are columns of the keys (MLA).
 template <executor Exec, class K, class V, mdspan_like NewKeys>
   requires(NewKeys::rank() == 4)
-void append(const Exec& exec, const paged<K, V>& cache, const NewKeys& new_keys) {
+void append(const Exec& exec, const paged<K, V>& cache, const NewKeys& new_keys, const rotary& by = {}) {
   using NK = value_type_of<NewKeys>;
-  detail::append<Exec, K, V, NK, NK, 4>(exec, cache, new_keys, nullptr, {});
+  detail::append<Exec, K, V, NK, NK, 4>(exec, cache, new_keys, nullptr, {}, by);
 }
 
 /// The same for sequences that bring different numbers of rows: new_keys [kv_heads, total, head_dim], new_values [kv_heads, total,
 /// value_dim], those of sequence b at [key_offsets(b), key_offsets(b + 1)).
 template <executor Exec, class K, class V, mdspan_like NewKeys, mdspan_like NewValues>
   requires(NewKeys::rank() == 3 && NewValues::rank() == 3)
-void append(const Exec& exec, const paged<K, V>& cache, const NewKeys& new_keys, const NewValues& new_values, const ragged& at) {
+void append(const Exec& exec, const paged<K, V>& cache, const NewKeys& new_keys, const NewValues& new_values, const ragged& at,
+            const rotary& by = {}) {
   using NV = value_type_of<NewValues>;
   const view<const NV, 3> values(new_values);
-  detail::append<Exec, K, V, value_type_of<NewKeys>, NV, 3>(exec, cache, new_keys, &values, at.key_offsets);
+  detail::append<Exec, K, V, value_type_of<NewKeys>, NV, 3>(exec, cache, new_keys, &values, at.key_offsets, by);
 }
 
 template <executor Exec, class K, class V, mdspan_like NewKeys>
   requires(NewKeys::rank() == 3)
-void append(const Exec& exec, const paged<K, V>& cache, const NewKeys& new_keys, const ragged& at) {
+void append(const Exec& exec, const paged<K, V>& cache, const NewKeys& new_keys, const ragged& at, const rotary& by = {}) {
   using NK = value_type_of<NewKeys>;
-  detail::append<Exec, K, V, NK, NK, 3>(exec, cache, new_keys, nullptr, at.key_offsets);
+  detail::append<Exec, K, V, NK, NK, 3>(exec, cache, new_keys, nullptr, at.key_offsets, by);
 }
 
 }  // namespace tessera::attention

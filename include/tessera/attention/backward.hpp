@@ -153,8 +153,8 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
 ///                 and value_dim, any lengths.
 /// Types           float64, float32, float16, bfloat16 in any mixture; computed in float32, in float64 if q, k, v or dout is float64.
 ///                 Sums stay in the compute type, whatever the gradients are stored in, and are rounded once.
-/// Options         those of forward, and the same: mask, scale, sinks, factors of keys and values (gradients are those of the stored
-///                 numbers). A score needs a `derivative`: score_by{f, f'} where it is a function. more: gradients of sinks,
+/// Options         those of forward, and the same: mask, scale, sinks, factors of keys and values, rotary (gradients are those of the
+///                 stored numbers). A score needs a `derivative`: score_by{f, f'} where it is a function. more: gradients of sinks,
 ///                 biases and slopes, where wanted; the last two compute two of the five products again.
 /// Special values  rows that see no key, and rows whose lse is -inf: they get no gradient and give none, whatever stands in their q, out
 ///                 and dout. NaN and inf reach the gradients of what sees them, of nothing else. A one-hot row has exactly dq 0.
@@ -162,7 +162,9 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
 ///                 |dq - exact| <= sum_j |scale| p T |k_j| ((4 head_dim + 20) S + 819 + value_dim + len_k / 48 + 8 log len_k) u, dk the same
 ///                 with |q_i| and 723 + m / 96 + len_k / 64; |dv - exact| <= sum_i p|dout_i| ((2 head_dim + 12) S + 308 + len_k / 192
 ///                 + m / 96 + 8 log len_k) u; an out (lse) that was rounded to fewer bits adds u_out T (u_lse |lse|) beside them. Besides,
-///                 2^-63 (float64: 2^-511) for weights that are taken for 0. Tested in test/attention/backward*.cpp.
+///                 2^-63 (float64: 2^-511) for weights that are taken for 0. With rotary |q| and |k| are |a cos| + |b sin| of a pair, 16 S
+///                 (dv: 8 S) more are added, and 4; a gradient's bound is then that of its pair, rotated back likewise. Tested in
+///                 test/attention/backward*.cpp and rotary_gradients.cpp.
 /// Cost            10 batch heads len_q len_k head_dim flops where value_dim is head_dim (half of it causal) and one exp2 a pair. Scratch
 ///                 in the compute type: (3 head_dim + 2 value_dim) (len_q + len_k) numbers a worker at most, 150 KiB more, and up to
 ///                 32 MiB where several workers share a head; for the gradient of a bias 96 len_k numbers a worker.

@@ -139,7 +139,7 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 arrays are views with exchanged strides. Any head_dim and value_dim, any lengths.
 /// Types           float64, float32, float16, bfloat16, float8 in any mixture; computed and accumulated in float32, in float64 if one
 ///                 input is float64. Weights stay in the compute type.
-/// Options         mask.hpp, score.hpp; sinks, a logit for each head that takes its share of every row and is part of its lse; what
+/// Options         mask.hpp, score.hpp, rotary.hpp; sinks, a logit for each head that takes its share of every row and is part of its lse; what
 ///                 the keys and the values of a head are multiplied by
 /// Special values  a row that sees no key: out 0, lse -inf. Logits of -inf add nothing, of +inf give NaN. A NaN that a row sees
 ///                 reaches it; a NaN in a hidden key or value does not. v = 1 gives exactly 1; a one-hot row its value's bits.
@@ -147,13 +147,15 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 row and A = sum p|v|; besides, 2^-63 len_k max|v| (float64: 2^-511) for weights that are taken for 0, and half
 ///                 of the smallest subnormal for each key.
 ///                 lse: ((head_dim + 5) S + 206 + len_k / 192 + 6 log len_k) u. A score adds twice what it moves a product by to S.
-///                 Tested in test/attention/forward.cpp, masks.cpp, scores.cpp, decode.cpp.
-/// Cost            4 batch heads len_q len_k head_dim flops of tiles that the mask shows (half of all if causal), one exp2 a score. Scratch:
+///                 With rotary |q| and |k| are |a cos| + |b sin| of a pair, and 4 S more are added.
+///                 Tested in test/attention/forward.cpp, masks.cpp, scores.cpp, decode.cpp, rotary_forward.cpp.
+/// Cost            4 batch heads len_q len_k head_dim flops of tiles that the mask shows (half of all if causal), one exp2 a score. With
+///                 rotary 3 flops for each element of q and, once a block of few queries or once for many, of k. Scratch:
 ///                 keys and values of some heads in the compute type (32 MiB or one head a worker), and up to 16 panels of queries a
 ///                 worker; with up to 128 queries tiles of keys alone, each key read once for all heads of its group.
 /// Determinism     the same bits for every number of threads, every batch, and for a row alone or inside a block.
 /// Errors          argument_error before out is touched: shapes, null data, strides, overlap, a scale that is not finite, views of masks
-///                 and scores that are not of the call's shape.
+///                 and scores that are not of the call's shape, positions that tables do not have.
 /// Source          Dao et al. 2022, arXiv:2205.14135; Milakov and Gimelshein 2018, arXiv:1805.02867
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, class Mask = band,
           class Score = plain_score>

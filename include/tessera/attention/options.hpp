@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "tessera/attention/mask.hpp"
+#include "tessera/attention/rotary.hpp"
 #include "tessera/attention/score.hpp"
 #include "tessera/tile/view.hpp"
 
@@ -20,6 +21,7 @@ struct options {
   view<const float, 1> sinks{};         ///< [heads] a logit for each head that every row sees and that has no value; null: none
   view<const float, 1> key_scales{};    ///< [kv_heads] what the keys of a head are multiplied by (float8 storage); null: 1
   view<const float, 1> value_scales{};  ///< [kv_heads] the same of values
+  attention::rotary rotary{};           ///< rotary position embedding of queries and keys; null tables: none
 };
 
 }  // namespace tessera::attention

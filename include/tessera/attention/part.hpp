@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// A part of the queries and keys of a call, with the masks and scores of the whole: what is cut in pieces sees the same positions.
+/// A part of the queries and keys of a call, with the masks, scores and rotations of the whole: what is cut in pieces sees the same positions.
 #pragma once
 
 #include <cstdint>
@@ -118,7 +118,11 @@ struct part_score {
 /// The options of the whole as those of a call on the part.
 template <class Mask, class Score>
 options<part_mask<Mask>, part_score<Score>> part_options(const options<Mask, Score>& whole, const part& at) {
-  return {whole.scale, {whole.mask, at}, {whole.score, at}, whole.sinks, whole.key_scales, whole.value_scales};
+  options<part_mask<Mask>, part_score<Score>> result{whole.scale,      {whole.mask, at},   {whole.score, at}, whole.sinks,
+                                                     whole.key_scales, whole.value_scales, whole.rotary};
+  result.rotary.first_query = whole.rotary.query_position(at.len_q, at.len_k) + at.first_query;
+  result.rotary.first_key += at.first_key;
+  return result;
 }
 
 /// Refuses a part that is not within its whole.

@@ -77,7 +77,7 @@ void forward_ragged(const Exec& exec, const view<const Q, 3>& q, const view<cons
 ///                 exchanged strides. Sequences may have no queries, or no keys; rows of out and lse between and beyond them stay as they
 ///                 are.
 /// Options         those of forward; masks and scores are built for each sequence with its own number, lengths and positions from 0 on, and
-///                 a function gets (b, h, i, j) so. What holds numbers for given lengths (dense_mask, additive_bias, documents) fits only
+///                 a function gets (b, h, i, j) so; rotary's positions are those of a sequence, too. What holds numbers for given lengths (dense_mask, additive_bias, documents) fits only
 ///                 sequences of that length.
 /// Special values, accuracy, types  those of forward
 /// Cost            that of the sequences, whatever their lengths: blocks of queries of all sequences and heads are one range of work, the

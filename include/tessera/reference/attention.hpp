@@ -12,6 +12,7 @@
 
 #include "tessera/attention/options.hpp"
 #include "tessera/reference/contraction.hpp"
+#include "tessera/reference/rotary.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera::reference {
@@ -42,6 +43,12 @@ double scored(const Score& score, double s, std::int64_t b, std::int64_t h, std:
 template <class Real = double, class Q, class K, class V, class Mask, class Score, class Emit>
 void attention(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v,
                const tessera::attention::options<Mask, Score>& options, const Emit& emit) {
+  if (options.rotary.rotates()) {
+    with_rotated<Real>(q, k, options, [&](const auto& rotated_q, const auto& rotated_k, const auto& rest) {
+      attention<Real>(rotated_q, rotated_k, v, rest, emit);
+    });
+    return;
+  }
   const std::int64_t len_q = q.extent(2);
   const std::int64_t len_k = k.extent(2);
   const double scale = options.scale ? *options.scale : q.extent(3) > 0 ? 1 / std::sqrt(static_cast<double>(q.extent(3))) : 1.0;
@@ -87,6 +94,14 @@ double score_derivative(const Score& score, double s, std::int64_t b, std::int64
 template <class Real = double, class Q, class K, class V, class DQ, class DK, class DV, class Mask, class Score, class Emit>
 void attention_jvp(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v, const view<DQ, 4>& dq, const view<DK, 4>& dk,
                    const view<DV, 4>& dv, const tessera::attention::options<Mask, Score>& options, const Emit& emit) {
+  if (options.rotary.rotates()) {
+    with_rotated<Real>(q, k, options, [&](const auto& rotated_q, const auto& rotated_k, const auto& rest) {
+      with_rotated<Real>(dq, dk, options, [&](const auto& rotated_dq, const auto& rotated_dk, const auto&) {
+        attention_jvp<Real>(rotated_q, rotated_k, v, rotated_dq, rotated_dk, dv, rest, emit);
+      });
+    });
+    return;
+  }
   const std::int64_t len_q = q.extent(2);
   const std::int64_t len_k = k.extent(2);
   const double scale = options.scale ? *options.scale : q.extent(3) > 0 ? 1 / std::sqrt(static_cast<double>(q.extent(3))) : 1.0;

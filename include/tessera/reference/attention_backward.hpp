@@ -12,6 +12,7 @@
 #include "tessera/attention/options.hpp"
 #include "tessera/reference/attention.hpp"
 #include "tessera/reference/contraction.hpp"
+#include "tessera/reference/rotary.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera::reference {
@@ -30,6 +31,19 @@ template <class Real = double, class Q, class K, class V, class G, class Mask, c
 attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v,
                                              const view<G, 4>& dout, const tessera::attention::options<Mask, Score>& options,
                                              const Collect& collect) {
+  if (options.rotary.rotates()) {
+    attention_gradients<Real> of_rotated;
+    with_rotated<Real>(q, k, options, [&](const auto& rotated_q, const auto& rotated_k, const auto& rest) {
+      of_rotated = attention_backward<Real>(rotated_q, rotated_k, v, dout, rest, collect);
+    });
+    const auto back = [&](const auto& like, std::vector<Real>& gradient, std::int64_t first) {
+      const view<const Real, 4> x(gradient.data(), like.extent(0), like.extent(1), like.extent(2), like.extent(3));
+      gradient = rotated<Real>(x, options.rotary, first, true);
+    };
+    if (options.rotary.queries) back(q, of_rotated.dq, options.rotary.query_position(q.extent(2), k.extent(2)));
+    if (options.rotary.keys) back(k, of_rotated.dk, options.rotary.first_key);
+    return of_rotated;
+  }
   const std::int64_t len_q = q.extent(2);
   const std::int64_t len_k = k.extent(2);
   const double scale = options.scale ? *options.scale : q.extent(3) > 0 ? 1 / std::sqrt(static_cast<double>(q.extent(3))) : 1.0;

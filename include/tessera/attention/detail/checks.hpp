@@ -10,6 +10,7 @@
 
 #include "tessera/attention/mask.hpp"
 #include "tessera/attention/options.hpp"
+#include "tessera/attention/rotary.hpp"
 #include "tessera/core/config.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/online/softmax.hpp"
@@ -64,6 +65,7 @@ TESSERA_ALWAYS_INLINE double check_head_options(const char* function, std::int64
   check_factors(options.sinks, heads, function, "options.sinks", "needs [heads]");
   check_factors(options.key_scales, kv_heads, function, "options.key_scales", "needs [kv_heads]");
   check_factors(options.value_scales, kv_heads, function, "options.value_scales", "needs [kv_heads]");
+  check_rotary_tables(function, options.rotary, head_dim);
   return scale;
 }
 
@@ -75,6 +77,7 @@ TESSERA_ALWAYS_INLINE double check_options(const char* function, const view<cons
   const sizes call{q.extent(0), q.extent(1), q.extent(2), k.extent(2)};
   check_part(options.mask, function, call);
   check_part(options.score, function, call);
+  check_rotary_positions(function, options.rotary, q.extent(2), k.extent(2));
   return scale;
 }
 

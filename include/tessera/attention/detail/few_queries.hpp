@@ -73,7 +73,10 @@ struct few_call {
   running_count before{};  ///< units, once they are numbered
 
   few_call(const sequences<Q, K, V>& all, const sequence_list& some, const Heads& of_heads)
-      : x(all), heads(of_heads), list(some), layout{x.head_dim(), x.value_dim(), x.group(), 0, x.in_pages()} {
+      : x(all),
+        heads(of_heads),
+        list(some),
+        layout{x.head_dim(), x.value_dim(), x.group(), 0, x.in_pages(), heads.wanted.rotary.rotates()} {
     for (std::int64_t s = 0; s < list.count; ++s) {
       layout.rows = std::max(layout.rows, std::min(most_few_rows, head_rows(s)));
       units += x.kv_heads() * parts(s);

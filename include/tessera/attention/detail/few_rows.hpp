@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "tessera/attention/detail/keys_in_lanes.hpp"
+#include "tessera/attention/detail/rotate_rows.hpp"
 #include "tessera/attention/detail/row_states.hpp"
 #include "tessera/attention/detail/sequences.hpp"
 #include "tessera/attention/detail/values_in_lanes.hpp"
@@ -42,6 +43,7 @@ class few_rows {
     T* values;            ///< [chunk][row_size], where they are copied
     K* key_rows;          ///< [lanes][depth], where rows lie apart
     V* value_rows;        ///< [value_tile][value_dim], likewise
+    T* rotated;           ///< [lanes or rows of a block][depth], where rows are rotated
     key_range* seen;      ///< [places] keys of the chunk that a block sees
     tile_class* classes;  ///< [places][rows of a block]
 
@@ -53,6 +55,7 @@ class few_rows {
           values(memory.take<T>(copies(layout) ? chunk * layout.row_size() : 0)),
           key_rows(memory.take<K>(layout.in_pages ? lanes * layout.depth : 0)),
           value_rows(memory.take<V>(layout.in_pages ? value_tile<1, V>(layout.value_dim) * layout.value_dim : 0)),
+          rotated(memory.take<T>(layout.rotates ? std::max<int>(lanes, shape::rows) * layout.depth : 0)),
           seen(memory.take<key_range>(places(layout))),
           classes(memory.take<tile_class>(places(layout) * shape::rows)) {}
   };
@@ -153,13 +156,18 @@ class few_rows {
   [[nodiscard]] int chunk_size(std::int64_t c) const {
     return static_cast<int>(std::min<std::int64_t>(chunk, keys_.size() - c * chunk));
   }
-  /// A pack of keys of chunk c, or what is left of one. The next one is asked for here where it lies apart.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE strided_rows<K> key_pack(std::int64_t c, std::int64_t j) const {
+  /// f(keys) with a pack of keys of chunk c, or what is left of one, as they are stored, or rotated. The next one is asked for here where it
+  /// lies apart.
+  template <class F>
+  TESSERA_ALWAYS_INLINE void with_keys(std::int64_t c, std::int64_t j, const F& f) const {
     const std::int64_t key = c * chunk + j;
     if (layout_.in_pages && key + lanes < keys_.size() && keys_.run(key + lanes) < lanes) {
       ask_for_rows(keys_, key + lanes, lanes, layout_.depth);
     }
-    return keys_.together(key, std::min<std::int64_t>(lanes, chunk_size(c) - j), layout_.depth, memory_.key_rows);
+    const strided_rows<K> keys =
+        keys_.together(key, std::min<std::int64_t>(lanes, chunk_size(c) - j), layout_.depth, memory_.key_rows);
+    with_rows<P>(memory_.rotated, view<const K, 2>(keys.first, {keys.count, layout_.depth}, {keys.stride, 1}), key,
+                 key_rotation(heads_.wanted.rotary), f);
   }
 
   /// f(std::integral_constant of the rows that the block is computed with)
@@ -179,12 +187,25 @@ class few_rows {
 
   template <int Rows>
   void pack_queries(std::int64_t block, T factor) {
-    T* to = block_queries(block);
-    const Q* rows[Rows];
+    const rotation by = query_rotation(heads_.wanted.rotary, len_q_, keys_.size());
+    const Q* stored[Rows];
+    const T* rotated[Rows] = {};
     for (int r = 0; r < Rows; ++r) {
       const std::int64_t row = block * shape::rows + std::min(r, used(block) - 1);
-      rows[r] = x_.query(b_, head(row), query(row));
+      stored[r] = x_.query(b_, head(row), query(row));
+      if (!by.rotates()) continue;
+      const view<const Q, 2> one(stored[r], 1, layout_.depth);
+      rotated[r] = rotated_rows<P>(memory_.rotated + r * layout_.depth, one, query(row), by).data_handle();
     }
+    if (by.rotates()) {
+      pack_rows(rotated, factor, block_queries(block));
+    } else {
+      pack_rows(stored, factor, block_queries(block));
+    }
+  }
+
+  template <int Rows, class S>
+  void pack_rows(const S* const (&rows)[Rows], T factor, T* to) const {
     for (std::int64_t k = 0; k < layout_.depth; k += lanes, to += Rows * lanes) {
       const int columns = static_cast<int>(std::min<std::int64_t>(lanes, layout_.depth - k));
       P x[Rows];
@@ -242,9 +263,10 @@ class few_rows {
             last_chunk && j + lanes >= seen.last
                 ? line_stream(values_.row((c - a) * chunk), values_.stride(), layout_.value_dim)
                 : line_stream(keys_.ahead(c * chunk + j + packs_ahead * lanes), keys_.stride(), layout_.depth);
-        const strided_rows<K> keys = key_pack(c, j);
-        score_stored_keys<decltype(rows)::value, P>(layout_.depth, block_queries(0), keys.first, keys.stride,
-                                                    static_cast<int>(keys.count), ahead, scores + j);
+        with_keys(c, j, [&](const auto& keys) {
+          score_stored_keys<decltype(rows)::value, P>(layout_.depth, block_queries(0), keys.data_handle(), keys.stride(0),
+                                                      static_cast<int>(keys.extent(0)), ahead, scores + j);
+        });
       }
     });
   }
@@ -260,9 +282,10 @@ class few_rows {
       for (std::int64_t u = 0; u < n; ++u) {
         const std::int64_t j = (p + u) * lanes;
         const line_stream ahead(keys_.ahead(c * chunk + j + lanes), keys_.stride(), layout_.depth);
-        const strided_rows<K> keys = key_pack(c, j);
-        store_turned_keys<P>(memory_.keys + u * lanes, n * lanes, keys.first, keys.stride, static_cast<int>(keys.count),
-                             layout_.depth, ahead);
+        with_keys(c, j, [&](const auto& keys) {
+          store_turned_keys<P>(memory_.keys + u * lanes, n * lanes, keys.data_handle(), keys.stride(0),
+                               static_cast<int>(keys.extent(0)), layout_.depth, ahead);
+        });
       }
       for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
         if (memory_.seen[block].first >= (p + n) * lanes || memory_.seen[block].last <= p * lanes) continue;

@@ -77,13 +77,13 @@ class gradient_head {
 
   /// Chunk c of keys, put into place `to`; of queries, too.
   void pack_keys(std::int64_t b, std::int64_t kv_h, std::int64_t c, std::int64_t to) {
-    keys_[to] =
-        layout_.pack_keys(key_memory_ + to * layout_.key_size(), x_.k[b][kv_h], x_.v[b][kv_h], value_scale(kv_h), c * key_chunk);
+    keys_[to] = layout_.pack_keys(key_memory_ + to * layout_.key_size(), x_.k[b][kv_h], x_.v[b][kv_h], value_scale(kv_h),
+                                  keys_rotation(), c * key_chunk);
   }
   void pack_queries(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t c, std::int64_t to) {
     const T factor = static_cast<T>(score_scale(kv_head(h)) * (tile_type::linear ? softmax::unit : 1.0));
     queries_[to] = layout_.pack_queries(query_memory_ + to * layout_.query_size(), x_.q[b][h], x_.out[b][h], x_.lse[b][h],
-                                        x_.dout[b][h], factor, c * query_chunk, mine.turned);
+                                        x_.dout[b][h], factor, queries_rotation(), c * query_chunk, mine.turned);
   }
   /// Chunks of queries [first, last) against one chunk of keys. dq is added up at `partial` [last - first][query_chunk][columns],
   /// or where it belongs.
@@ -112,11 +112,11 @@ class gradient_head {
 
   void store_queries(std::int64_t b, std::int64_t h, std::int64_t c) const {
     const query_chunk_view<T>& chunk = queries_[c];
-    store_rows(x_.dq[b][h], chunk.first, chunk.count, chunk.dq, layout_.columns(), static_cast<T>(score_scale(kv_head(h))));
+    store_rotated(x_.dq[b][h], chunk.first, chunk.count, chunk.dq, static_cast<T>(score_scale(kv_head(h))), queries_rotation());
   }
   void store_keys(std::int64_t b, std::int64_t kv_h, std::int64_t c) const {
     const key_gradient_chunk<T>& chunk = keys_[c];
-    store_rows(x_.dk[b][kv_h], chunk.first, chunk.count, chunk.dk, layout_.columns(), static_cast<T>(score_scale(kv_h)));
+    store_rotated(x_.dk[b][kv_h], chunk.first, chunk.count, chunk.dk, static_cast<T>(score_scale(kv_h)), keys_rotation());
     store_rows(x_.dv[b][kv_h], chunk.first, chunk.count, chunk.dv, layout_.value_columns(), value_scale(kv_h));
   }
 
@@ -126,8 +126,22 @@ class gradient_head {
   [[nodiscard]] double score_scale(std::int64_t kv_h) const {
     return options_.key_scales.data_handle() != nullptr ? scale_ * static_cast<double>(options_.key_scales(kv_h)) : scale_;
   }
+  [[nodiscard]] rotation queries_rotation() const { return query_rotation(options_.rotary, x_.q.extent(2), x_.k.extent(2)); }
+  [[nodiscard]] rotation keys_rotation() const { return key_rotation(options_.rotary); }
   [[nodiscard]] T value_scale(std::int64_t kv_h) const {
     return options_.value_scales.data_handle() != nullptr ? static_cast<T>(options_.value_scales(kv_h)) : T(1);
+  }
+
+  /// Gradients of rows that were rotated become those of the rows as they were: rotated back, once they are scaled.
+  template <class S>
+  void store_rotated(const view<S, 2>& to, std::int64_t first, int count, T* from, T factor, const rotation& by) const {
+    const std::int64_t columns = layout_.columns();
+    if (by.rotates()) {
+      for (std::int64_t n = 0; n < count * columns; n += P::lanes) (P::load(from + n) * P(factor)).store(from + n);
+      layout_type::rotate_stored(from, columns, count, to.extent(1), first, by, direction::back);
+      factor = T(1);
+    }
+    store_rows(to, first, count, from, columns, factor);
   }
 
   template <class S>

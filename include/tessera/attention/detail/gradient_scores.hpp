@@ -90,9 +90,10 @@ struct stage_options {
   stage score;
   view<const float, 1> key_scales;
   view<const float, 1> value_scales;
+  attention::rotary rotary;
 
   TESSERA_ALWAYS_INLINE explicit stage_options(const Options& x)
-      : mask(x.mask), score{x}, key_scales(x.key_scales), value_scales(x.value_scales) {}
+      : mask(x.mask), score{x}, key_scales(x.key_scales), value_scales(x.value_scales), rotary(x.rotary) {}
 };
 
 /// One worker's chunk of queries and chunk of keys, packed anew for every tile.

@@ -57,17 +57,15 @@ class jvp_block {
   jvp_block(const rule_type& rule, const layout_type& layout, const arrays& memory)
       : rule_(rule), layout_(layout), memory_(memory) {}
 
-  /// Takes queries [first, first + count), count <= width, and their tangents.
+  /// Takes queries, at most a panel, of which `first` is the first, and their tangents.
   template <class Q, class D>
-  void start(const view<const Q, 2>& queries, const view<const D, 2>& tangents, std::int64_t first, std::int64_t count) {
+  void start(const view<const Q, 2>& queries, const view<const D, 2>& tangents, std::int64_t first) {
     first_ = first;
-    count_ = count;
+    count_ = queries.extent(0);
     const P factor(rule_.query_factor());
     const auto scaled = [&](P x, std::int64_t) { return x * factor; };
-    tile::pack_transposed<width, P>(memory_.queries, queries.data_handle() + first * queries.stride(0), queries.stride(0), count,
-                                    layout_.depth, scaled);
-    tile::pack_transposed<width, P>(memory_.tangents, tangents.data_handle() + first * tangents.stride(0), tangents.stride(0),
-                                    count, layout_.depth, scaled);
+    tile::pack_transposed<width, P>(memory_.queries, queries.data_handle(), queries.stride(0), count_, layout_.depth, scaled);
+    tile::pack_transposed<width, P>(memory_.tangents, tangents.data_handle(), tangents.stride(0), count_, layout_.depth, scaled);
     for (int v = 0; v < packs; ++v) {
       states_[v] = softmax{}.identity<P>();
       moments_[v] = P(T(0));

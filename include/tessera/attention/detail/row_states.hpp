@@ -33,6 +33,7 @@ struct few_layout {
   std::int64_t group;
   std::int64_t rows;  ///< at most, of one unit of work
   bool in_pages;      ///< whether rows of keys and values may lie apart
+  bool rotates;       ///< whether queries or keys are rotated
 
   static std::int64_t rounded(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }
   /// Blocks of rows that are multiplied together.

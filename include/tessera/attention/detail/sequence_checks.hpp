@@ -136,6 +136,7 @@ double check_sequence_options(const char* function, const sequences<Q, K, V>& x,
     const sizes call{x.batch(), x.heads(), x.len_q(b), x.len_k(b)};
     check_part(options.mask, function, call);
     check_part(options.score, function, call);
+    check_rotary_positions(function, options.rotary, x.len_q(b), x.len_k(b));
   }
   return scale;
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "tessera/attention/detail/rotate_rows.hpp"
 #include "tessera/attention/detail/sequences.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/core/scratch.hpp"
@@ -103,6 +104,7 @@ void walk_keys(const Exec& exec, const sequences<Q, K, V>& x, const sequence_lis
   using head_type = scaled_head<decltype(score_of(options.score, 0, 0, 0, 0))>;
   using block_type = tile::detail::query_block<T, Arch, head_type, softmax, true>;
   using chunk_type = tile::detail::key_chunk_view<T>;
+  using P = typename block_type::P;
   constexpr std::int64_t chunk_size = tile::value_chunk;
   if (list.count * x.kv_heads() == 0) return;
 
@@ -130,21 +132,23 @@ void walk_keys(const Exec& exec, const sequences<Q, K, V>& x, const sequence_lis
   }
   kept = std::min(kept, walk.chunks_kept);
 
-  /// What a worker copies rows to that lie apart, and packs a chunk to that is not kept.
+  /// What a worker copies rows to that lie apart, or are rotated, and packs a chunk to that is not kept.
   struct place {
     K* keys;
     V* values;
+    T* rotated;
     T* packed;
     typename block_type::arrays arrays;
     place(tessera::detail::bump& memory, const typename block_type::layout_type& layout, std::int64_t panels, bool copies,
-          bool packs)
+          bool rotates, bool packs)
         : keys(memory.take<K>(copies ? chunk_size * layout.depth : 0)),
           values(memory.take<V>(copies ? chunk_size * layout.value_dim : 0)),
+          rotated(memory.take<T>(rotates ? chunk_size * layout.depth : 0)),
           packed(memory.take<T>(packs ? layout.total() : 0)),
           arrays(memory, layout, panels) {}
   };
   tessera::detail::bump worker_size;
-  place(worker_size, layout, panels, x.in_pages(), !keeps_all);
+  place(worker_size, layout, panels, x.in_pages(), options.rotary.rotates(), !keeps_all);
   struct shared_arrays {
     T* packed;
     chunk_type* chunks;
@@ -160,16 +164,20 @@ void walk_keys(const Exec& exec, const sequences<Q, K, V>& x, const sequence_lis
   const shared_arrays shared = lay_out(cut);
   const auto place_of = [&](int worker) {
     tessera::detail::bump mine(memory.data() + shared_size.bytes() + static_cast<std::size_t>(worker) * worker_size.bytes());
-    return place(mine, layout, panels, x.in_pages(), !keeps_all);
+    return place(mine, layout, panels, x.in_pages(), options.rotary.rotates(), !keeps_all);
   };
   const auto pack = [&](const place& mine, const stored_rows<K>& keys, const stored_rows<V>& values, std::int64_t c, T* to) {
     const std::int64_t first = c * chunk_size;
     const std::int64_t count = std::min(chunk_size, keys.size() - first);
     const strided_rows<K> k = keys.together(first, count, layout.depth, mine.keys);
     const strided_rows<V> v = values.together(first, count, layout.value_dim, mine.values);
-    chunk_type chunk = tile::detail::pack_keys<block_type::wants_norms>(
-        to, layout, view<const K, 2>(k.first, {count, layout.depth}, {k.stride, 1}),
-        view<const V, 2>(v.first, {count, layout.value_dim}, {v.stride, 1}), static_cast<const T*>(nullptr), T(1), 0);
+    chunk_type chunk;
+    with_rows<P>(mine.rotated, view<const K, 2>(k.first, {count, layout.depth}, {k.stride, 1}), first,
+                 key_rotation(options.rotary), [&](const auto& key_rows) {
+                   chunk = tile::detail::pack_keys<block_type::wants_norms>(
+                       to, layout, key_rows, view<const V, 2>(v.first, {count, layout.value_dim}, {v.stride, 1}),
+                       static_cast<const T*>(nullptr), T(1), 0);
+                 });
     chunk.first = first;
     return chunk;
   };
@@ -207,7 +215,21 @@ void walk_keys(const Exec& exec, const sequences<Q, K, V>& x, const sequence_lis
       const stored_rows<K> keys = x.keys(b, kv_h);
       const stored_rows<V> values = x.values(b, kv_h);
       block_type work(rule, layout, mine.arrays);
-      work.start(x.queries(b, h), first, count, static_cast<const T*>(nullptr));
+      const T* const center = nullptr;
+      const rotation by = query_rotation(options.rotary, len_q, len_k);
+      const view<const Q, 2> queries = x.queries(b, h);
+      if (by.rotates()) {
+        static_assert(block_type::width <= chunk_size);
+        work.start_with(
+            [&](std::int64_t q, std::int64_t n) {
+              const view<const Q, 2> panel(queries.data_handle() + q * queries.stride(0), {n, layout.depth},
+                                           {queries.stride(0), 1});
+              return rotated_rows<P>(mine.rotated, panel, q, by);
+            },
+            first, count, center);
+      } else {
+        work.start(queries, first, count, center);
+      }
       begin(work, b, h);
       const key_range range = mask.keys(first, first + count, len_k);
       for (std::int64_t c = range.first / chunk_size; c * chunk_size < range.last; ++c) {

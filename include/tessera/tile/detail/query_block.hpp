@@ -94,13 +94,23 @@ class query_block {
   /// Packs queries [first, first + count) and empties their folds.
   template <class Q>
   void start(const view<const Q, 2>& queries, std::int64_t first, std::int64_t count, const T* center) {
+    start_with(
+        [&](std::int64_t i, std::int64_t n) {
+          return view<const Q, 2>(queries.data_handle() + i * queries.stride(0), {n, queries.extent(1)}, {queries.stride(0), 1});
+        },
+        first, count, center);
+  }
+  /// The same, of the queries that rows_from(i, n) gives: a view of queries [i, i + n), at most a panel, that is used until the next one.
+  template <class Rows>
+  void start_with(const Rows& rows_from, std::int64_t first, std::int64_t count, const T* center) {
     first_ = first;
     count_ = count;
     panels_ = (count + width - 1) / width;
     const T factor = rule_.query_factor();
     for (std::int64_t p = 0; p < panels_; ++p) {
       const std::int64_t n = count - p * width < width ? count - p * width : width;
-      const Q* const source = queries.data_handle() + (first + p * width) * queries.stride(0);
+      const auto queries = rows_from(first + p * width, n);
+      const auto* const source = queries.data_handle();
       T* const panel = memory_.queries + p * layout_.depth * width;
       if constexpr (rule_type::from_norms) {
         const auto columns = [&](std::int64_t k) {
