@@ -76,11 +76,14 @@ void check_backward(const view<const Q, 4>& q, const view<const K, 4>& k, const 
 }
 
 template <class Exec, class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV, class Mask, class Score,
-          class B>
+          class Accumulation, class B>
 void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
               const view<const O, 4>& out, const view<const L, 3>& lse, const view<const G, 4>& dout, const view<DQ, 4>& dq,
-              const view<DK, 4>& dk, const view<DV, 4>& dv, const options<Mask, Score>& options, const more_gradients<B>& more) {
-  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>, compute_t<G>>;
+              const view<DK, 4>& dk, const view<DV, 4>& dv, const options<Mask, Score, Accumulation>& options,
+              const more_gradients<B>& more) {
+  static_assert(!Accumulation::keeps_lost,
+                "attention::backward: compensated sums are made by attention::forward alone; take in_float64");
+  using T = accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>, compute_t<G>>;
   using tessera::detail::check_disjoint;
   using tessera::detail::expects;
   const char* const function = "attention::backward";
@@ -171,11 +174,12 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
 /// Errors          argument_error before dq, dk or dv is touched: shapes, null data, strides, overlap, a scale that is not finite.
 /// Source          Dao et al. 2022, arXiv:2205.14135, algorithm 4; Dao 2023, arXiv:2307.08691
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, mdspan_like DOut,
-          mdspan_like DQ, mdspan_like DK, mdspan_like DV, class Mask = band, class Score = plain_score, class B = float>
+          mdspan_like DQ, mdspan_like DK, mdspan_like DV, class Mask = band, class Score = plain_score,
+          class Accumulation = plain_sums, class B = float>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4 && Lse::rank() == 3 && DOut::rank() == 4 &&
            DQ::rank() == 4 && DK::rank() == 4 && DV::rank() == 4)
 void backward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse, const DOut& dout,
-              const DQ& dq, const DK& dk, const DV& dv, const options<Mask, Score>& options = {},
+              const DQ& dq, const DK& dk, const DV& dv, const options<Mask, Score, Accumulation>& options = {},
               const more_gradients<B>& more = {}) {
   detail::backward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, value_type_of<Lse>,
                    value_type_of<DOut>, value_type_of<DQ>, value_type_of<DK>, value_type_of<DV>>(exec, q, k, v, out, lse, dout,

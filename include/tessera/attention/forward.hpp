@@ -40,9 +40,9 @@ struct scaled_head {
 };
 
 /// Walks every block of queries past all keys: begin(block, b, h) once its folds are empty, end(block, b, h, kv_h) after the last key.
-template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Begin, class End>
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Accumulation, class Begin, class End>
 void walk_keys(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v, double scale,
-               const options<Mask, Score>& options, const Begin& begin, const End& end) {
+               const options<Mask, Score, Accumulation>& options, const Begin& begin, const End& end) {
   using Arch = typename Exec::arch;
   using head_type = scaled_head<decltype(score_of(options.score, 0, 0, 0, 0))>;
   using block_type = tile::detail::query_block<T, Arch, head_type, softmax, true>;
@@ -103,27 +103,28 @@ void walk_keys(const Exec& exec, const view<const Q, 4>& q, const view<const K, 
       const head_type score{score_of(options.score, b, h, len_q, len_k), scale * key_scale};
       const typename block_type::rule_type rule(score, reducer);
       const auto mask = head_of(options.mask, b, h, len_q, len_k);
+      const dropped_pairs dropped = pairs_dropped(options, b, h, q.extent(1), len_q);
       block_type work(rule, layout, typename block_type::arrays(mine, layout, panels));
       work.start(q[b][h], first, count, static_cast<const T*>(nullptr));
       begin(work, b, h);
       const key_range range = mask.keys(first, first + count, len_k);
       for (std::int64_t c = range.first / tile::value_chunk; c * tile::value_chunk < range.last; ++c) {
-        work.absorb(shared.chunks[head * chunks + c], k[b][kv_h], mask);
+        work.absorb(shared.chunks[head * chunks + c], k[b][kv_h], mask, dropped);
       }
       end(work, b, h, kv_h);
     });
   }
 }
 
-template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Store, class Emit>
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Accumulation, class Store, class Emit>
 void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v, double scale,
-                 const options<Mask, Score>& options, const Store& store, const Emit& emit) {
+                 const options<Mask, Score, Accumulation>& options, const Store& store, const Emit& emit) {
   using P = simd::pack<T, typename Exec::arch>;
   const auto finish = [&](auto& work, std::int64_t b, std::int64_t h, std::int64_t kv_h) {
     if (options.sinks.data_handle() != nullptr) {
       work.join(softmax::state<P>{P(static_cast<T>(static_cast<double>(options.sinks(h)) * softmax::unit)), P(T(1))});
     }
-    const T value_scale = options.value_scales.data_handle() != nullptr ? static_cast<T>(options.value_scales(kv_h)) : T(1);
+    const T value_scale = value_factor<T>(options, kv_h);
     work.finish_values([&](std::int64_t row, T* values) {
       for (std::int64_t c = 0; value_scale != T(1) && c < v.extent(3); ++c) values[c] *= value_scale;
       store(b, h, row, values);
@@ -134,10 +135,10 @@ void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K
 }
 
 /// Refuses what forward cannot take, computed in T; the factor of q . k.
-template <class T, class Q, class K, class V, class O, class Mask, class Score>
+template <class T, class Q, class K, class V, class O, class Mask, class Score, class Accumulation>
 TESSERA_ALWAYS_INLINE double check_forward(const char* function, const view<const Q, 4>& q, const view<const K, 4>& k,
-                                           const view<const V, 4>& v, const view<O, 4>& out, const options<Mask, Score>& options,
-                                           const char* out_name = "out") {
+                                           const view<const V, 4>& v, const view<O, 4>& out,
+                                           const options<Mask, Score, Accumulation>& options, const char* out_name = "out") {
   using tessera::detail::check_disjoint;
   check_inputs(function, q, k, v);
   tessera::detail::check_output(out, function, out_name);
@@ -149,10 +150,10 @@ TESSERA_ALWAYS_INLINE double check_forward(const char* function, const view<cons
 }
 
 /// Checks every argument, then runs; `lse` may be null.
-template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score>
+template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score, class Accumulation>
 void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
-             const view<O, 4>& out, const view<L, 3>* lse, const options<Mask, Score>& options) {
-  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
+             const view<O, 4>& out, const view<L, 3>* lse, const options<Mask, Score, Accumulation>& options) {
+  using T = accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>>;
   using P = simd::pack<T, typename Exec::arch>;
   using tessera::detail::check_disjoint;
   const char* const function = "attention::forward";
@@ -208,18 +209,19 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 and scores that are not of the call's shape.
 /// Source          Dao et al. 2022, arXiv:2205.14135; Milakov and Gimelshein 2018, arXiv:1805.02867
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, class Mask = band,
-          class Score = plain_score>
+          class Score = plain_score, class Accumulation = plain_sums>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4)
-void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const options<Mask, Score>& options = {}) {
+void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out,
+             const options<Mask, Score, Accumulation>& options = {}) {
   detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, float>(exec, q, k, v, out,
                                                                                                          nullptr, options);
 }
 
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, class Mask = band,
-          class Score = plain_score>
+          class Score = plain_score, class Accumulation = plain_sums>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4 && Lse::rank() == 3)
 void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse,
-             const options<Mask, Score>& options = {}) {
+             const options<Mask, Score, Accumulation>& options = {}) {
   using L = value_type_of<Lse>;
   const view<L, 3> lse_view(lse);
   detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, L>(exec, q, k, v, out,

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "tessera/attention/detail/dropped_pairs.hpp"
 #include "tessera/attention/mask.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/attention/score.hpp"
@@ -115,10 +116,17 @@ struct part_score {
   }
 };
 
+template <class Mask>
+TESSERA_ALWAYS_INLINE whole_place place_in_whole(const part_mask<Mask>& mask, std::int64_t) {
+  return {mask.at.first_query, mask.at.first_key, mask.at.len_q};
+}
+
 /// The options of the whole as those of a call on the part.
-template <class Mask, class Score>
-options<part_mask<Mask>, part_score<Score>> part_options(const options<Mask, Score>& whole, const part& at) {
-  return {whole.scale, {whole.mask, at}, {whole.score, at}, whole.sinks, whole.key_scales, whole.value_scales};
+template <class Mask, class Score, class Accumulation>
+options<part_mask<Mask>, part_score<Score>, Accumulation> part_options(const options<Mask, Score, Accumulation>& whole,
+                                                                       const part& at) {
+  return {whole.scale,      {whole.mask, at},   {whole.score, at}, whole.sinks,
+          whole.key_scales, whole.value_scales, whole.dropout,     whole.accumulation};
 }
 
 /// Refuses a part that is not within its whole.

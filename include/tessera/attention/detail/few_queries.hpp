@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "tessera/attention/detail/dropped_pairs.hpp"
 #include "tessera/attention/detail/few_rows.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/core/scratch.hpp"
@@ -23,10 +24,11 @@ namespace tessera::attention::detail {
 inline constexpr std::int64_t most_few_rows = 128;
 
 /// What the options want of each head.
-template <class T, class Mask, class Score>
+template <class T, class Mask, class Score, class Accumulation>
 struct few_heads {
-  const options<Mask, Score>& wanted;
+  const options<Mask, Score, Accumulation>& wanted;
   double scale;
+  std::int64_t heads;
   std::int64_t len_q;
   std::int64_t len_k;
 
@@ -41,8 +43,10 @@ struct few_heads {
   [[nodiscard]] bool has_sinks() const { return wanted.sinks.data_handle() != nullptr; }
   /// In base 2.
   [[nodiscard]] T sink(std::int64_t h) const { return static_cast<T>(static_cast<double>(wanted.sinks(h)) * softmax::unit); }
-  [[nodiscard]] bool has_value_scales() const { return wanted.value_scales.data_handle() != nullptr; }
-  [[nodiscard]] T value_scale(std::int64_t kv_h) const { return static_cast<T>(wanted.value_scales(kv_h)); }
+  [[nodiscard]] bool has_value_scales() const { return wanted.value_scales.data_handle() != nullptr || wanted.dropout.active(); }
+  [[nodiscard]] T value_scale(std::int64_t kv_h) const { return value_factor<T>(wanted, kv_h); }
+  [[nodiscard]] bool has_dropout() const { return wanted.dropout.active(); }
+  [[nodiscard]] dropped_pairs dropped(std::int64_t b, std::int64_t h) const { return pairs_dropped(wanted, b, h, heads, len_q); }
 };
 
 /// Whether a head has so few queries that keys belong into the lanes: panels of queries would be ill filled, and K and V packed for little.
@@ -241,11 +245,11 @@ void fold_split_units(const Exec& exec, const Call& call, const Store& store, co
 }
 
 /// As run_forward, with the same bits.
-template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Store, class Emit>
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Accumulation, class Store, class Emit>
 void run_few_queries(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
-                     double scale, const options<Mask, Score>& wanted, const Store& store, const Emit& emit) {
-  using heads_type = few_heads<T, Mask, Score>;
-  const heads_type heads{wanted, scale, q.extent(2), k.extent(2)};
+                     double scale, const options<Mask, Score, Accumulation>& wanted, const Store& store, const Emit& emit) {
+  using heads_type = few_heads<T, Mask, Score, Accumulation>;
+  const heads_type heads{wanted, scale, q.extent(1), q.extent(2), k.extent(2)};
   const std::int64_t group = k.extent(1) > 0 ? q.extent(1) / k.extent(1) : 0;
   const few_call<T, typename Exec::arch, Q, K, V, heads_type> call(q, k, v, heads, group);
   if (call.units.count == 0) return;

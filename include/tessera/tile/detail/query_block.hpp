@@ -49,6 +49,9 @@ void set_lane_state(typename Reducer::template state<P>& packed, int l, const ty
   }
 }
 
+/// Strikes no weight out.
+struct keep_weights {};
+
 /// A block of queries that one worker walks past all keys.
 template <class T, class Arch, class Score, class Reducer, bool HasValues>
 class query_block {
@@ -145,18 +148,18 @@ class query_block {
     }
   }
 
-  /// Folds one chunk of keys into every query that sees some of it.
-  template <class K, class Mask>
-  void absorb(const key_chunk_view<T>& chunk, const view<const K, 2>& keys, const Mask& mask) {
+  /// Folds one chunk of keys into every query that sees some of it. `struck` may take weights for 0 after they are part of the mass.
+  template <class K, class Mask, class Struck = keep_weights>
+  void absorb(const key_chunk_view<T>& chunk, const view<const K, 2>& keys, const Mask& mask, const Struck& struck = {}) {
     for (std::int64_t p = 0; p < panels_; ++p) {
       const std::int64_t left = count_ - p * width;
       const std::int64_t packs = (left + P::lanes - 1) / P::lanes;
       if (packs >= shape::packs) {
-        absorb_panel<shape::packs>(p, chunk, keys, mask);
+        absorb_panel<shape::packs>(p, chunk, keys, mask, struck);
       } else if (packs == 1) {
-        absorb_panel<1>(p, chunk, keys, mask);
+        absorb_panel<1>(p, chunk, keys, mask, struck);
       } else {
-        absorb_panel<2>(p, chunk, keys, mask);
+        absorb_panel<2>(p, chunk, keys, mask, struck);
       }
     }
   }
@@ -212,9 +215,9 @@ class query_block {
     return static_cast<int>(packs < shape::packs ? packs : shape::packs);
   }
 
-  template <int Packs, class K, class Mask>
+  template <int Packs, class K, class Mask, class Struck>
   TESSERA_NOINLINE void absorb_panel(std::int64_t p, const key_chunk_view<T>& chunk, const view<const K, 2>& keys,
-                                     const Mask& mask) {
+                                     const Mask& mask, const Struck& struck) {
     const std::int64_t i0 = first_ + p * width;
     const std::int64_t left = count_ - p * width;
     const std::int64_t i1 = i0 + (left < width ? left : width);
@@ -257,6 +260,12 @@ class query_block {
       }
       if constexpr (HasValues) {
         factors[v] = rule_.reducer.join(s, rule_.reducer.weigh(tile));
+        if constexpr (!std::is_same_v<Struck, keep_weights>) {
+          if (struck.any()) {
+            struck.template strike<P>(memory_.scores + begin * width + v * P::lanes, width, i0 + v * P::lanes,
+                                      chunk.first + begin, count - begin);
+          }
+        }
       } else {
         rule_.reducer.absorb(s, tile);
       }
