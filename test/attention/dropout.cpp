@@ -115,6 +115,52 @@ BOOST_AUTO_TEST_CASE(kernels_drop_the_pairs_of_the_mask) {
   }
 }
 
+// The masks of tiles alone: parts begin anywhere, and rows of a block may be any.
+BOOST_AUTO_TEST_CASE(tiles_have_the_mask_wherever_they_begin) {
+  const auto check = [](auto pack) {
+    using P = decltype(pack);
+    using T = typename P::value_type;
+    int wrong = 0;
+    for (const std::int64_t first_key : {std::int64_t{0}, std::int64_t{1}, std::int64_t{6}, std::int64_t{0xFFFFFF00}}) {
+      for (const std::int64_t key : {0, 3, 192}) {
+        const attention::detail::dropped_pairs dropped{third.seed, third.stream, third.threshold(), 0xFFFFF000,
+                                                       static_cast<std::uint64_t>(first_key)};
+        const auto keeps = [&](std::uint64_t row, int j) {
+          return third.keeps(0, 0, static_cast<std::int64_t>(row), first_key + key + j, 1, 1);
+        };
+        constexpr int count = 45;
+        alignas(P::alignment) T tile[count * 2 * P::lanes];
+        std::fill_n(tile, std::size(tile), T(5));
+        dropped.strike<P>(tile, 2 * P::lanes, 7, key, count);
+        for (int j = 0; j < count; ++j) {
+          for (int l = 0; l < 2 * P::lanes; ++l) {
+            const bool struck = l < P::lanes && !keeps(0xFFFFF007 + static_cast<std::uint64_t>(l), j);
+            wrong += tile[j * 2 * P::lanes + l] != (struck ? 0 : 5);
+          }
+        }
+        dropped.factors<P>(tile, 2 * P::lanes, 7, key, count);
+        for (int j = 0; j < count; ++j) {
+          for (int l = 0; l < P::lanes; ++l) {
+            wrong += tile[j * 2 * P::lanes + l] != (keeps(0xFFFFF007 + static_cast<std::uint64_t>(l), j) ? 1 : 0);
+          }
+        }
+        for (const int n : {1, 2, 4, 8}) {
+          const std::uint64_t rows[] = {5, 0xFFFFFFFF, 0, 7, 7, 0x80000001, 3, 4};
+          alignas(P::alignment) T weights[2 + count * 8];
+          std::fill_n(weights, std::size(weights), T(5));
+          dropped.strike_rows<P>(weights, n, rows, key, count);
+          for (int e = 0; e < count * n; ++e) wrong += weights[e] != (keeps(rows[e % n], e / n) ? 5 : 0);
+          wrong += weights[count * n] != 5;
+        }
+      }
+    }
+    BOOST_TEST(wrong == 0);
+  };
+  using arch = decltype(seq)::arch;
+  check(tessera::simd::pack<float, arch>(0.0f));
+  check(tessera::simd::pack<double, arch>(0.0));
+}
+
 BOOST_AUTO_TEST_CASE(forward_and_backward_are_within_their_bounds) {
   support::worst out_errors;
   support::worst lse_errors;

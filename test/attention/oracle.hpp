@@ -111,10 +111,11 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
   }
   const double faintest = sizeof(T) == 4 ? 0x1p-63 : 0x1p-511;
   const double dropped = keys * (faintest * largest_value + support::rounding<T>(0));
-  const double sums = 206 + keys / 192;
+  constexpr bool compensated = Accumulation::keeps_lost;
+  const double sums = compensated ? 214 + keys / 192 * (keys / 192) * u : 206 + keys / 192;
   tessera::reference::attention<Real>(
       in.q.view(), in.k.view(), in.v.view(), options, [&](auto b, auto h, auto i, const std::vector<Real>& want, Real want_lse) {
-        const double score_error = (products + 4) * u * sizes[r].scores;
+        const double score_error = (products + (compensated ? 5 : 4)) * u * sizes[r].scores;
         for (std::size_t c = 0; c < want.size(); ++c) {
           const double bound = 2 * (score_error + sums * u) * sizes[r].values[c] + support::rounding<O>(want[c]) + dropped;
           out_errors(static_cast<double>(out(b, h, i, static_cast<std::int64_t>(c))), want[c], bound, "row", b, h, i, "column",

@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "tessera/attention/detail/checks.hpp"
+#include "tessera/attention/detail/compensated_softmax.hpp"
 #include "tessera/attention/detail/few_queries.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/core/scratch.hpp"
@@ -45,7 +46,8 @@ void walk_keys(const Exec& exec, const view<const Q, 4>& q, const view<const K, 
                const options<Mask, Score, Accumulation>& options, const Begin& begin, const End& end) {
   using Arch = typename Exec::arch;
   using head_type = scaled_head<decltype(score_of(options.score, 0, 0, 0, 0))>;
-  using block_type = tile::detail::query_block<T, Arch, head_type, softmax, true>;
+  using reducer_type = std::conditional_t<Accumulation::keeps_lost, compensated_softmax, softmax>;
+  using block_type = tile::detail::query_block<T, Arch, head_type, reducer_type, true>;
   using chunk_type = tile::detail::key_chunk_view<T>;
 
   const std::int64_t len_q = q.extent(2);
@@ -53,7 +55,7 @@ void walk_keys(const Exec& exec, const view<const Q, 4>& q, const view<const K, 
   const std::int64_t kv_heads = k.extent(0) * k.extent(1);
   const std::int64_t group = k.extent(1) > 0 ? q.extent(1) / k.extent(1) : 0;  // query heads that share a key head
 
-  const softmax reducer;
+  const reducer_type reducer;
   const typename block_type::layout_type layout{q.extent(3), v.extent(3)};
   const int workers = exec.workers();
   const std::int64_t block =

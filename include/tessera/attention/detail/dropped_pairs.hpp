@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "tessera/attention/dropout.hpp"
 #include "tessera/core/config.hpp"
@@ -81,6 +82,7 @@ class pair_words {
   template <class RowOf>
   pair_words(const dropped_pairs& dropped, int rows, const RowOf& row_of)
       : stream_(dropped.stream),
+        rows_(rows),
         least_(sizeof(T) == 4 ? static_cast<index>(dropped.threshold ^ 0x80000000u) : static_cast<index>(dropped.threshold)) {
     random::detail::fill_round_keys(dropped.seed, key_);
     for (int e = 0; e < groups; ++e) {
@@ -111,18 +113,29 @@ class pair_words {
     put(3, x3);
   }
   /// The lanes whose pair with key t of their block is kept.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE auto kept(int t) const {
-    const I word = I::load(reinterpret_cast<const index*>(words_[t]));
+  [[nodiscard]] TESSERA_ALWAYS_INLINE auto kept(int t) const { return above(words_[t]); }
+
+  /// Puts the words into the order of keys, and of rows for each key.
+  TESSERA_ALWAYS_INLINE void turn() {
+    for (int l = 0; l < lanes; ++l) {
+      unsigned_index* const to = turned_ + l / rows_ * 4 * rows_ + l % rows_;
+      for (int t = 0; t < 4; ++t) to[t * rows_] = words_[t][l];
+    }
+  }
+  /// The lanes of pack u of those words that are kept.
+  [[nodiscard]] TESSERA_ALWAYS_INLINE auto turned(int u) const { return above(turned_ + u * lanes); }
+
+ private:
+  using unsigned_index = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
+
+  TESSERA_ALWAYS_INLINE auto above(const unsigned_index* from) const {
+    const I word = I::load(reinterpret_cast<const index*>(from));
     if constexpr (sizeof(T) == 4) {
       return (word ^ I(static_cast<index>(0x80000000u))) >= I(least_);  // integers of packs are signed
     } else {
       return word >= I(least_);
     }
   }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::uint32_t word(int t, int l) const { return static_cast<std::uint32_t>(words_[t][l]); }
-
- private:
-  using unsigned_index = std::conditional_t<sizeof(T) == 4, std::uint32_t, std::uint64_t>;
 
   TESSERA_ALWAYS_INLINE void put(int t, const words (&x)[groups]) {
     TESSERA_UNROLL
@@ -137,10 +150,12 @@ class pair_words {
 
   words key_[10][2];
   std::uint64_t stream_;
+  int rows_;
   index least_;
   alignas(64) std::uint64_t low_[lanes];
   alignas(64) std::uint64_t high_[lanes];
   alignas(64) unsigned_index words_[4][lanes];
+  alignas(64) unsigned_index turned_[4 * lanes];
 };
 
 /// f(j, lanes that are kept) for the keys key + j, j < count, of queries query, query + 1 ….
@@ -178,17 +193,27 @@ void dropped_pairs::factors(typename P::value_type* to, std::int64_t step, std::
 template <class P>
 void dropped_pairs::strike_rows(typename P::value_type* weights, int n, const std::uint64_t* rows, std::int64_t key,
                                 int count) const {
+  using T = typename P::value_type;
   const int at_once = std::min(n, P::lanes);
-  const int blocks = P::lanes / at_once;
+  const int blocks = P::lanes / at_once;  // and keys of a pack of weights
   const auto first = static_cast<std::int64_t>(first_key) + key;
   for (int r0 = 0; r0 < n; r0 += at_once) {
     pair_words<P> made(*this, at_once, [&](int r) { return rows[r0 + r]; });
     for (std::int64_t block = first / 4 / blocks * blocks; 4 * block < first + count; block += blocks) {
       made.make(static_cast<std::uint64_t>(block));
-      for (int l = 0; l < P::lanes; ++l) {
-        for (int t = 0; t < 4; ++t) {
-          const std::int64_t j = 4 * (block + l / at_once) + t - first;
-          if (j >= 0 && j < count && made.word(t, l) < threshold) weights[j * n + r0 + l % at_once] = 0;
+      made.turn();
+      for (int u = 0; u < 4; ++u) {
+        const std::int64_t j = 4 * block + u * blocks - first;
+        const std::int64_t at = j * n + r0;
+        if (j >= 0 && j + blocks <= count && at % P::lanes == 0) {
+          select(made.turned(u), P::load(weights + at), P(T(0))).store(weights + at);
+          continue;
+        }
+        alignas(P::alignment) T kept[P::lanes];  // a part's first key may stand anywhere
+        select(made.turned(u), P(T(1)), P(T(0))).store(kept);
+        for (int l = 0; l < P::lanes; ++l) {
+          const std::int64_t e = j + l / at_once;
+          if (e >= 0 && e < count && kept[l] == T(0)) weights[at + l / at_once * n + l % at_once] = 0;
         }
       }
     }

@@ -26,6 +26,8 @@ inline constexpr std::int64_t most_few_rows = 128;
 /// What the options want of each head.
 template <class T, class Mask, class Score, class Accumulation>
 struct few_heads {
+  static constexpr bool keeps_lost = Accumulation::keeps_lost;
+
   const options<Mask, Score, Accumulation>& wanted;
   double scale;
   std::int64_t heads;
@@ -88,7 +90,7 @@ struct few_call {
         v(values),
         heads(of_heads),
         units(keys.extent(0), keys.extent(1), group * queries.extent(2)),
-        layout{queries.extent(3), values.extent(3), group, units.most} {}
+        layout{queries.extent(3), values.extent(3), group, units.most, Heads::keeps_lost} {}
 
   [[nodiscard]] rows_type rows(std::int64_t unit, const typename rows_type::arrays& memory) const {
     const std::int64_t kv_head = unit / units.parts;

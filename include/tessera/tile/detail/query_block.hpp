@@ -66,6 +66,8 @@ class query_block {
   static constexpr int width = shape::width;
   static constexpr int rows = shape::rows;
   /// Distances are made of norms, and folds that ask whether a score can be NaN are told by them; weights ask nothing.
+  /// The fold keeps what its sums lose, and adds to both.
+  static constexpr bool keeps_lost = requires { requires Reducer::keeps_lost; };
   static constexpr bool wants_norms = rule_type::is_distance || !HasValues;
 
   /// What a block of up to `panels` panels works in.
@@ -74,6 +76,7 @@ class query_block {
     T* query_rows;   ///< [panels * width][depth], where distances may be computed again from the differences
     T* norms;        ///< [panels * width]
     T* sums;         ///< [panels][value_blocks * rows][width]
+    T* lost;         ///< [panels][value_blocks * rows][width] what the sums lost, where the fold keeps it
     T* scores;       ///< [chunk][width]
     T* row;          ///< [value_dim]
     bool* ordinary;  ///< [panels] whether no score of the panel's queries can be NaN beside ordinary keys
@@ -84,6 +87,7 @@ class query_block {
           query_rows(memory.take<T>(rule_type::from_norms ? panels * width * layout.depth : 0)),
           norms(memory.take<T>(panels * width)),
           sums(memory.take<T>(panels * layout.value_blocks() * rows * width)),
+          lost(memory.take<T>(keeps_lost ? panels * layout.value_blocks() * rows * width : 0)),
           scores(memory.take<T>(layout_type::chunk * width)),
           row(memory.take<T>(layout.value_dim)),
           ordinary(memory.take<bool>(panels)),
@@ -126,6 +130,7 @@ class query_block {
     }
     for (std::int64_t s = 0; s < panels_ * shape::packs; ++s) memory_.states[s] = rule_.reducer.template identity<P>();
     if constexpr (HasValues) std::memset(memory_.sums, 0, sizeof(T) * static_cast<std::size_t>(panels_ * panel_sums()));
+    if constexpr (keeps_lost) std::memset(memory_.lost, 0, sizeof(T) * static_cast<std::size_t>(panels_ * panel_sums()));
   }
 
   /// Takes up the folds that suspend left: load(row, values) writes the [value_dim] sums of a row and returns its state.
@@ -165,12 +170,21 @@ class query_block {
   }
 
   /// Joins one more state to those of all queries, without values.
-  void join(const state& more) {
+  template <class More>
+  void join(const More& more) {
     for (std::int64_t p = 0; p < panels_; ++p) {
       for (int v = 0; v < shape::packs; ++v) {
         const P kept = rule_.reducer.join(memory_.states[p * shape::packs + v], more).kept;
         T* const sums = memory_.sums + p * panel_sums() + v * P::lanes;
-        for (std::int64_t c = 0; c < layout_.value_dim; ++c) (P::load(sums + c * width) * kept).store(sums + c * width);
+        if constexpr (keeps_lost) {
+          T* const lost = memory_.lost + p * panel_sums() + v * P::lanes;
+          for (T* const all : {sums, lost}) {
+            for (std::int64_t c = 0; c < layout_.value_dim; ++c)
+              fma(P::load(all + c * width), kept, P(T(0))).store(all + c * width);
+          }
+        } else {
+          for (std::int64_t c = 0; c < layout_.value_dim; ++c) (P::load(sums + c * width) * kept).store(sums + c * width);
+        }
       }
     }
   }
@@ -186,7 +200,9 @@ class query_block {
         const auto empty = mass == P(T(0));
         for (std::int64_t c = 0; c < layout_.value_dim; ++c) {
           T* const at = sums + c * width + v * P::lanes;
-          select(empty, P(T(0)), P::load(at) / mass).store(at);
+          P sum = P::load(at);
+          if constexpr (keeps_lost) sum = Reducer::total(sum, P::load(memory_.lost + (at - memory_.sums)));
+          select(empty, P(T(0)), sum / mass).store(at);
         }
       }
       const std::int64_t n = count_ - p * width < width ? count_ - p * width : width;
@@ -310,6 +326,20 @@ class query_block {
     }
   }
 
+  /// Joins the sum of a chunk to the one at `at`.
+  TESSERA_ALWAYS_INLINE void add_to(T* at, const join_factors<P>& factors, P sum) {
+    if constexpr (keeps_lost) {
+      T* const lost_at = memory_.lost + (at - memory_.sums);
+      P all = P::load(at);
+      P lost = P::load(lost_at);
+      Reducer::add(all, lost, factors.kept, sum, factors.joined);
+      all.store(at);
+      lost.store(lost_at);
+    } else {
+      fma(P::load(at), factors.kept, sum * factors.joined).store(at);
+    }
+  }
+
   /// sums[c][lane] = kept * sums[c][lane] + joined * sum over keys of value[key][c] * weight[key][lane].
   template <int Packs>
   TESSERA_NOINLINE void add_values(std::int64_t p, const key_chunk_view<T>& chunk, int begin, int count,
@@ -327,8 +357,7 @@ class query_block {
       for (int r = 0; r < rows; ++r) {
         TESSERA_UNROLL
         for (int v = 0; v < Packs; ++v) {
-          T* const at = to + r * width + v * P::lanes;
-          fma(P::load(at), factors[v].kept, sums[r][v] * factors[v].joined).store(at);
+          add_to(to + r * width + v * P::lanes, factors[v], sums[r][v]);
         }
       }
     }
@@ -347,8 +376,7 @@ class query_block {
           const P weight = P::load(memory_.scores + j * width + v * P::lanes);
           sum = select(mask.visible(i, I(static_cast<index>(chunk.first + j))), fma(P(values[j * rows]), weight, sum), sum);
         }
-        T* const at = memory_.sums + p * panel_sums() + c * width + v * P::lanes;
-        fma(P::load(at), factors[v].kept, sum * factors[v].joined).store(at);
+        add_to(memory_.sums + p * panel_sums() + c * width + v * P::lanes, factors[v], sum);
       }
     }
   }
