@@ -156,9 +156,9 @@ class few_rows {
     if (n > 4) {
       f(std::integral_constant<int, shape::rows>{});
     } else if (n > 2) {
-      f(std::integral_constant<int, 4>{});
+      f(std::integral_constant<int, std::min(4, shape::rows)>{});
     } else if (n == 2) {
-      f(std::integral_constant<int, 2>{});
+      f(std::integral_constant<int, std::min(2, shape::rows)>{});
     } else {
       f(std::integral_constant<int, 1>{});
     }
