@@ -200,7 +200,8 @@ void reset(const states<T>& s) {
 /// Shapes          q [batch, heads, len_q, head_dim], k [batch, kv_heads, len_k, head_dim], v [batch, kv_heads, len_k, value_dim] of the part,
 ///                 as in forward; states [batch, heads, len_q], sums with value_dim. `at` tells where they stand: options.mask and
 ///                 options.score are those of the whole, and are asked about its positions.
-/// Options         those of forward, the same in every call; sinks and value_scales are left to finish.
+/// Options         those of forward, the same in every call; sinks, value_scales and the factor of dropout are left to finish. States are
+///                 float64 where the accumulation is; compensated sums are refused while compiling.
 /// Special values, accuracy  those of forward
 /// Cost            that of forward on the part, and states read and written once. Scratch as in forward.
 /// Determinism     the bits of one forward over all keys, where parts come in rising order and all but the last hold a multiple of
@@ -218,7 +219,7 @@ void accumulate(const Exec& exec, const Q& q, const K& k, const V& v, const stat
 /// out = sums / mass, lse = log mass + max in natural units: the results of forward, of the keys that were accumulated.
 ///
 /// Shapes          out [batch, heads, len_q, value_dim], lse [batch, heads, len_q] (optional), any storage
-/// Options         sinks and value_scales of forward; the states stay as they are, without the sinks, and more keys may follow
+/// Options         sinks, value_scales and dropout of forward; the states stay as they are, without the sinks, and more keys may follow
 /// Special values, accuracy, determinism  those of forward. Cost: states are read once; no scratch
 /// Errors          argument_error before out is touched: shapes, null data, strides, overlap
 template <executor Exec, class T, mdspan_like Out, class Mask = band, class Score = plain_score, class Accumulation = plain_sums>

@@ -148,6 +148,8 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
 /// len_q x len_k is stored.
 ///
 ///   p_ij = exp(score(scale q_i . k_j) - lse_i),  ds_ij = p_ij (dout_i . v_j - dout_i . out_i) score'(scale q_i . k_j)
+///   with dropout, m_ij = 1 / (1 - rate) where the pair is kept, else 0:
+///   ds_ij = p_ij (m_ij dout_i . v_j - dout_i . out_i) score'(...),  dv_j = sum_i p_ij m_ij dout_i
 ///   dq_i = scale sum_j ds_ij k_j,  dk_j = scale sum_i ds_ij q_i,  dv_j = sum_i p_ij dout_i
 ///
 /// Shapes          q, dq [batch, heads, len_q, head_dim], k, dk [batch, kv_heads, len_k, head_dim], v, dv [batch, kv_heads, len_k,
@@ -155,17 +157,20 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
 ///                 heads that share a key head are summed over (GQA, MQA). Any stride but the innermost, of inputs 0, too. Any head_dim
 ///                 and value_dim, any lengths.
 /// Types           float64, float32, float16, bfloat16 in any mixture; computed in float32, in float64 if q, k, v or dout is float64.
-///                 Sums stay in the compute type, whatever the gradients are stored in, and are rounded once.
-/// Options         those of forward, and the same: mask, scale, sinks, factors of keys and values (gradients are those of the stored
-///                 numbers). A score needs a `derivative`: score_by{f, f'} where it is a function. more: gradients of sinks,
-///                 biases and slopes, where wanted; the last two compute two of the five products again.
+///                 options.accumulation may say float64. Sums stay in the compute type, whatever the gradients are stored in, and are
+///                 rounded once.
+/// Options         those of forward, and the same: mask, scale, sinks, dropout, accumulation (compensated sums are refused while compiling),
+///                 factors of keys and values (gradients are those of the stored numbers). A score needs a `derivative`: score_by{f, f'}
+///                 where it is a function. more: gradients of sinks, biases and slopes, where wanted; the last two compute two of the
+///                 five products again.
 /// Special values  rows that see no key, and rows whose lse is -inf: they get no gradient and give none, whatever stands in their q, out
 ///                 and dout. NaN and inf reach the gradients of what sees them, of nothing else. A one-hot row has exactly dq 0.
 /// Accuracy        in units of what is summed up, T = |dout_i||v_j| + |dout_i| sum_j p|v_j|, S as in forward, m = len_q heads / kv_heads:
 ///                 |dq - exact| <= sum_j |scale| p T |k_j| ((4 head_dim + 20) S + 819 + value_dim + len_k / 48 + 8 log len_k) u, dk the same
 ///                 with |q_i| and 723 + m / 96 + len_k / 64; |dv - exact| <= sum_i p|dout_i| ((2 head_dim + 12) S + 308 + len_k / 192
 ///                 + m / 96 + 8 log len_k) u; an out (lse) that was rounded to fewer bits adds u_out T (u_lse |lse|) beside them. Besides,
-///                 2^-63 (float64: 2^-511) for weights that are taken for 0. Tested in test/attention/backward*.cpp.
+///                 2^-63 (float64: 2^-511) for weights that are taken for 0. With dropout |v_j| counts m_ij times, and so does
+///                 |dout_i| for dv. Tested in test/attention/backward*.cpp, dropout.cpp.
 /// Cost            10 batch heads len_q len_k head_dim flops where value_dim is head_dim (half of it causal) and one exp2 a pair. Scratch
 ///                 in the compute type: (3 head_dim + 2 value_dim) (len_q + len_k) numbers a worker at most, 150 KiB more, and up to
 ///                 32 MiB where several workers share a head; for the gradient of a bias 96 len_k numbers a worker.

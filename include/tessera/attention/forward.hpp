@@ -193,16 +193,20 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 heads; consecutive query heads share a key head (GQA, MQA). Any stride but the innermost, so [B, S, H, D]
 ///                 arrays are views with exchanged strides. Any head_dim and value_dim, any lengths.
 /// Types           float64, float32, float16, bfloat16, float8 in any mixture; computed and accumulated in float32, in float64 if one
-///                 input is float64. Weights stay in the compute type.
-/// Options         mask.hpp, score.hpp; sinks, a logit for each head that takes its share of every row and is part of its lse; what
-///                 the keys and the values of a head are multiplied by
+///                 input is float64 or options.accumulation is in_float64. Weights stay in the compute type.
+/// Options         mask.hpp, score.hpp, dropout.hpp, accumulation.hpp; sinks, a logit for each head that takes its share of every row and is
+///                 part of its lse; what the keys and the values of a head are multiplied by
 /// Special values  a row that sees no key: out 0, lse -inf. Logits of -inf add nothing, of +inf give NaN. A NaN that a row sees
-///                 reaches it; a NaN in a hidden key or value does not. v = 1 gives exactly 1; a one-hot row its value's bits.
+///                 reaches it, a dropped one too; a NaN in a hidden key or value does not. v = 1 gives exactly 1; a one-hot row its
+///                 value's bits.
 /// Accuracy        |out - exact| <= 2 ((head_dim + 4) S + 206 + len_k / 192) u A + u_out |out|, S the largest sum |scale q||k| of the
 ///                 row and A = sum p|v|; besides, 2^-63 len_k max|v| (float64: 2^-511) for weights that are taken for 0, and half
 ///                 of the smallest subnormal for each key.
+///                 Dropout: A is that of the weights that are kept, times its factor; lse is that of all weights.
+///                 Compensated sums: 214 + (len_k / 192)^2 u in place of 206 + len_k / 192, and head_dim + 5 of head_dim + 4.
 ///                 lse: ((head_dim + 5) S + 206 + len_k / 192 + 6 log len_k) u. A score adds twice what it moves a product by to S.
-///                 Tested in test/attention/forward.cpp, masks.cpp, scores.cpp, decode.cpp.
+///                 Tested in test/attention/forward.cpp, masks.cpp, scores.cpp, decode.cpp,
+///                 dropout.cpp, accumulation.cpp.
 /// Cost            4 batch heads len_q len_k head_dim flops of tiles that the mask shows (half of all if causal), one exp2 a score. Scratch:
 ///                 keys and values of some heads in the compute type (32 MiB or one head a worker), and up to 16 panels of queries a
 ///                 worker; with up to 128 queries tiles of keys alone, each key read once for all heads of its group.

@@ -112,6 +112,7 @@ void run_jvp(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///   ds = s'(scale q k^T) scale (dq k^T + q dk^T),   dout = sum_j p_j (dv_j + ds_j v_j) - out sum_j p_j ds_j
 ///
 /// Shapes          as attention::forward; dq, dk, dv as q, k, v (a row of zeros with outer strides of 0 stands for no tangent), dout as out
+/// Options         those of forward: with dropout, dout = sum_j p_j m_j (dv_j + ds_j v_j) - out sum_j p_j ds_j. Compensated sums are refused
 /// Score           any of attention/score.hpp, or score_by with a derivative
 /// Special values  a row that sees no key: out and dout 0. Hidden keys, values and tangents do not reach a row
 /// Accuracy        out has the bits of attention::forward.
