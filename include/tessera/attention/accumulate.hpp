@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "tessera/attention/detail/sequences.hpp"
+#include "tessera/attention/detail/walk_keys.hpp"
 #include "tessera/attention/forward.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/attention/part.hpp"
@@ -72,7 +74,7 @@ void accumulate(const Exec& exec, const view<const Q, 4>& q, const view<const K,
   };
   const std::int64_t value_dim = v.extent(3);
   walk_keys<T>(
-      exec, q, k, v, scale, options,
+      exec, sequences<Q, K, V>(q, k, v), {nullptr, q.extent(0)}, scale, options,
       [&](auto& work, std::int64_t b, std::int64_t h) {
         work.resume([&](std::int64_t i, T* values) {
           std::copy_n(sums(b, h, i), value_dim, values);

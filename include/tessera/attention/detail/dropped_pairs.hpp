@@ -61,6 +61,15 @@ TESSERA_ALWAYS_INLINE dropped_pairs pairs_dropped(const Options& options, std::i
           static_cast<std::uint64_t>(place.first_key)};
 }
 
+/// The same of sequences. Rows of ragged ones are counted as they lie, [heads, total_q].
+template <class Options, class Sequences>
+  requires requires(const Sequences& x) { x.ragged(); }
+TESSERA_ALWAYS_INLINE dropped_pairs pairs_dropped(const Options& options, const Sequences& x, std::int64_t b, std::int64_t h) {
+  dropped_pairs dropped = pairs_dropped(options, b, h, x.heads(), x.len_q(b));
+  if (x.ragged()) dropped.row = static_cast<std::uint64_t>(x.ragged_row(b, h));
+  return dropped;
+}
+
 /// What the weighted means of a head are multiplied by: the factor of its values, that of kept weights, or both.
 template <class T, class Options>
 TESSERA_ALWAYS_INLINE T value_factor(const Options& options, std::int64_t kv_h) {

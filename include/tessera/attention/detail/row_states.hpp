@@ -36,6 +36,7 @@ struct few_layout {
   std::int64_t value_dim;
   std::int64_t group;
   std::int64_t rows;  ///< at most, of one unit of work
+  bool in_pages;      ///< whether rows of keys and values may lie apart
   bool keeps_lost;    ///< sums over chunks are compensated: compensated_softmax.hpp
 
   static std::int64_t rounded(std::int64_t n, std::int64_t step) { return (n + step - 1) / step * step; }

@@ -14,6 +14,7 @@
 #include "tessera/core/scratch.hpp"
 #include "tessera/online/reducer.hpp"
 #include "tessera/simd/math.hpp"
+#include "tessera/simd/transpose.hpp"
 #include "tessera/tile/detail/key_store.hpp"
 #include "tessera/tile/detail/score_rule.hpp"
 #include "tessera/tile/mask.hpp"
@@ -78,7 +79,7 @@ class query_block {
     T* sums;         ///< [panels][value_blocks * rows][width]
     T* lost;         ///< [panels][value_blocks * rows][width] what the sums lost, where the fold keeps it
     T* scores;       ///< [chunk][width]
-    T* row;          ///< [value_dim]
+    T* row;          ///< [lanes][row_size]
     bool* ordinary;  ///< [panels] whether no score of the panel's queries can be NaN beside ordinary keys
     state* states;   ///< [panels * packs]
 
@@ -89,7 +90,7 @@ class query_block {
           sums(memory.take<T>(panels * layout.value_blocks() * rows * width)),
           lost(memory.take<T>(keeps_lost ? panels * layout.value_blocks() * rows * width : 0)),
           scores(memory.take<T>(layout_type::chunk * width)),
-          row(memory.take<T>(layout.value_dim)),
+          row(memory.take<T>(P::lanes * row_size(layout))),
           ordinary(memory.take<bool>(panels)),
           states(memory.take<state>(panels * shape::packs)) {}
   };
@@ -192,39 +193,56 @@ class query_block {
   /// store(row, values) for every row of weighted means, in rising order; values is [value_dim] in the compute type.
   template <class Store>
   void finish_values(const Store& store) {
-    for (std::int64_t p = 0; p < panels_; ++p) {
-      T* const sums = memory_.sums + p * panel_sums();
-      const int packs = panel_packs(p);
-      for (int v = 0; v < packs; ++v) {
-        const P mass = rule_.reducer.normalizer(memory_.states[p * shape::packs + v]);
-        const auto empty = mass == P(T(0));
-        for (std::int64_t c = 0; c < layout_.value_dim; ++c) {
-          T* const at = sums + c * width + v * P::lanes;
-          P sum = P::load(at);
-          if constexpr (keeps_lost) sum = Reducer::total(sum, P::load(memory_.lost + (at - memory_.sums)));
-          select(empty, P(T(0)), sum / mass).store(at);
+    constexpr int lanes = P::lanes;
+    const std::int64_t step = row_size(layout_);
+    for (std::int64_t i0 = 0; i0 < count_; i0 += lanes) {
+      const T* const sums = memory_.sums + i0 / width * panel_sums() + i0 % width;
+      const P mass = rule_.reducer.normalizer(memory_.states[state_of(i0)]);
+      const auto empty = mass == P(T(0));
+      for (std::int64_t c = 0; c < layout_.value_dim; c += lanes) {
+        const std::int64_t stored = layout_.value_blocks() * rows - c;
+        P x[lanes];
+        if (stored >= lanes) {
+          TESSERA_UNROLL
+          for (int k = 0; k < lanes; ++k) x[k] = select(empty, P(T(0)), total(sums + (c + k) * width) / mass);
+        } else {
+          for (int k = 0; k < lanes; ++k)
+            x[k] = k < stored ? select(empty, P(T(0)), total(sums + (c + k) * width) / mass) : P(T(0));
         }
+        simd::transpose_square(x);
+        TESSERA_UNROLL
+        for (int l = 0; l < lanes; ++l) x[l].store(memory_.row + l * step + c);
       }
-      const std::int64_t n = count_ - p * width < width ? count_ - p * width : width;
-      for (std::int64_t i = 0; i < n; ++i) {
-        for (std::int64_t c = 0; c < layout_.value_dim; ++c) memory_.row[c] = sums[c * width + i];
-        store(first_ + p * width + i, memory_.row);
-      }
+      const std::int64_t n = count_ - i0 < lanes ? count_ - i0 : lanes;
+      for (std::int64_t l = 0; l < n; ++l) store(first_ + i0 + l, memory_.row + l * step);
     }
   }
 
   /// emit(row, result) for every row, in rising order.
   template <class Emit>
   void finish_states(const Emit& emit) {
-    for (std::int64_t i = 0; i < count_; ++i) {
-      emit(first_ + i,
-           rule_.reducer.finish(lane_state<Reducer, T, P>(memory_.states[state_of(i)], static_cast<int>(i % P::lanes))));
+    using result = decltype(rule_.reducer.finish(memory_.states[0]));
+    if constexpr (std::is_same_v<result, P> && lane<P>::fused) {
+      alignas(P::alignment) T results[P::lanes];
+      for (std::int64_t i = 0; i < count_; ++i) {
+        if (i % P::lanes == 0) rule_.reducer.finish(memory_.states[state_of(i)]).store(results);
+        emit(first_ + i, results[i % P::lanes]);
+      }
+    } else {  // a result that is not one number, or lanes that round otherwise than numbers do
+      for (std::int64_t i = 0; i < count_; ++i) {
+        emit(first_ + i,
+             rule_.reducer.finish(lane_state<Reducer, T, P>(memory_.states[state_of(i)], static_cast<int>(i % P::lanes))));
+      }
     }
   }
 
  private:
   /// Where the state of query i of the block is, in lane i % lanes.
   [[nodiscard]] static std::int64_t state_of(std::int64_t i) { return i / width * shape::packs + i % width / P::lanes; }
+  /// Of a row of values, whole packs.
+  [[nodiscard]] static std::int64_t row_size(const layout_type& layout) {
+    return (layout.value_dim + P::lanes - 1) / P::lanes * P::lanes;
+  }
   [[nodiscard]] std::int64_t panel_sums() const { return layout_.value_blocks() * rows * width; }
   [[nodiscard]] int panel_packs(std::int64_t p) const {
     const std::int64_t packs = (count_ - p * width + P::lanes - 1) / P::lanes;
@@ -337,6 +355,14 @@ class query_block {
       lost.store(lost_at);
     } else {
       fma(P::load(at), factors.kept, sum * factors.joined).store(at);
+    }
+  }
+  /// The sum at `at`, with what it lost.
+  [[nodiscard]] TESSERA_ALWAYS_INLINE P total(const T* at) const {
+    if constexpr (keeps_lost) {
+      return Reducer::total(P::load(at), P::load(memory_.lost + (at - memory_.sums)));
+    } else {
+      return P::load(at);
     }
   }
 
