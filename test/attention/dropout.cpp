@@ -13,6 +13,7 @@
 #include "backward_oracle.hpp"
 #include "tessera/attention/accumulate.hpp"
 #include "tessera/attention/jvp.hpp"
+#include "tessera/attention/ragged.hpp"
 #include "tessera/random/fill.hpp"
 #include "two_paths.hpp"
 
@@ -227,6 +228,36 @@ BOOST_AUTO_TEST_CASE(bits_are_the_same_on_every_path_and_for_every_thread) {
   many.run(par.threads(4), with(third));
   BOOST_TEST(one.out.same_elements(many.out));
   BOOST_TEST(one.same_gradients(many));
+}
+
+// A ragged row is counted where it lies.
+BOOST_AUTO_TEST_CASE(ragged_rows_have_addresses_of_their_own) {
+  constexpr std::int64_t total = 170;
+  constexpr std::int64_t keys = 100;
+  constexpr std::int64_t heads = 2;
+  array<float, 3> q({heads, total, 1});
+  array<float, 3> k({heads, keys, 1});
+  array<float, 3> v({heads, keys, keys});
+  array<float, 3> out({heads, total, keys});
+  q.fill([](std::uint64_t) { return 0; });
+  k.fill([](std::uint64_t) { return 0; });
+  v.fill([](std::uint64_t n) { return n / keys % keys == n % keys ? 1 : 0; });
+  out.fill([](std::uint64_t) { return -1; });
+  const std::int32_t query_offsets[] = {3, 8, 8, 148, 170};
+  const std::int32_t key_offsets[] = {0, 30, 40, 77, 100};
+  const attention::ragged at{view<const std::int32_t, 1>(query_offsets, 5), view<const std::int32_t, 1>(key_offsets, 5)};
+  attention::forward(par.threads(3), q.view(), k.view(), v.view(), out.view(), at, with(third));
+  int wrong = 0;
+  for (std::int64_t h = 0; h < heads; ++h) {
+    for (std::size_t b = 0; b < 4; ++b) {
+      for (std::int64_t row = query_offsets[b]; row < query_offsets[b + 1]; ++row) {
+        for (std::int64_t j = key_offsets[b]; j < key_offsets[b + 1]; ++j) {
+          wrong += (out(h, row, j) > 0) != third.keeps(0, h, row, j - key_offsets[b], heads, total);
+        }
+      }
+    }
+  }
+  BOOST_TEST(wrong == 0);
 }
 
 // Parts are those of the whole: keys cut at multiples of part_keys, queries anywhere.

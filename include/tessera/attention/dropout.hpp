@@ -15,6 +15,7 @@ namespace tessera::attention {
 /// The pair of query i and key j of head h of sequence b is kept where the random word at its address is not below the threshold:
 ///
 ///   random::bits<std::uint32_t>(seed, stream, row 2^32 + j) >= threshold,   row = (b heads + h) len_q + i
+///                                                                           (ragged: h total_q + offset(b) + i)
 ///
 /// so that a block of Philox serves 4 neighbouring keys of a row. The address is a promise: the same mask in the forward, the backward and
 /// the forward-mode pass, on every path, for every number of threads, in parts (positions are those of the whole) and on every device. Calls

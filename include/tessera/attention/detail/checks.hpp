@@ -75,21 +75,29 @@ TESSERA_ALWAYS_INLINE void check_dropout(const char* function, const Options& op
       "needs at most 2^32 rows and 2^32 keys");
 }
 
+/// Refuses options that belong to no call with such heads, computed in T; the factor of q . k.
+template <class T, class Mask, class Score, class Accumulation>
+TESSERA_ALWAYS_INLINE double check_head_options(const char* function, std::int64_t heads, std::int64_t kv_heads,
+                                                std::int64_t head_dim, const options<Mask, Score, Accumulation>& options) {
+  const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(head_dim, 1))));
+  tessera::detail::expects(
+      std::isfinite(static_cast<T>(scale * softmax::unit)), function, "options.scale",
+      [&] { return tessera::detail::number(scale); }, "needs a factor that is finite in the compute type");
+  check_factors(options.sinks, heads, function, "options.sinks", "needs [heads]");
+  check_factors(options.key_scales, kv_heads, function, "options.key_scales", "needs [kv_heads]");
+  check_factors(options.value_scales, kv_heads, function, "options.value_scales", "needs [kv_heads]");
+  return scale;
+}
+
 /// Refuses options that do not belong to q and k, computed in T; the factor of q . k.
 template <class T, class Q, class K, class Mask, class Score, class Accumulation>
 TESSERA_ALWAYS_INLINE double check_options(const char* function, const view<const Q, 4>& q, const view<const K, 4>& k,
                                            const options<Mask, Score, Accumulation>& options) {
-  const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(q.extent(3), 1))));
-  tessera::detail::expects(
-      std::isfinite(static_cast<T>(scale * softmax::unit)), function, "options.scale",
-      [&] { return tessera::detail::number(scale); }, "needs a factor that is finite in the compute type");
+  const double scale = check_head_options<T>(function, q.extent(1), k.extent(1), q.extent(3), options);
   const sizes call{q.extent(0), q.extent(1), q.extent(2), k.extent(2)};
   check_part(options.mask, function, call);
   check_part(options.score, function, call);
-  check_factors(options.sinks, q.extent(1), function, "options.sinks", "needs [heads]");
   check_dropout(function, options, q.extent(0) * q.extent(1), call.len_q, call.len_k);
-  check_factors(options.key_scales, k.extent(1), function, "options.key_scales", "needs [kv_heads]");
-  check_factors(options.value_scales, k.extent(1), function, "options.value_scales", "needs [kv_heads]");
   return scale;
 }
 
