@@ -177,9 +177,9 @@ class few_rows {
     if (n > 4) {
       f(std::integral_constant<int, shape::rows>{});
     } else if (n > 2) {
-      f(std::integral_constant<int, 4>{});
+      f(std::integral_constant<int, std::min(4, shape::rows)>{});
     } else if (n == 2) {
-      f(std::integral_constant<int, 2>{});
+      f(std::integral_constant<int, std::min(2, shape::rows)>{});
     } else {
       f(std::integral_constant<int, 1>{});
     }
@@ -329,7 +329,19 @@ class few_rows {
     softmax::anchor(top).store(base);
     std::copy_n(largest, Rows, t.max + row0);
     for (int r = used(block); r < Rows; ++r) base[r] = infinity<T>();  // idle rows weigh nothing
-    weigh_keys<Rows, P>(scores, first, last, base, memory_.weights + a * chunk * shape::rows, t.mass + row0);
+    T* const weights = memory_.weights + a * chunk * shape::rows;
+    weigh_keys<Rows, P>(scores, first, last, base, weights, t.mass + row0);
+    if (heads_.has_dropout()) drop(row0, Rows, used(block), c * chunk + first, last - first, weights + first * Rows);
+  }
+
+  /// Strikes the weights of dropped pairs out of [count][rows]; the mass has them.
+  void drop(std::int64_t row0, int rows, int used_rows, std::int64_t key, int count, T* weights) const {
+    std::uint64_t addresses[shape::rows];
+    for (int r = 0; r < rows; ++r) {
+      const std::int64_t row = row0 + std::min(r, used_rows - 1);
+      addresses[r] = heads_.dropped(x_, b_, head(row)).row + static_cast<std::uint64_t>(query(row));
+    }
+    heads_.dropped(x_, b_, head0_).template strike_rows<P>(weights, rows, addresses, key, count);
   }
 
   /// Makes of the products with the keys [first, last) of a row its scores, hidden ones and lanes past the last included; the largest, in
