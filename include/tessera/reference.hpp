@@ -14,4 +14,5 @@
 #include "tessera/reference/random.hpp"
 #include "tessera/reference/random_draws.hpp"
 #include "tessera/reference/random_shapes.hpp"
+#include "tessera/reference/rotary.hpp"
 #include "tessera/reference/softmax_rows.hpp"

@@ -39,13 +39,15 @@ struct backward_call {
         dv(extents(x.v), where) {}
 
   /// dout, then the forward pass, then the backward pass.
-  template <class Exec, class Mask = tessera::attention::band, class Score = tessera::attention::plain_score>
-  void run(const Exec& exec, const tessera::attention::options<Mask, Score>& options = {}) {
+  template <class Exec, class Mask = tessera::attention::band, class Score = tessera::attention::plain_score,
+            class Accumulation = tessera::attention::plain_sums>
+  void run(const Exec& exec, const tessera::attention::options<Mask, Score, Accumulation>& options = {}) {
     tessera::attention::forward(exec, in.q.view(), in.k.view(), in.v.view(), out.view(), lse.view(), options);
     backward(exec, options);
   }
-  template <class Exec, class Mask = tessera::attention::band, class Score = tessera::attention::plain_score>
-  void backward(const Exec& exec, const tessera::attention::options<Mask, Score>& options = {}) {
+  template <class Exec, class Mask = tessera::attention::band, class Score = tessera::attention::plain_score,
+            class Accumulation = tessera::attention::plain_sums>
+  void backward(const Exec& exec, const tessera::attention::options<Mask, Score, Accumulation>& options = {}) {
     tessera::attention::backward(exec, in.q.view(), in.k.view(), in.v.view(), out.view(), lse.view(), dout.view(), dq.view(),
                                  dk.view(), dv.view(), options);
   }
@@ -70,9 +72,9 @@ struct gradient_errors {
 
 /// Compares with the reference, in units of what is summed up:
 ///   dq: |scale| sum_j p (|dout||v_j| + dout|A|) |k_j|, dk the same over i with |q_i|, dv: sum_i p |dout_i|.
-template <class Q, class K, class V, class O, class D, class Mask, class Score>
+template <class Q, class K, class V, class O, class D, class Mask, class Score, class Accumulation>
 void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
-             const tessera::attention::options<Mask, Score>& options) {
+             const tessera::attention::options<Mask, Score, Accumulation>& options) {
   using T = typename backward_call<Q, K, V, O, D>::T;
   using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
   const auto q = x.in.q.view();
@@ -82,6 +84,8 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
   const double call_scale =
       options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(q.extent(3) > 0 ? q.extent(3) : 1));
   const auto want = tessera::reference::attention_backward<Real>(q, k, v, dout, options);
+  const operands multiplied(x.in, options);
+  const double rotating = multiplied.roundings;
 
   const double u = tessera::unit_roundoff<T>;
   const double u_out = std::is_same_v<O, T> ? 0 : tessera::unit_roundoff<O>;
@@ -104,15 +108,15 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
       for (std::int64_t i = 0; i < q.extent(2); ++i) {
         tessera::reference::scored_row<double> row;
         std::vector<double> touched;  // |dout||v_j|
+        std::vector<double> kept;     // the factor of dropout
         double largest = 0;           // S
         for (std::int64_t j = 0; j < k.extent(2); ++j) {
           if (!tessera::reference::visible(options.mask, b, h, i, j, q.extent(2), k.extent(2))) continue;
           double sum = 0;
           double sum_size = 0;
-          for (std::int64_t d = 0; d < q.extent(3); ++d) {
-            const double term = scale * static_cast<double>(q(b, h, i, d)) * static_cast<double>(k(b, kv_h, j, d));
-            sum += term;
-            sum_size += std::fabs(term);
+          for (std::size_t d = 0; d < static_cast<std::size_t>(q.extent(3)); ++d) {
+            sum += scale * multiplied.q.elements[at(q, b, h, i) + d] * multiplied.k.elements[at(k, b, kv_h, j) + d];
+            sum_size += std::fabs(scale) * multiplied.q.sizes[at(q, b, h, i) + d] * multiplied.k.sizes[at(k, b, kv_h, j) + d];
           }
           if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
             // A score moves no farther than its product does, and has its own roundings: those of its size.
@@ -125,11 +129,14 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
           double gradient = 0;
           for (std::int64_t c = 0; c < v.extent(3); ++c)
             gradient += size(dout(b, h, i, c)) * size(v(b, kv_h, j, c)) * value_scale;
-          touched.push_back(gradient);
+          const bool keeps = options.dropout.keeps(b, h, i, j, q.extent(1), q.extent(2));
+          kept.push_back(keeps ? options.dropout.factor() : 0.0);
+          touched.push_back(kept.back() * gradient);
         }
         if (options.sinks.data_handle() != nullptr) {
           row.push_back({-1, static_cast<double>(options.sinks(h))});
           touched.push_back(0);
+          kept.push_back(0);
           if (std::isfinite(row.back().score)) largest = std::fmax(largest, std::fabs(row.back().score));
         }
         std::vector<double> weights = tessera::reference::softmax_weights(row);
@@ -138,26 +145,36 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
         if (mass == 0) continue;
         double mean = 0;  // |dout| sum_j p |v_j|
         for (std::size_t e = 0; e < row.size(); ++e) mean += (weights[e] /= mass) * touched[e];
-        const double of_weight = ((2 * head_dim + 12) * largest + 210 + keys / 192 + 8 * std::log(keys + 1)) * u;
+        const double of_weight = ((2 * head_dim + 12 + 2 * rotating) * largest + 210 + keys / 192 + 8 * std::log(keys + 1)) * u;
         const double of_slope =
-            ((4 * head_dim + 20) * largest + 624 + value_dim + 3 * keys / 192 + 8 * std::log(keys + 1)) * u + u_out;
+            ((4 * head_dim + 20 + 4 * rotating) * largest + 624 + value_dim + 3 * keys / 192 + 8 * std::log(keys + 1)) * u +
+            u_out;
         for (std::size_t e = 0; e < row.size(); ++e) {
           const std::int64_t j = row[e].key;
           if (j < 0) continue;
           const double slope = std::fabs(scale) * (touched[e] + mean) * (weights[e] + faintest);
-          for (std::int64_t d = 0; d < q.extent(3); ++d) {
-            dq_size[at(q, b, h, i) + static_cast<std::size_t>(d)] +=
-                slope * size(k(b, kv_h, j, d)) * (of_slope + (192 + keys / 192 + 3) * u + faintest / (weights[e] + faintest));
-            dk_size[at(k, b, kv_h, j) + static_cast<std::size_t>(d)] +=
-                slope * size(q(b, h, i, d)) * (of_slope + (96 + rows_of_key / 96 + 3) * u + faintest / (weights[e] + faintest));
+          for (std::size_t d = 0; d < static_cast<std::size_t>(q.extent(3)); ++d) {
+            dq_size[at(q, b, h, i) + d] +=
+                slope * multiplied.k.sizes[at(k, b, kv_h, j) + d] *
+                (of_slope + (192 + keys / 192 + 3 + rotating) * u + faintest / (weights[e] + faintest));
+            dk_size[at(k, b, kv_h, j) + d] +=
+                slope * multiplied.q.sizes[at(q, b, h, i) + d] *
+                (of_slope + (96 + rows_of_key / 96 + 3 + rotating) * u + faintest / (weights[e] + faintest));
           }
           for (std::int64_t c = 0; c < v.extent(3); ++c) {
             dv_size[at(v, b, kv_h, j) + static_cast<std::size_t>(c)] +=
-                (weights[e] * (of_weight + (96 + rows_of_key / 96 + 2) * u) + faintest) * size(dout(b, h, i, c)) * value_scale;
+                kept[e] * (weights[e] * (of_weight + (96 + rows_of_key / 96 + 2) * u) + faintest) * size(dout(b, h, i, c)) *
+                value_scale;
           }
         }
       }
     }
+  }
+  if (options.rotary.rotates()) {  // and back
+    if (options.rotary.queries) {
+      rotate_sizes(dq_size, q.extent(2), q.extent(3), options.rotary, options.rotary.query_position(q.extent(2), k.extent(2)));
+    }
+    if (options.rotary.keys) rotate_sizes(dk_size, k.extent(2), k.extent(3), options.rotary, options.rotary.first_key);
   }
   const double tiny = support::rounding<T>(0);
   const auto check = [&](support::worst& worst, const auto& got, const std::vector<Real>& wanted,

@@ -14,6 +14,7 @@
 #include "../support/error.hpp"
 #include "tessera/attention/forward.hpp"
 #include "tessera/reference/attention.hpp"
+#include "tessera/reference/rotary.hpp"
 
 namespace oracle {
 
@@ -49,6 +50,58 @@ struct inputs {
   [[nodiscard]] bool untouched() const { return q.untouched() && k.untouched() && v.untouched(); }
 };
 
+/// sizes [batch, heads, len, dim] of elements become those of rotated ones: |a cos| + |b sin| of pairs. Row i stands at first + i.
+inline void rotate_sizes(std::vector<double>& sizes, std::int64_t len, std::int64_t dim, const tessera::attention::rotary& by,
+                         std::int64_t first) {
+  for (std::size_t row = 0; dim > 0 && row * static_cast<std::size_t>(dim) < sizes.size(); ++row) {
+    double* const at = sizes.data() + row * static_cast<std::size_t>(dim);
+    const std::int64_t position = first + static_cast<std::int64_t>(row) % len;
+    for (std::int64_t m = 0; m < by.dims() / 2; ++m) {
+      std::int64_t a;
+      std::int64_t b;
+      tessera::reference::rotary_pair(by, m, a, b);
+      const double c = std::fabs(static_cast<double>(by.cos(position, m)));
+      const double s = std::fabs(static_cast<double>(by.sin(position, m)));
+      const double of_a = at[a];
+      at[a] = c * of_a + s * at[b];
+      at[b] = c * at[b] + s * of_a;
+    }
+  }
+}
+
+/// Queries or keys as they are multiplied, rotated or not, and the sizes of their elements.
+struct operand {
+  std::vector<double> elements;
+  std::vector<double> sizes;
+
+  template <class S>
+  operand(const tessera::view<const S, 4>& x, const tessera::attention::rotary& by, bool rotated, std::int64_t first) {
+    const std::int64_t len = x.extent(2);
+    const std::int64_t dim = x.extent(3);
+    for (std::int64_t n = 0; n < x.size(); ++n) {
+      const std::int64_t row = n / dim;
+      elements.push_back(static_cast<double>(x(row / len / x.extent(1), row / len % x.extent(1), row % len, n % dim)));
+      sizes.push_back(std::fabs(elements.back()));
+    }
+    if (!rotated || !by.rotates()) return;
+    elements = tessera::reference::rotated<double>(x, by, first);
+    rotate_sizes(sizes, len, dim, by, first);
+  }
+};
+
+/// Both, and what rotating adds to the roundings of a product.
+template <class Q, class K, class V, class Options>
+struct operands {
+  operand q;
+  operand k;
+  double roundings;
+  operands(const inputs<Q, K, V>& in, const Options& options)
+      : q(in.q.view(), options.rotary, options.rotary.queries,
+          options.rotary.query_position(in.q.view().extent(2), in.k.view().extent(2))),
+        k(in.k.view(), options.rotary, options.rotary.keys, options.rotary.first_key),
+        roundings(options.rotary.rotates() ? 4 : 0) {}
+};
+
 /// What the options multiply the keys or values of a head by.
 inline double factor_of(const tessera::view<const float, 1>& factors, std::int64_t kv_h) {
   return factors.data_handle() != nullptr ? static_cast<double>(factors(kv_h)) : 1.0;
@@ -62,9 +115,10 @@ struct row_bound {
 };
 
 /// The bound of every row.
-template <class Q, class K, class V, class Mask, class Score>
-std::vector<row_bound> bounds(const inputs<Q, K, V>& in, const tessera::attention::options<Mask, Score>& options) {
-  using T = std::common_type_t<tessera::compute_t<Q>, tessera::compute_t<K>, tessera::compute_t<V>>;
+template <class Q, class K, class V, class Mask, class Score, class Accumulation>
+std::vector<row_bound> bounds(const inputs<Q, K, V>& in, const tessera::attention::options<Mask, Score, Accumulation>& options) {
+  using T = tessera::attention::detail::accumulated_t<Accumulation, tessera::compute_t<Q>, tessera::compute_t<K>,
+                                                      tessera::compute_t<V>>;
   const double u = tessera::unit_roundoff<T>;
   const auto q = in.q.view();
   const auto k = in.k.view();
@@ -73,6 +127,9 @@ std::vector<row_bound> bounds(const inputs<Q, K, V>& in, const tessera::attentio
   const std::int64_t head_dim = q.extent(3);
   const auto keys = static_cast<double>(len_k);
   const double call_scale = options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(head_dim > 0 ? head_dim : 1));
+
+  const operands multiplied(in, options);
+  constexpr bool compensated = Accumulation::keeps_lost;
 
   // The same loops on absolute values: A from the true scores and |v|, which `out` holds until S is known.
   array<V, 4> v_size = in.v;
@@ -105,10 +162,11 @@ std::vector<row_bound> bounds(const inputs<Q, K, V>& in, const tessera::attentio
           if (!tessera::reference::visible(options.mask, b, h, i, j, len_q, len_k)) continue;
           double product = 0;
           double size = 0;
-          for (std::int64_t d = 0; d < head_dim; ++d) {
-            const double term = scale * static_cast<double>(q(b, h, i, d)) * static_cast<double>(k(b, kv_h, j, d));
-            product += term;
-            size += std::fabs(term);
+          const auto q_at = static_cast<std::size_t>(((b * q.extent(1) + h) * len_q + i) * head_dim);
+          const auto k_at = static_cast<std::size_t>(((b * k.extent(1) + kv_h) * len_k + j) * head_dim);
+          for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) {
+            product += scale * multiplied.q.elements[q_at + d] * multiplied.k.elements[k_at + d];
+            size += std::fabs(scale) * multiplied.q.sizes[q_at + d] * multiplied.k.sizes[k_at + d];
           }
           if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
             // A score moves no farther than its product does, and has its own roundings: those of its size.
@@ -120,8 +178,9 @@ std::vector<row_bound> bounds(const inputs<Q, K, V>& in, const tessera::attentio
         if (options.sinks.data_handle() != nullptr && std::isfinite(options.sinks(h))) {
           row.scores = std::fmax(row.scores, std::fabs(static_cast<double>(options.sinks(h))));
         }
-        const double score_error = (static_cast<double>(head_dim) + 4) * u * row.scores;
-        const double sums = 206 + keys / 192;
+        const double score_error =
+            (static_cast<double>(head_dim) + (compensated ? 5 : 4) + multiplied.roundings) * u * row.scores;
+        const double sums = compensated ? 214 + keys / 192 * (keys / 192) * u : 206 + keys / 192;
         for (double& x : row.out) x = 2 * (score_error + sums * u) * x + dropped;
         row.lse = score_error + (row.scores + sums + 6 * std::log(keys + 1)) * u;
       }
@@ -130,10 +189,11 @@ std::vector<row_bound> bounds(const inputs<Q, K, V>& in, const tessera::attentio
   return rows;
 }
 
-template <class Q, class K, class V, class Mask, class Score>
+template <class Q, class K, class V, class Mask, class Score, class Accumulation>
 void compare(support::worst& out_errors, support::worst& lse_errors, const inputs<Q, K, V>& in, const auto& out, const auto& lse,
-             const tessera::attention::options<Mask, Score>& options) {
-  using T = std::common_type_t<tessera::compute_t<Q>, tessera::compute_t<K>, tessera::compute_t<V>>;
+             const tessera::attention::options<Mask, Score, Accumulation>& options) {
+  using T = tessera::attention::detail::accumulated_t<Accumulation, tessera::compute_t<Q>, tessera::compute_t<K>,
+                                                      tessera::compute_t<V>>;
   using O = tessera::value_type_of<std::remove_cvref_t<decltype(out.view())>>;
   using L = tessera::value_type_of<std::remove_cvref_t<decltype(lse.view())>>;
   using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
@@ -152,10 +212,11 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
 
 /// Runs the call and compares out and lse.
 template <class O, class Exec, class Q, class K, class V, class Mask = tessera::attention::band,
-          class Score = tessera::attention::plain_score>
+          class Score = tessera::attention::plain_score, class Accumulation = tessera::attention::plain_sums>
 void check(support::worst& out_errors, support::worst& lse_errors, const Exec& exec, const inputs<Q, K, V>& in,
-           const tessera::attention::options<Mask, Score>& options = {}, support::placement where = {}) {
-  using T = std::common_type_t<tessera::compute_t<Q>, tessera::compute_t<K>, tessera::compute_t<V>>;
+           const tessera::attention::options<Mask, Score, Accumulation>& options = {}, support::placement where = {}) {
+  using T = tessera::attention::detail::accumulated_t<Accumulation, tessera::compute_t<Q>, tessera::compute_t<K>,
+                                                      tessera::compute_t<V>>;
   array<O, 4> out(in.out_extents(), where);
   array<T, 3> lse(in.lse_extents());
   tessera::attention::forward(exec, in.q.view(), in.k.view(), in.v.view(), out.view(), lse.view(), options);

@@ -15,9 +15,9 @@
 namespace two_paths {
 
 /// The elements of out and lse that differ in their bits; NaNs count as one.
-template <class T, class Exec, class Q, class K, class V, class Mask, class Score>
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Accumulation>
 int differences(const Exec& exec, const oracle::inputs<Q, K, V>& in, double scale,
-                const tessera::attention::options<Mask, Score>& options) {
+                const tessera::attention::options<Mask, Score, Accumulation>& options) {
   namespace detail = tessera::attention::detail;
   const auto extents = in.out_extents();
   const std::int64_t heads = extents[1];
@@ -37,13 +37,11 @@ int differences(const Exec& exec, const oracle::inputs<Q, K, V>& in, double scal
       for (std::size_t c = 0; c < columns; ++c) out[path][row(b, h, i) * columns + c] = values[c];
     };
     const auto emit = [&](std::int64_t b, std::int64_t h, std::int64_t i, T value) { lse[path][row(b, h, i)] = value; };
-    const auto q = in.q.view();
-    const auto k = in.k.view();
-    const auto v = in.v.view();
+    const detail::sequences<Q, K, V> x(in.q.view(), in.k.view(), in.v.view());
     if (path == 0) {
-      detail::run_forward<T>(tessera::seq, q, k, v, scale, options, store, emit);
+      detail::run_forward<T>(tessera::seq, x, {nullptr, x.batch()}, scale, options, store, emit);
     } else {
-      detail::run_few_queries<T>(exec, q, k, v, scale, options, store, emit);
+      detail::run_few_queries<T>(exec, x, {nullptr, x.batch()}, scale, options, store, emit);
     }
   }
   int wrong = 0;

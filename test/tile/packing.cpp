@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <vector>
 
 #include "../support/array.hpp"
@@ -74,6 +75,35 @@ void check_straight() {
   BOOST_TEST((wrong_blocks<Width, T, S>(run, [](T x, std::int64_t) { return x; })) == 0);
 }
 
+/// Blocks of Width columns; columns of a last block that are not there are 0, and nothing beyond its rows is written.
+template <int Width, class T, class S>
+void check_blocks() {
+  int wrong = 0;
+  for (const std::int64_t width : {1, 2, 5, 6, 7, 8, 15, 16, 17, 31, 32, 33, 50}) {
+    for (const std::int64_t count : {0, 1, 2, 7, 13}) {
+      for (const bool finite : {true, false}) {
+        matrix<S> source({count, width}, {3});
+        source.fill([](std::uint64_t n) { return support::below(1, n, 200) - 100; });
+        if (!finite && count > 0) source(count - 1, width - 1) = static_cast<S>(std::numeric_limits<float>::quiet_NaN());
+        const std::int64_t blocks = (width + Width - 1) / Width;
+        const std::int64_t step = (count + 2) * Width;
+        std::vector<T> to(static_cast<std::size_t>(blocks * step), T(-7));
+        wrong += finite != tile::pack_blocks<Width, pack<T>>(to.data(), step, source.view().data_handle(),
+                                                             source.view().stride(0), count, width) &&
+                 count > 0;
+        for (std::int64_t n = 0; n < blocks * step; ++n) {
+          const std::int64_t row = n % step / Width;
+          const std::int64_t column = n / step * Width + n % Width;
+          const T want = row >= count ? T(-7) : column < width ? static_cast<T>(source(row, column)) : T(0);
+          const T is = to[static_cast<std::size_t>(n)];
+          wrong += is != want && !(std::isnan(is) && std::isnan(want));
+        }
+      }
+    }
+  }
+  BOOST_TEST(wrong == 0);
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(tile_packing)
@@ -91,6 +121,14 @@ BOOST_AUTO_TEST_CASE(columns_are_copied) {
   check_straight<48, float, bfloat16>();
   check_straight<16, float, float16>();
   check_straight<8, double, double>();
+}
+
+BOOST_AUTO_TEST_CASE(columns_are_cut_into_blocks) {
+  check_blocks<6, float, float>();
+  check_blocks<8, float, bfloat16>();
+  check_blocks<8, float, float>();
+  check_blocks<6, double, float16>();
+  check_blocks<16, float, float16>();
 }
 
 BOOST_AUTO_TEST_CASE(rows_are_stored_rounded_and_nothing_beyond) {

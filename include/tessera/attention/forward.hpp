@@ -9,135 +9,93 @@
 
 #include "tessera/attention/detail/checks.hpp"
 #include "tessera/attention/detail/few_queries.hpp"
+#include "tessera/attention/detail/sequences.hpp"
+#include "tessera/attention/detail/walk_keys.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/online/softmax.hpp"
-#include "tessera/tile/contraction.hpp"
-#include "tessera/tile/mask.hpp"
-#include "tessera/tile/score.hpp"
+#include "tessera/tile/packing.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera::attention {
 namespace detail {
 
-/// Keys and values of as many heads as fit this are packed at a time (at least one head a worker).
-inline constexpr std::int64_t packed_heads_limit = std::int64_t{32} << 20;
-
-/// The score of one head with its factor, as the contraction takes it.
-template <class S>
-struct scaled_head {
-  static constexpr bool linear = tessera::detail::is_linear<S>;
-  S score;
-  double scale;
-
-  [[nodiscard]] double query_scale() const { return scale; }
-  template <class T>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
-    return score(s, i, j);
-  }
-};
-
-/// Walks every block of queries past all keys: begin(block, b, h) once its folds are empty, end(block, b, h, kv_h) after the last key.
-template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Begin, class End>
-void walk_keys(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v, double scale,
-               const options<Mask, Score>& options, const Begin& begin, const End& end) {
-  using Arch = typename Exec::arch;
-  using head_type = scaled_head<decltype(score_of(options.score, 0, 0, 0, 0))>;
-  using block_type = tile::detail::query_block<T, Arch, head_type, softmax, true>;
-  using chunk_type = tile::detail::key_chunk_view<T>;
-
-  const std::int64_t len_q = q.extent(2);
-  const std::int64_t len_k = k.extent(2);
-  const std::int64_t kv_heads = k.extent(0) * k.extent(1);
-  const std::int64_t group = k.extent(1) > 0 ? q.extent(1) / k.extent(1) : 0;  // query heads that share a key head
-
-  const softmax reducer;
-  const typename block_type::layout_type layout{q.extent(3), v.extent(3)};
-  const int workers = exec.workers();
-  const std::int64_t block =
-      tile::detail::block_queries<T, Arch>(len_q * q.extent(0) * q.extent(1), layout.depth, layout.value_dim, workers);
-  const std::int64_t blocks = (len_q + block - 1) / block;
-  const std::int64_t chunks = (len_k + tile::value_chunk - 1) / tile::value_chunk;
-  const std::int64_t head_size = chunks * layout.total();
-  const std::int64_t fitting = packed_heads_limit / std::max<std::int64_t>(1, head_size * static_cast<std::int64_t>(sizeof(T)));
-  const std::int64_t heads_at_once = std::min(kv_heads, std::max<std::int64_t>(fitting, workers));
-  const std::int64_t panels = block / block_type::width;
-
-  tessera::detail::bump worker_size;
-  typename block_type::arrays(worker_size, layout, panels);
-  struct shared_arrays {
-    T* packed;
-    chunk_type* chunks;
-  };
-  const auto lay_out = [&](tessera::detail::bump& memory) {
-    return shared_arrays{memory.take<T>(heads_at_once * head_size), memory.take<chunk_type>(heads_at_once * chunks)};
-  };
-  tessera::detail::bump shared_size;
-  lay_out(shared_size);
-  tessera::detail::scratch memory(exec.memory(), shared_size.bytes() + static_cast<std::size_t>(workers) * worker_size.bytes());
-  tessera::detail::bump cut(memory.data());
-  const shared_arrays shared = lay_out(cut);
-
-  for (std::int64_t head0 = 0; head0 < kv_heads; head0 += heads_at_once) {
-    const std::int64_t heads = std::min(heads_at_once, kv_heads - head0);
-    exec.for_each(heads * chunks, [&](int, std::int64_t i) {
-      const std::int64_t head = head0 + i / chunks;
-      const std::int64_t b = head / k.extent(1);
-      const std::int64_t h = head % k.extent(1);
-      shared.chunks[i] =
-          tile::detail::pack_keys<block_type::wants_norms>(shared.packed + i * layout.total(), layout, k[b][h], v[b][h],
-                                                           static_cast<const T*>(nullptr), T(1), i % chunks * tile::value_chunk);
-    });
-    exec.for_each(heads * group * blocks, [&](int worker, std::int64_t i) {
-      const std::int64_t head = i / (group * blocks);
-      const std::int64_t b = (head0 + head) / k.extent(1);
-      const std::int64_t kv_h = (head0 + head) % k.extent(1);
-      const std::int64_t h = kv_h * group + i / blocks % group;
-      // Last block first: under a causal mask it is the longest, and short items at the end even out the threads.
-      const std::int64_t first = (blocks - 1 - i % blocks) * block;
-      const std::int64_t count = std::min(block, len_q - first);
-      tessera::detail::bump mine(memory.data() + shared_size.bytes() + static_cast<std::size_t>(worker) * worker_size.bytes());
-      const double key_scale = options.key_scales.data_handle() != nullptr ? static_cast<double>(options.key_scales(kv_h)) : 1.0;
-      const head_type score{score_of(options.score, b, h, len_q, len_k), scale * key_scale};
-      const typename block_type::rule_type rule(score, reducer);
-      const auto mask = head_of(options.mask, b, h, len_q, len_k);
-      block_type work(rule, layout, typename block_type::arrays(mine, layout, panels));
-      work.start(q[b][h], first, count, static_cast<const T*>(nullptr));
-      begin(work, b, h);
-      const key_range range = mask.keys(first, first + count, len_k);
-      for (std::int64_t c = range.first / tile::value_chunk; c * tile::value_chunk < range.last; ++c) {
-        work.absorb(shared.chunks[head * chunks + c], k[b][kv_h], mask);
-      }
-      end(work, b, h, kv_h);
-    });
-  }
-}
-
-template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Store, class Emit>
-void run_forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v, double scale,
-                 const options<Mask, Score>& options, const Store& store, const Emit& emit) {
+/// store(b, h, i, values) and emit(b, h, i, lse) for every query of the listed sequences.
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Accumulation, class Store, class Emit>
+void run_forward(const Exec& exec, const sequences<Q, K, V>& x, const sequence_list& list, double scale,
+                 const options<Mask, Score, Accumulation>& options, const Store& store, const Emit& emit) {
   using P = simd::pack<T, typename Exec::arch>;
   const auto finish = [&](auto& work, std::int64_t b, std::int64_t h, std::int64_t kv_h) {
     if (options.sinks.data_handle() != nullptr) {
       work.join(softmax::state<P>{P(static_cast<T>(static_cast<double>(options.sinks(h)) * softmax::unit)), P(T(1))});
     }
-    const T value_scale = options.value_scales.data_handle() != nullptr ? static_cast<T>(options.value_scales(kv_h)) : T(1);
+    const T value_scale = value_factor<T>(options, kv_h);
     work.finish_values([&](std::int64_t row, T* values) {
-      for (std::int64_t c = 0; value_scale != T(1) && c < v.extent(3); ++c) values[c] *= value_scale;
+      for (std::int64_t c = 0; value_scale != T(1) && c < x.value_dim(); ++c) values[c] *= value_scale;
       store(b, h, row, values);
     });
     work.finish_states([&](std::int64_t row, T lse) { emit(b, h, row, lse); });
   };
-  walk_keys<T>(exec, q, k, v, scale, options, [](auto&, std::int64_t, std::int64_t) {}, finish);
+  walk_keys<T>(exec, x, list, scale, options, [](auto&, std::int64_t, std::int64_t) {}, finish);
+}
+
+/// Which path a sequence takes: its bits are the same on each.
+enum class query_path : std::uint8_t { one_block, few, many };
+
+/// Writes out, and lse where it has data, of all sequences.
+template <class T, class Exec, class Q, class K, class V, class O, class L, class Mask, class Score, class Accumulation>
+void forward_sequences(const Exec& exec, const sequences<Q, K, V>& x, const sequence_rows<O>& out, const sequence_rows<L>& lse,
+                       double scale, const options<Mask, Score, Accumulation>& options) {
+  using P = simd::pack<T, typename Exec::arch>;
+  const auto store = [&](std::int64_t b, std::int64_t h, std::int64_t i, const T* row) {
+    tile::store_row<P>(out.at(b, h, i), row, x.value_dim());
+  };
+  const auto emit = [&](std::int64_t b, std::int64_t h, std::int64_t i, T value) {
+    if (lse.data != nullptr) *lse.at(b, h, i) = static_cast<L>(value);
+  };
+  const auto run = [&](query_path path, const sequence_list& list) {
+    if (path == query_path::many) {
+      run_forward<T>(exec, x, list, scale, options, store, emit);
+    } else {
+      run_few_queries<T>(exec, x, list, scale, options, store, emit);
+    }
+  };
+  const auto path_of = [&](std::int64_t b) {
+    if (!few<P>(x.len_q(b), x.group(), x.batch() * x.heads(), x.head_dim(), x.value_dim(), exec.workers())) {
+      return query_path::many;
+    }
+    return x.group() * x.len_q(b) <= few_shape<T, typename Exec::arch>::rows ? query_path::one_block : query_path::few;
+  };
+  if (x.batch() == 0) return;
+  if (x.alike()) {
+    run(path_of(0), {nullptr, x.batch()});
+    return;
+  }
+  // Those of one path together, the longest first, so that short ones even out the threads.
+  tessera::detail::bump size;
+  size.take<std::int64_t>(x.batch());
+  tessera::detail::scratch memory(exec.memory(), size.bytes());
+  std::int64_t* const ids = tessera::detail::bump(memory.data()).take<std::int64_t>(x.batch());
+  for (const query_path path : {query_path::many, query_path::few, query_path::one_block}) {
+    std::int64_t count = 0;
+    for (std::int64_t b = 0; b < x.batch(); ++b) {
+      if (x.len_q(b) > 0 && path_of(b) == path) ids[count++] = b;
+    }
+    std::sort(ids, ids + count, [&](std::int64_t a, std::int64_t b) {
+      const auto pairs = [&](std::int64_t n) { return static_cast<double>(x.len_q(n)) * static_cast<double>(x.len_k(n)); };
+      return pairs(a) != pairs(b) ? pairs(a) > pairs(b) : a < b;
+    });
+    if (count > 0) run(path, {ids, count});
+  }
 }
 
 /// Refuses what forward cannot take, computed in T; the factor of q . k.
-template <class T, class Q, class K, class V, class O, class Mask, class Score>
+template <class T, class Q, class K, class V, class O, class Mask, class Score, class Accumulation>
 TESSERA_ALWAYS_INLINE double check_forward(const char* function, const view<const Q, 4>& q, const view<const K, 4>& k,
-                                           const view<const V, 4>& v, const view<O, 4>& out, const options<Mask, Score>& options,
-                                           const char* out_name = "out") {
+                                           const view<const V, 4>& v, const view<O, 4>& out,
+                                           const options<Mask, Score, Accumulation>& options, const char* out_name = "out") {
   using tessera::detail::check_disjoint;
   check_inputs(function, q, k, v);
   tessera::detail::check_output(out, function, out_name);
@@ -149,11 +107,10 @@ TESSERA_ALWAYS_INLINE double check_forward(const char* function, const view<cons
 }
 
 /// Checks every argument, then runs; `lse` may be null.
-template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score>
+template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score, class Accumulation>
 void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
-             const view<O, 4>& out, const view<L, 3>* lse, const options<Mask, Score>& options) {
-  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
-  using P = simd::pack<T, typename Exec::arch>;
+             const view<O, 4>& out, const view<L, 3>* lse, const options<Mask, Score, Accumulation>& options) {
+  using T = accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>>;
   using tessera::detail::check_disjoint;
   const char* const function = "attention::forward";
   const double scale = check_forward<T>(function, q, k, v, out, options);
@@ -168,17 +125,8 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
     check_disjoint(*lse, out, function, "lse", "out");
   }
 
-  const auto store = [&](std::int64_t b, std::int64_t h, std::int64_t i, const T* row) {
-    tile::store_row<P>(out.data_handle() + b * out.stride(0) + h * out.stride(1) + i * out.stride(2), row, out.extent(3));
-  };
-  const auto emit = [&](std::int64_t b, std::int64_t h, std::int64_t i, T value) {
-    if (lse != nullptr) (*lse)(b, h, i) = static_cast<L>(value);
-  };
-  if (few(q.extent(2))) {
-    run_few_queries<T>(exec, q, k, v, scale, options, store, emit);
-  } else {
-    run_forward<T>(exec, q, k, v, scale, options, store, emit);
-  }
+  forward_sequences<T>(exec, sequences<Q, K, V>(q, k, v), sequence_rows<O>(out),
+                       lse != nullptr ? sequence_rows<L>(*lse) : sequence_rows<L>(), scale, options);
 }
 
 }  // namespace detail
@@ -190,36 +138,43 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 heads; consecutive query heads share a key head (GQA, MQA). Any stride but the innermost, so [B, S, H, D]
 ///                 arrays are views with exchanged strides. Any head_dim and value_dim, any lengths.
 /// Types           float64, float32, float16, bfloat16, float8 in any mixture; computed and accumulated in float32, in float64 if one
-///                 input is float64. Weights stay in the compute type.
-/// Options         mask.hpp, score.hpp; sinks, a logit for each head that takes its share of every row and is part of its lse; what
-///                 the keys and the values of a head are multiplied by
+///                 input is float64 or options.accumulation is in_float64. Weights stay in the compute type.
+/// Options         mask.hpp, score.hpp, rotary.hpp, dropout.hpp, accumulation.hpp; sinks, a logit for each head that takes its share of every
+///                 row and is part of its lse; what the keys and the values of a head are multiplied by
 /// Special values  a row that sees no key: out 0, lse -inf. Logits of -inf add nothing, of +inf give NaN. A NaN that a row sees
-///                 reaches it; a NaN in a hidden key or value does not. v = 1 gives exactly 1; a one-hot row its value's bits.
+///                 reaches it, a dropped one too; a NaN in a hidden key or value does not. v = 1 gives exactly 1; a one-hot row its
+///                 value's bits.
 /// Accuracy        |out - exact| <= 2 ((head_dim + 4) S + 206 + len_k / 192) u A + u_out |out|, S the largest sum |scale q||k| of the
 ///                 row and A = sum p|v|; besides, 2^-63 len_k max|v| (float64: 2^-511) for weights that are taken for 0, and half
 ///                 of the smallest subnormal for each key.
+///                 Dropout: A is that of the weights that are kept, times its factor; lse is that of all weights.
+///                 Compensated sums: 214 + (len_k / 192)^2 u in place of 206 + len_k / 192, and head_dim + 5 of head_dim + 4.
 ///                 lse: ((head_dim + 5) S + 206 + len_k / 192 + 6 log len_k) u. A score adds twice what it moves a product by to S,
-///                 a sink counts as a key of its size. scale q must be finite. docs/reference/attention.md has it in numbers, and the tests.
-/// Cost            4 batch heads len_q len_k head_dim flops of tiles that the mask shows (half of all if causal), one exp2 a score. Scratch:
+///                 a sink counts as a key of its size. scale q must be finite.
+///                 With rotary |q| and |k| are |a cos| + |b sin| of a pair, and 4 S more are added.
+///                 docs/reference/attention.md has all this in numbers, and the tests.
+/// Cost            4 batch heads len_q len_k head_dim flops of tiles that the mask shows (half of all if causal), one exp2 a score. With
+///                 rotary 3 flops for each element of q and, once a block of few queries or once for many, of k. Scratch:
 ///                 keys and values of some heads in the compute type (32 MiB or one head a worker), and up to 16 panels of queries a
 ///                 worker; with up to 128 queries tiles of keys alone, each key read once for all heads of its group.
 /// Determinism     the same bits for every number of threads, every batch, and for a row alone or inside a block.
 /// Errors          argument_error before out is touched: shapes, null data, strides, overlap, a scale that is not finite, views of masks
-///                 and scores that are not of the call's shape.
+///                 and scores that are not of the call's shape, positions that tables do not have.
 /// Source          Dao et al. 2022, arXiv:2205.14135; Milakov and Gimelshein 2018, arXiv:1805.02867
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, class Mask = band,
-          class Score = plain_score>
+          class Score = plain_score, class Accumulation = plain_sums>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4)
-void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const options<Mask, Score>& options = {}) {
+void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out,
+             const options<Mask, Score, Accumulation>& options = {}) {
   detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, float>(exec, q, k, v, out,
                                                                                                          nullptr, options);
 }
 
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, class Mask = band,
-          class Score = plain_score>
+          class Score = plain_score, class Accumulation = plain_sums>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4 && Lse::rank() == 3)
 void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse,
-             const options<Mask, Score>& options = {}) {
+             const options<Mask, Score, Accumulation>& options = {}) {
   using L = value_type_of<Lse>;
   const view<L, 3> lse_view(lse);
   detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, L>(exec, q, k, v, out,

@@ -12,6 +12,7 @@
 #include "tessera/attention/options.hpp"
 #include "tessera/reference/attention.hpp"
 #include "tessera/reference/contraction.hpp"
+#include "tessera/reference/rotary.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera::reference {
@@ -26,10 +27,24 @@ struct attention_gradients {
 
 /// Gradients of sum(dout * out), out as reference::attention has it. collect(b, h, i, j, ds) is told the gradient of every visible score,
 /// with j = -1 that of the sink.
-template <class Real = double, class Q, class K, class V, class G, class Mask, class Score, class Collect>
+template <class Real = double, class Q, class K, class V, class G, class Mask, class Score, class Accumulation, class Collect>
 attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v,
-                                             const view<G, 4>& dout, const tessera::attention::options<Mask, Score>& options,
+                                             const view<G, 4>& dout,
+                                             const tessera::attention::options<Mask, Score, Accumulation>& options,
                                              const Collect& collect) {
+  if (options.rotary.rotates()) {
+    attention_gradients<Real> of_rotated;
+    with_rotated<Real>(q, k, options, [&](const auto& rotated_q, const auto& rotated_k, const auto& rest) {
+      of_rotated = attention_backward<Real>(rotated_q, rotated_k, v, dout, rest, collect);
+    });
+    const auto back = [&](const auto& like, std::vector<Real>& gradient, std::int64_t first) {
+      const view<const Real, 4> x(gradient.data(), like.extent(0), like.extent(1), like.extent(2), like.extent(3));
+      gradient = rotated<Real>(x, options.rotary, first, true);
+    };
+    if (options.rotary.queries) back(q, of_rotated.dq, options.rotary.query_position(q.extent(2), k.extent(2)));
+    if (options.rotary.keys) back(k, of_rotated.dk, options.rotary.first_key);
+    return of_rotated;
+  }
   const std::int64_t len_q = q.extent(2);
   const std::int64_t len_k = k.extent(2);
   const double scale = options.scale ? *options.scale : q.extent(3) > 0 ? 1 / std::sqrt(static_cast<double>(q.extent(3))) : 1.0;
@@ -38,6 +53,9 @@ attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 
   };
   const auto at = [](const auto& x, std::int64_t b, std::int64_t h, std::int64_t i) {
     return static_cast<std::size_t>(((b * x.extent(1) + h) * x.extent(2) + i) * x.extent(3));
+  };
+  const auto kept = [&](std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j) {
+    return static_cast<Real>(options.dropout.keeps(b, h, i, j, q.extent(1), len_q) ? options.dropout.factor() : 0.0);
   };
   attention_gradients<Real> result;
   result.dq.assign(static_cast<std::size_t>(q.size()), Real(0));
@@ -76,7 +94,8 @@ attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 
         for (std::size_t e = 0; e < row.size(); ++e) {
           weights[e] /= mass;
           const std::int64_t j = row[e].key;
-          weight_gradients.push_back(j < 0 ? Real(0) : value_factor * dot{}(gradient, values[static_cast<std::size_t>(j)], i, j));
+          weight_gradients.push_back(
+              j < 0 ? Real(0) : kept(b, h, i, j) * value_factor * dot{}(gradient, values[static_cast<std::size_t>(j)], i, j));
           mean += weights[e] * weight_gradients[e];
         }
         for (std::size_t e = 0; e < row.size(); ++e) {
@@ -94,7 +113,7 @@ attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 
             result.dk[at(k, b, kv_h, j) + d] += slope * query[d];
           }
           for (std::size_t c = 0; c < gradient.size(); ++c)
-            result.dv[at(v, b, kv_h, j) + c] += value_factor * weights[e] * gradient[c];
+            result.dv[at(v, b, kv_h, j) + c] += kept(b, h, i, j) * value_factor * weights[e] * gradient[c];
         }
       }
     }
@@ -102,9 +121,10 @@ attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 
   return result;
 }
 
-template <class Real = double, class Q, class K, class V, class G, class Mask, class Score>
+template <class Real = double, class Q, class K, class V, class G, class Mask, class Score, class Accumulation>
 attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v,
-                                             const view<G, 4>& dout, const tessera::attention::options<Mask, Score>& options) {
+                                             const view<G, 4>& dout,
+                                             const tessera::attention::options<Mask, Score, Accumulation>& options) {
   return attention_backward<Real>(q, k, v, dout, options, [](std::int64_t, std::int64_t, std::int64_t, std::int64_t, Real) {});
 }
 

@@ -9,11 +9,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "tessera/tile/view.hpp"
 
 namespace tessera::reference {
+
+/// A number of any storage type as Real, exactly.
+template <class Real, class T>
+Real widened(T x) {
+  if constexpr (std::is_same_v<T, Real>) {
+    return x;
+  } else {
+    return static_cast<Real>(static_cast<double>(x));
+  }
+}
 
 /// The rows of a matrix as they are stored, widened.
 template <class Real = double, class T>
@@ -21,7 +32,7 @@ std::vector<std::vector<Real>> rows(const view<T, 2>& matrix) {
   std::vector<std::vector<Real>> result(static_cast<std::size_t>(matrix.extent(0)));
   for (std::int64_t i = 0; i < matrix.extent(0); ++i) {
     for (std::int64_t k = 0; k < matrix.extent(1); ++k) {
-      result[static_cast<std::size_t>(i)].push_back(static_cast<Real>(static_cast<double>(matrix(i, k))));
+      result[static_cast<std::size_t>(i)].push_back(widened<Real>(matrix(i, k)));
     }
   }
   return result;

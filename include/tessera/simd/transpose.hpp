@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// A square of packs, transposed in registers.
+/// A square of packs, transposed in registers; two packs taken apart into elements of even and of odd index.
 #pragma once
 
 #include <cstddef>
@@ -100,7 +100,38 @@ TESSERA_ALWAYS_INLINE void square_in_groups(pack<T, Arch> (&x)[Lanes]) {
 
 #endif
 
+/// even, odd = a[0], a[2] … b[0], b[2] …, and what is left out.
+template <class T, class Arch, std::size_t... L>
+TESSERA_ALWAYS_INLINE void unzip(pack<T, Arch> a, pack<T, Arch> b, pack<T, Arch>& even, pack<T, Arch>& odd,
+                                 std::index_sequence<L...>) {
+  constexpr int lanes = pack<T, Arch>::lanes;
+#if TESSERA_SHUFFLEVECTOR
+  typedef T vector __attribute__((vector_size(sizeof(T) * lanes)));  // NOLINT(modernize-use-using): GCC 12 drops it from an alias
+  const vector x = __builtin_bit_cast(vector, a);
+  const vector y = __builtin_bit_cast(vector, b);
+  even = __builtin_bit_cast(pack<T, Arch>, __builtin_shufflevector(x, y, (2 * static_cast<int>(L))...));
+  odd = __builtin_bit_cast(pack<T, Arch>, __builtin_shufflevector(x, y, (2 * static_cast<int>(L) + 1)...));
+#else
+  alignas(pack<T, Arch>::alignment) T x[2 * lanes];
+  alignas(pack<T, Arch>::alignment) T y[2][lanes];
+  a.store(x);
+  b.store(x + lanes);
+  for (int i = 0; i < 2 * lanes; ++i) y[i % 2][i / 2] = x[i];
+  even = pack<T, Arch>::load(y[0]);
+  odd = pack<T, Arch>::load(y[1]);
+#endif
+}
+
 }  // namespace detail
+
+/// What undoes `transpose` of two packs: afterwards x[0] holds the elements of even index of both, one after another, x[1] the others.
+template <class T, class Arch>
+TESSERA_ALWAYS_INLINE void separate(pack<T, Arch> (&x)[2]) {
+  pack<T, Arch> even, odd;
+  detail::unzip(x[0], x[1], even, odd, std::make_index_sequence<pack<T, Arch>::lanes>{});
+  x[0] = even;
+  x[1] = odd;
+}
 
 /// Transposes a square: afterwards lane i of pack l is what lane l of pack i was. `transpose` in the shuffles that are cheapest.
 template <int Lanes, class T, class Arch>

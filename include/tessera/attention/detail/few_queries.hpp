@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "tessera/attention/detail/dropped_pairs.hpp"
 #include "tessera/attention/detail/few_rows.hpp"
+#include "tessera/attention/detail/sequences.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/exec/exec.hpp"
@@ -15,7 +17,6 @@
 #include "tessera/online/softmax.hpp"
 #include "tessera/tile/mask.hpp"
 #include "tessera/tile/score.hpp"
-#include "tessera/tile/view.hpp"
 
 namespace tessera::attention::detail {
 
@@ -23,15 +24,19 @@ namespace tessera::attention::detail {
 inline constexpr std::int64_t most_few_rows = 128;
 
 /// What the options want of each head.
-template <class T, class Mask, class Score>
+template <class T, class Mask, class Score, class Accumulation>
 struct few_heads {
-  const options<Mask, Score>& wanted;
-  double scale;
-  std::int64_t len_q;
-  std::int64_t len_k;
+  static constexpr bool keeps_lost = Accumulation::keeps_lost;
 
-  [[nodiscard]] auto mask(std::int64_t b, std::int64_t h) const { return head_of(wanted.mask, b, h, len_q, len_k); }
-  [[nodiscard]] auto score(std::int64_t b, std::int64_t h) const { return score_of(wanted.score, b, h, len_q, len_k); }
+  const options<Mask, Score, Accumulation>& wanted;
+  double scale;
+
+  [[nodiscard]] auto mask(std::int64_t b, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
+    return head_of(wanted.mask, b, h, len_q, len_k);
+  }
+  [[nodiscard]] auto score(std::int64_t b, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
+    return score_of(wanted.score, b, h, len_q, len_k);
+  }
   /// What queries are multiplied by while they are packed.
   [[nodiscard]] T query_factor(std::int64_t kv_h) const {
     using head_type = decltype(score_of(wanted.score, 0, 0, 0, 0));
@@ -41,62 +46,74 @@ struct few_heads {
   [[nodiscard]] bool has_sinks() const { return wanted.sinks.data_handle() != nullptr; }
   /// In base 2.
   [[nodiscard]] T sink(std::int64_t h) const { return static_cast<T>(static_cast<double>(wanted.sinks(h)) * softmax::unit); }
-  [[nodiscard]] bool has_value_scales() const { return wanted.value_scales.data_handle() != nullptr; }
-  [[nodiscard]] T value_scale(std::int64_t kv_h) const { return static_cast<T>(wanted.value_scales(kv_h)); }
+  [[nodiscard]] bool has_value_scales() const { return wanted.value_scales.data_handle() != nullptr || wanted.dropout.active(); }
+  [[nodiscard]] T value_scale(std::int64_t kv_h) const { return value_factor<T>(wanted, kv_h); }
+  [[nodiscard]] bool has_dropout() const { return wanted.dropout.active(); }
+  template <class Sequences>
+  [[nodiscard]] dropped_pairs dropped(const Sequences& x, std::int64_t b, std::int64_t h) const {
+    return pairs_dropped(wanted, x, b, h);
+  }
 };
 
-/// Whether a head has so few queries that keys belong into the lanes: panels of queries would be ill filled, and K and V packed for little.
-inline bool few(std::int64_t len_q) { return len_q <= 128; }
+/// Whether keys belong into the lanes: packing them would pay for too few rows, panels of queries would be ill filled, or heads are too few for
+/// the workers, who can share keys instead.
+template <class P>
+bool few(std::int64_t len_q, std::int64_t group, std::int64_t heads, std::int64_t depth, std::int64_t value_dim, int workers) {
+  if (len_q > 128) return false;
+  const std::int64_t padded = (len_q + P::lanes - 1) / P::lanes * P::lanes;
+  const bool filled = 5 * padded <= 6 * len_q;
+  const bool reused = 2 * group * len_q >= depth + value_dim;
+  const bool shared = workers == 1 || heads >= 4 * workers;
+  return !(filled && reused && shared);
+}
 
-/// Rows of the call, cut into units of work: some rows of one key head.
-struct few_units {
-  std::int64_t kv_heads;
-  std::int64_t rows;   ///< of a key head
-  std::int64_t most;   ///< rows of a unit
-  std::int64_t parts;  ///< units of a key head
-  std::int64_t count;
-
-  few_units(std::int64_t batch, std::int64_t heads, std::int64_t head_rows)
-      : kv_heads(heads),
-        rows(head_rows),
-        most(std::min(most_few_rows, rows)),
-        parts(rows > 0 ? (rows + most - 1) / most : 0),
-        count(batch * heads * parts) {}
-};
-
-/// Everything that the workers of a call share.
+/// Everything that the workers of a call share. Rows are cut into units of work: some rows of one key head.
 template <class T, class Arch, class Q, class K, class V, class Heads>
 struct few_call {
   using rows_type = few_rows<T, Arch, Q, K, V, Heads>;
   using layout_type = few_layout<T, Arch>;
 
-  const view<const Q, 4>& q;
-  const view<const K, 4>& k;
-  const view<const V, 4>& v;
+  const sequences<Q, K, V>& x;
   const Heads& heads;
-  few_units units;
+  sequence_list list;
   layout_type layout;
+  std::int64_t units = 0;
+  running_count before{};  ///< units, once they are numbered
 
-  few_call(const view<const Q, 4>& queries, const view<const K, 4>& keys, const view<const V, 4>& values, const Heads& of_heads,
-           std::int64_t group)
-      : q(queries),
-        k(keys),
-        v(values),
+  few_call(const sequences<Q, K, V>& all, const sequence_list& some, const Heads& of_heads)
+      : x(all),
         heads(of_heads),
-        units(keys.extent(0), keys.extent(1), group * queries.extent(2)),
-        layout{queries.extent(3), values.extent(3), group, units.most} {}
+        list(some),
+        layout{x.head_dim(), x.value_dim(), x.group(), 0, x.in_pages(), heads.wanted.rotary.rotates(), Heads::keeps_lost} {
+    for (std::int64_t s = 0; s < list.count; ++s) {
+      layout.rows = std::max(layout.rows, std::min(most_few_rows, head_rows(s)));
+      units += x.kv_heads() * parts(s);
+    }
+  }
+
+  void number_units(tessera::detail::bump& memory) {
+    before = {memory.take<std::int64_t>(list.count + 1), list.count};
+    if (before.before != nullptr) {
+      before.count([&](std::int64_t s) { return x.kv_heads() * parts(s); });
+    }
+  }
 
   [[nodiscard]] rows_type rows(std::int64_t unit, const typename rows_type::arrays& memory) const {
-    const std::int64_t kv_head = unit / units.parts;
-    const std::int64_t first = unit % units.parts * units.most;
-    return rows_type(layout, heads, memory, q, k, v, kv_head / units.kv_heads, kv_head % units.kv_heads, first,
-                     std::min(units.most, units.rows - first));
+    const std::int64_t s = before.find(unit);
+    const std::int64_t at = unit - before.before[s];
+    const std::int64_t first = at % parts(s) * most_few_rows;
+    return rows_type(layout, heads, memory, x, list[s], at / parts(s), first, std::min(most_few_rows, head_rows(s) - first));
   }
+
+ private:
+  /// Rows of a key head of the s-th sequence, and its units.
+  [[nodiscard]] std::int64_t head_rows(std::int64_t s) const { return layout.group * x.len_q(list[s]); }
+  [[nodiscard]] std::int64_t parts(std::int64_t s) const { return (head_rows(s) + most_few_rows - 1) / most_few_rows; }
 };
 
 /// All keys of a unit after one another.
 template <class T, class Exec, class Call, class Store, class Emit>
-void fold_whole_units(const Exec& exec, const Call& call, const Store& store, const Emit& emit) {
+void fold_whole_units(const Exec& exec, Call& call, const Store& store, const Emit& emit) {
   using rows_type = typename Call::rows_type;
   struct place {
     typename rows_type::arrays arrays;
@@ -107,12 +124,16 @@ void fold_whole_units(const Exec& exec, const Call& call, const Store& store, co
       for (int a = 0; a < layout.at_once(); ++a) one[a] = layout.take_states(memory);
     }
   };
+  tessera::detail::bump shared_size;
+  call.number_units(shared_size);
   tessera::detail::bump size;
   place(size, call.layout);
   const int workers = exec.workers();
-  tessera::detail::scratch memory(exec.memory(), static_cast<std::size_t>(workers) * size.bytes());
-  exec.for_each(call.units.count, [&](int worker, std::int64_t u) {
-    tessera::detail::bump cut(memory.data() + static_cast<std::size_t>(worker) * size.bytes());
+  tessera::detail::scratch memory(exec.memory(), shared_size.bytes() + static_cast<std::size_t>(workers) * size.bytes());
+  tessera::detail::bump shared(memory.data());
+  call.number_units(shared);
+  exec.for_each(call.units, [&](int worker, std::int64_t u) {
+    tessera::detail::bump cut(memory.data() + shared_size.bytes() + static_cast<std::size_t>(worker) * size.bytes());
     const place mine(cut, call.layout);
     rows_type rows = call.rows(u, mine.arrays);
     rows.pack();
@@ -132,14 +153,14 @@ void fold_whole_units(const Exec& exec, const Call& call, const Store& store, co
 
 /// Chunks of keys folded side by side, in waves; what a wave has made is joined in rising order before the next one.
 template <class T, class Exec, class Call, class Store, class Emit>
-void fold_split_units(const Exec& exec, const Call& call, const Store& store, const Emit& emit) {
+void fold_split_units(const Exec& exec, Call& call, const Store& store, const Emit& emit) {
   using rows_type = typename Call::rows_type;
   using tessera::detail::bump;
   constexpr std::int64_t wave_bytes = std::int64_t{1} << 19;  // of states that a worker makes
   constexpr std::int64_t most_slots = 32;
   constexpr int lanes = rows_type::lanes;
   const auto& layout = call.layout;
-  const std::int64_t units = call.units.count;
+  const std::int64_t units = call.units;
   const int workers = exec.workers();
   bump state_size;
   layout.take_states(state_size);
@@ -166,11 +187,13 @@ void fold_split_units(const Exec& exec, const Call& call, const Store& store, co
     place(bump& memory, const typename Call::layout_type& of) : arrays(memory, of), all(of.take_states(memory)) {}
   };
   bump shared_size;
+  call.number_units(shared_size);
   lay_out(shared_size);
   bump worker_size;
   place(worker_size, layout);
   tessera::detail::scratch memory(exec.memory(), shared_size.bytes() + static_cast<std::size_t>(workers) * worker_size.bytes());
   bump cut(memory.data());
+  call.number_units(cut);
   const shared_arrays shared = lay_out(cut);
   const auto slot = [&](std::int64_t s) {
     bump at(shared.states + s * state_bytes);
@@ -241,16 +264,15 @@ void fold_split_units(const Exec& exec, const Call& call, const Store& store, co
 }
 
 /// As run_forward, with the same bits.
-template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Store, class Emit>
-void run_few_queries(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
-                     double scale, const options<Mask, Score>& wanted, const Store& store, const Emit& emit) {
-  using heads_type = few_heads<T, Mask, Score>;
-  const heads_type heads{wanted, scale, q.extent(2), k.extent(2)};
-  const std::int64_t group = k.extent(1) > 0 ? q.extent(1) / k.extent(1) : 0;
-  const few_call<T, typename Exec::arch, Q, K, V, heads_type> call(q, k, v, heads, group);
-  if (call.units.count == 0) return;
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Accumulation, class Store, class Emit>
+void run_few_queries(const Exec& exec, const sequences<Q, K, V>& x, const sequence_list& list, double scale,
+                     const options<Mask, Score, Accumulation>& wanted, const Store& store, const Emit& emit) {
+  using heads_type = few_heads<T, Mask, Score, Accumulation>;
+  const heads_type heads{wanted, scale};
+  few_call<T, typename Exec::arch, Q, K, V, heads_type> call(x, list, heads);
+  if (call.units == 0) return;
   // Where there are units for everybody, nobody waits for anybody.
-  if (exec.workers() == 1 || call.units.count >= 4 * exec.workers()) {
+  if (exec.workers() == 1 || call.units >= 4 * exec.workers()) {
     fold_whole_units<T>(exec, call, store, emit);
   } else {
     fold_split_units<T>(exec, call, store, emit);

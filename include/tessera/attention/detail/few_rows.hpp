@@ -8,7 +8,9 @@
 #include <cstring>
 
 #include "tessera/attention/detail/keys_in_lanes.hpp"
+#include "tessera/attention/detail/rotate_rows.hpp"
 #include "tessera/attention/detail/row_states.hpp"
+#include "tessera/attention/detail/sequences.hpp"
 #include "tessera/attention/detail/values_in_lanes.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/numeric/traits.hpp"
@@ -32,13 +34,16 @@ class few_rows {
   static constexpr int chunk = tile::value_chunk;
 
   /// Arrays of `places` have a part for each block of rows, or, where all rows are one block, for each of the chunks at once. Values that
-  /// several blocks of rows read are widened once.
+  /// several blocks of rows read are widened once, and put side by side.
   struct arrays {
     T* queries;           ///< [blocks][depth][rows of a block]
     T* keys;              ///< [depth][packs * lanes]
     T* scores;            ///< [places][rows of a block][chunk]
     T* weights;           ///< [chunks at once][chunk][rows of a block]
-    T* values;            ///< [chunk][row_size], where they are widened
+    T* values;            ///< [chunk][row_size], where they are copied
+    K* key_rows;          ///< [lanes][depth], where rows lie apart
+    V* value_rows;        ///< [value_tile][value_dim], likewise
+    T* rotated;           ///< [lanes or rows of a block][depth], where rows are rotated
     key_range* seen;      ///< [places] keys of the chunk that a block sees
     tile_class* classes;  ///< [places][rows of a block]
 
@@ -47,25 +52,28 @@ class few_rows {
           keys(memory.take<T>(layout.blocks() > 1 ? layout.depth * shape::packs * lanes : 0)),
           scores(memory.take<T>(places(layout) * shape::rows * chunk)),
           weights(memory.take<T>(layout.at_once() * chunk * shape::rows)),
-          values(memory.take<T>(widens(layout) ? chunk * layout.row_size() : 0)),
+          values(memory.take<T>(copies(layout) ? chunk * layout.row_size() : 0)),
+          key_rows(memory.take<K>(layout.in_pages ? lanes * layout.depth : 0)),
+          value_rows(memory.take<V>(layout.in_pages ? value_tile<1, V>(layout.value_dim) * layout.value_dim : 0)),
+          rotated(memory.take<T>(layout.rotates ? std::max<int>(lanes, shape::rows) * layout.depth : 0)),
           seen(memory.take<key_range>(places(layout))),
           classes(memory.take<tile_class>(places(layout) * shape::rows)) {}
   };
 
-  /// Rows [first, first + count) of key head kv_h.
-  few_rows(const layout_type& layout, const Heads& heads, const arrays& memory, const view<const Q, 4>& q,
-           const view<const K, 4>& k, const view<const V, 4>& v, std::int64_t b, std::int64_t kv_h, std::int64_t first,
-           std::int64_t count)
+  /// Rows [first, first + count) of key head kv_h of sequence b.
+  few_rows(const layout_type& layout, const Heads& heads, const arrays& memory, const sequences<Q, K, V>& x, std::int64_t b,
+           std::int64_t kv_h, std::int64_t first, std::int64_t count)
       : layout_(layout),
         heads_(heads),
         memory_(memory),
+        x_(x),
         b_(b),
         head0_(kv_h * layout.group),
         first_(first),
         count_(count),
-        queries_(q[b]),
-        keys_(k[b][kv_h]),
-        values_(v[b][kv_h]) {}
+        len_q_(x.len_q(b)),
+        keys_(x.keys(b, kv_h)),
+        values_(x.values(b, kv_h)) {}
 
   /// To be called before `fold`.
   void pack() {
@@ -77,10 +85,10 @@ class few_rows {
 
   /// The keys that some row sees.
   [[nodiscard]] key_range range() const {
-    key_range all{keys_.extent(0), 0};
+    key_range all{keys_.size(), 0};
     for (std::int64_t r = 0; r < count_; ++r) {
       const std::int64_t i = query(r);
-      const key_range mine = heads_.mask(b_, head(r)).keys(i, i + 1, keys_.extent(0));
+      const key_range mine = row_mask(r).keys(i, i + 1, keys_.size());
       if (mine.first >= mine.last) continue;
       all = {std::min(all.first, mine.first), std::max(all.last, mine.last)};
     }
@@ -100,7 +108,7 @@ class few_rows {
         score_stored(a, c + a, a + 1 == n);
       } else {
         score_turned(c + a, hull);
-        if (widens(layout_)) widen_values(c + a, hull);
+        if (copies(layout_)) copy_values(c + a, hull);
       }
     }
     const bool one_block = layout_.blocks() == 1;
@@ -133,9 +141,11 @@ class few_rows {
 
  private:
   static std::int64_t places(const layout_type& layout) { return layout.at_once() * layout.blocks(); }
-  static bool widens(const layout_type& layout) { return !std::is_same_v<T, V> && layout.blocks() > 1; }
+  static bool copies(const layout_type& layout) { return layout.blocks() > 1 && (!std::is_same_v<T, V> || layout.in_pages); }
   [[nodiscard]] std::int64_t head(std::int64_t r) const { return head0_ + (first_ + r) % layout_.group; }
   [[nodiscard]] std::int64_t query(std::int64_t r) const { return (first_ + r) / layout_.group; }
+  [[nodiscard]] auto row_mask(std::int64_t r) const { return heads_.mask(b_, head(r), len_q_, keys_.size()); }
+  [[nodiscard]] auto row_score(std::int64_t r) const { return heads_.score(b_, head(r), len_q_, keys_.size()); }
   /// Rows of a block.
   [[nodiscard]] int used(std::int64_t block) const {
     return static_cast<int>(std::min<std::int64_t>(shape::rows, count_ - block * shape::rows));
@@ -144,10 +154,21 @@ class few_rows {
     return memory_.queries + block * shape::rows * layout_type::rounded(layout_.depth, lanes);
   }
   [[nodiscard]] int chunk_size(std::int64_t c) const {
-    return static_cast<int>(std::min<std::int64_t>(chunk, keys_.extent(0) - c * chunk));
+    return static_cast<int>(std::min<std::int64_t>(chunk, keys_.size() - c * chunk));
   }
-  [[nodiscard]] const K* key_row(std::int64_t j) const { return keys_.data_handle() + j * keys_.stride(0); }
-  [[nodiscard]] const V* value_row(std::int64_t j) const { return values_.data_handle() + j * values_.stride(0); }
+  /// f(keys) with a pack of keys of chunk c, or what is left of one, as they are stored, or rotated. The next one is asked for here where it
+  /// lies apart.
+  template <class F>
+  TESSERA_ALWAYS_INLINE void with_keys(std::int64_t c, std::int64_t j, const F& f) const {
+    const std::int64_t key = c * chunk + j;
+    if (layout_.in_pages && key + lanes < keys_.size() && keys_.run(key + lanes) < lanes) {
+      ask_for_rows(keys_, key + lanes, lanes, layout_.depth);
+    }
+    const strided_rows<K> keys =
+        keys_.together(key, std::min<std::int64_t>(lanes, chunk_size(c) - j), layout_.depth, memory_.key_rows);
+    with_rows<P>(memory_.rotated, view<const K, 2>(keys.first, {keys.count, layout_.depth}, {keys.stride, 1}), key,
+                 key_rotation(heads_.wanted.rotary), f);
+  }
 
   /// f(std::integral_constant of the rows that the block is computed with)
   template <class F>
@@ -156,9 +177,9 @@ class few_rows {
     if (n > 4) {
       f(std::integral_constant<int, shape::rows>{});
     } else if (n > 2) {
-      f(std::integral_constant<int, 4>{});
+      f(std::integral_constant<int, std::min(4, shape::rows)>{});
     } else if (n == 2) {
-      f(std::integral_constant<int, 2>{});
+      f(std::integral_constant<int, std::min(2, shape::rows)>{});
     } else {
       f(std::integral_constant<int, 1>{});
     }
@@ -166,12 +187,25 @@ class few_rows {
 
   template <int Rows>
   void pack_queries(std::int64_t block, T factor) {
-    T* to = block_queries(block);
-    const Q* rows[Rows];
+    const rotation by = query_rotation(heads_.wanted.rotary, len_q_, keys_.size());
+    const Q* stored[Rows];
+    const T* rotated[Rows] = {};
     for (int r = 0; r < Rows; ++r) {
       const std::int64_t row = block * shape::rows + std::min(r, used(block) - 1);
-      rows[r] = queries_.data_handle() + head(row) * queries_.stride(0) + query(row) * queries_.stride(1);
+      stored[r] = x_.query(b_, head(row), query(row));
+      if (!by.rotates()) continue;
+      const view<const Q, 2> one(stored[r], 1, layout_.depth);
+      rotated[r] = rotated_rows<P>(memory_.rotated + r * layout_.depth, one, query(row), by).data_handle();
     }
+    if (by.rotates()) {
+      pack_rows(rotated, factor, block_queries(block));
+    } else {
+      pack_rows(stored, factor, block_queries(block));
+    }
+  }
+
+  template <int Rows, class S>
+  void pack_rows(const S* const (&rows)[Rows], T factor, T* to) const {
     for (std::int64_t k = 0; k < layout_.depth; k += lanes, to += Rows * lanes) {
       const int columns = static_cast<int>(std::min<std::int64_t>(lanes, layout_.depth - k));
       P x[Rows];
@@ -198,7 +232,7 @@ class few_rows {
       for (int r = 0; r < used(block); ++r) {
         const std::int64_t row = block * shape::rows + r;
         const std::int64_t i = query(row);
-        const auto mask = heads_.mask(b_, head(row));
+        const auto mask = row_mask(row);
         tile_class& mine = memory_.classes[a * shape::rows + row] = mask.classify(i, i + 1, key0, key0 + count);
         if (mine == tile_class::none) continue;
         key_range keys{0, count};
@@ -221,16 +255,18 @@ class few_rows {
   void score_stored(int a, std::int64_t c, bool last_chunk) {
     const key_range seen = memory_.seen[a];
     T* const scores = memory_.scores + a * shape::rows * chunk;
+    const int packs_ahead = layout_.in_pages ? 2 : 1;  // a new page takes longer to find
     with_block(0, [&](auto rows) {
       for (std::int64_t j = seen.first / lanes * lanes; j < seen.last; j += lanes) {
-        const std::int64_t next = c * chunk + j + lanes;
         // What is read after the last keys: the values of the first chunk of these.
-        const line_stream ahead = last_chunk && j + lanes >= seen.last
-                                      ? line_stream(value_row((c - a) * chunk), values_.stride(0), layout_.value_dim)
-                                      : line_stream(key_row(next), keys_.stride(0), layout_.depth);
-        score_stored_keys<decltype(rows)::value, P>(layout_.depth, block_queries(0), key_row(c * chunk + j), keys_.stride(0),
-                                                    static_cast<int>(std::min<std::int64_t>(lanes, chunk_size(c) - j)), ahead,
-                                                    scores + j);
+        const line_stream ahead =
+            last_chunk && j + lanes >= seen.last
+                ? line_stream(values_.row((c - a) * chunk), values_.stride(), layout_.value_dim)
+                : line_stream(keys_.ahead(c * chunk + j + packs_ahead * lanes), keys_.stride(), layout_.depth);
+        with_keys(c, j, [&](const auto& keys) {
+          score_stored_keys<decltype(rows)::value, P>(layout_.depth, block_queries(0), keys.data_handle(), keys.stride(0),
+                                                      static_cast<int>(keys.extent(0)), ahead, scores + j);
+        });
       }
     });
   }
@@ -245,9 +281,11 @@ class few_rows {
       const std::int64_t n = std::min(wide, first + packs - p);
       for (std::int64_t u = 0; u < n; ++u) {
         const std::int64_t j = (p + u) * lanes;
-        const line_stream ahead(key_row(c * chunk + j + lanes), keys_.stride(0), layout_.depth);
-        store_turned_keys<P>(memory_.keys + u * lanes, n * lanes, key_row(c * chunk + j), keys_.stride(0),
-                             static_cast<int>(std::min<std::int64_t>(lanes, chunk_size(c) - j)), layout_.depth, ahead);
+        const line_stream ahead(keys_.ahead(c * chunk + j + lanes), keys_.stride(), layout_.depth);
+        with_keys(c, j, [&](const auto& keys) {
+          store_turned_keys<P>(memory_.keys + u * lanes, n * lanes, keys.data_handle(), keys.stride(0),
+                               static_cast<int>(keys.extent(0)), layout_.depth, ahead);
+        });
       }
       for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
         if (memory_.seen[block].first >= (p + n) * lanes || memory_.seen[block].last <= p * lanes) continue;
@@ -291,7 +329,19 @@ class few_rows {
     softmax::anchor(top).store(base);
     std::copy_n(largest, Rows, t.max + row0);
     for (int r = used(block); r < Rows; ++r) base[r] = infinity<T>();  // idle rows weigh nothing
-    weigh_keys<Rows, P>(scores, first, last, base, memory_.weights + a * chunk * shape::rows, t.mass + row0);
+    T* const weights = memory_.weights + a * chunk * shape::rows;
+    weigh_keys<Rows, P>(scores, first, last, base, weights, t.mass + row0);
+    if (heads_.has_dropout()) drop(row0, Rows, used(block), c * chunk + first, last - first, weights + first * Rows);
+  }
+
+  /// Strikes the weights of dropped pairs out of [count][rows]; the mass has them.
+  void drop(std::int64_t row0, int rows, int used_rows, std::int64_t key, int count, T* weights) const {
+    std::uint64_t addresses[shape::rows];
+    for (int r = 0; r < rows; ++r) {
+      const std::int64_t row = row0 + std::min(r, used_rows - 1);
+      addresses[r] = heads_.dropped(x_, b_, head(row)).row + static_cast<std::uint64_t>(query(row));
+    }
+    heads_.dropped(x_, b_, head0_).template strike_rows<P>(weights, rows, addresses, key, count);
   }
 
   /// Makes of the products with the keys [first, last) of a row its scores, hidden ones and lanes past the last included; the largest, in
@@ -304,15 +354,15 @@ class few_rows {
       for (int j = first; j < last; j += lanes) hidden.store(scores + j);
       return top;
     }
-    using score_type = decltype(heads_.score(b_, 0));
+    using score_type = decltype(row_score(0));
     constexpr bool linear = tessera::detail::is_linear<score_type>;
     const int whole = first + (last - first) / lanes * lanes;
     int j = first;
     if (linear && seen == tile_class::all) {
       for (; j < whole; j += lanes) top = max(top, P::load(scores + j));
     }
-    const score_type score = heads_.score(b_, head(row));
-    const auto mask = heads_.mask(b_, head(row));
+    const score_type score = row_score(row);
+    const auto mask = row_mask(row);
     const I rows(static_cast<index>(query(row)));
     const I end(static_cast<index>(key0 + last));
     for (; j < last; j += lanes) {
@@ -340,23 +390,38 @@ class few_rows {
     }
     const int n = static_cast<int>(seen.last - seen.first);
     const T* const weights = memory_.weights + a * chunk * shape::rows + seen.first * Rows;
-    const V* const values = value_row(c * chunk + seen.first);
-    if (widens(layout_)) {
+    const std::int64_t first = c * chunk + seen.first;
+    if (copies(layout_)) {
       sum_cached_values<Rows, P>(n, weights, memory_.values + seen.first * row_size, row_size, row_size, sums, row_size);
     } else if (std::is_same_v<T, V> && block > 0) {
       if constexpr (std::is_same_v<T, V>) {
-        sum_cached_values<Rows, P>(n, weights, values, values_.stride(0), layout_.value_dim, sums, row_size);
+        sum_cached_values<Rows, P>(n, weights, values_.row(first), values_.stride(), layout_.value_dim, sums, row_size);
       }
     } else {
-      sum_streamed_values<Rows, P>(n, weights, values, values_.stride(0), layout_.value_dim, sums, row_size);
+      sum_streamed_values<Rows, P>(
+          n, weights, [&](int j, int tile) { return value_rows(first + j, tile, n - j); }, layout_.value_dim, sums, row_size);
     }
     for (int r = 0; r < used(block); ++r) {
       // A row that sees nothing of the chunk is summed with those that do, too: 0 times what they see, or what nobody sees.
       const bool hides = memory_.classes[(a + block) * shape::rows + r] != tile_class::all;
       if (hides && !is_finite(sums + r * row_size)) {
-        sum_visible(block * shape::rows + r, c * chunk + seen.first, n, weights + r, Rows, sums + r * row_size);
+        sum_visible(block * shape::rows + r, first, n, weights + r, Rows, sums + r * row_size);
       }
     }
+  }
+
+  /// Some of the values [j, j + n): those of a page, unless they are too few to be worth a turn. n is a tile; where a page ends a few rows
+  /// after it, all of them. The first of the next page are asked for here.
+  [[nodiscard]] TESSERA_ALWAYS_INLINE strided_rows<V> value_rows(std::int64_t j, std::int64_t n, std::int64_t left) const {
+    if (!layout_.in_pages) return values_.from(j, n);
+    constexpr std::int64_t worth = 4;
+    const std::int64_t run = std::min(values_.run(j), left);
+    const strided_rows<V> part = run < std::min(n, worth) ? values_.together(j, n, layout_.value_dim, memory_.value_rows)
+                                                          : values_.from(j, run < n + worth ? run : n);
+    // Only so much that what is read now need not wait for it.
+    const std::int64_t row_bytes = layout_.value_dim * static_cast<std::int64_t>(sizeof(V)) + 1;
+    if (values_.run(j) < 2 * n) ask_for_rows(values_, j + part.count, 1 + 1024 / row_bytes, layout_.value_dim);
+    return part;
   }
 
   [[nodiscard]] bool is_finite(const T* sums) const {
@@ -368,25 +433,25 @@ class few_rows {
   /// The sums of one row over n keys among which hidden ones hold NaN or inf: 0 * NaN must not reach a row that does not see the key.
   TESSERA_NOINLINE void sum_visible(std::int64_t row, std::int64_t key, int n, const T* weights, int step, T* sums) const {
     using index = typename I::value_type;
-    const auto mask = heads_.mask(b_, head(row));
+    const auto mask = row_mask(row);
     const I rows(static_cast<index>(query(row)));
     for (std::int64_t c = 0; c < layout_.value_dim; c += lanes) {
       const int columns = static_cast<int>(std::min<std::int64_t>(lanes, layout_.value_dim - c));
       P sum(T(0));
       for (int j = 0; j < n; ++j) {
-        const P value = tile::detail::load_columns<P>(value_row(key + j) + c, columns);
+        const P value = tile::detail::load_columns<P>(values_.row(key + j) + c, columns);
         sum = select(mask.visible(rows, I(static_cast<index>(key + j))), fma(value, P(weights[j * step]), sum), sum);
       }
       sum.store(sums + c);
     }
   }
 
-  void widen_values(std::int64_t c, const key_range& hull) {
+  void copy_values(std::int64_t c, const key_range& hull) {
     for (std::int64_t j = hull.first; j < hull.last; ++j) {
+      const V* const row = values_.row(c * chunk + j);
       for (std::int64_t column = 0; column < layout_.value_dim; column += lanes) {
         const int columns = static_cast<int>(std::min<std::int64_t>(lanes, layout_.value_dim - column));
-        tile::detail::load_columns<P>(value_row(c * chunk + j) + column, columns)
-            .store(memory_.values + j * layout_.row_size() + column);
+        tile::detail::load_columns<P>(row + column, columns).store(memory_.values + j * layout_.row_size() + column);
       }
     }
   }
@@ -394,13 +459,14 @@ class few_rows {
   layout_type layout_;
   const Heads& heads_;
   arrays memory_;
+  const sequences<Q, K, V>& x_;
   std::int64_t b_;
   std::int64_t head0_;
   std::int64_t first_;
   std::int64_t count_;
-  view<const Q, 3> queries_;
-  view<const K, 2> keys_;
-  view<const V, 2> values_;
+  std::int64_t len_q_;
+  stored_rows<K> keys_;
+  stored_rows<V> values_;
 };
 
 }  // namespace tessera::attention::detail

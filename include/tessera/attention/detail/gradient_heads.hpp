@@ -52,11 +52,13 @@ class gradient_head {
     T* turned;
     T* weights;
     T* slopes;
+    T* kept;
 
-    bench(tessera::detail::bump& memory, const layout_type& layout)
+    bench(tessera::detail::bump& memory, const layout_type& layout, const Options& options)
         : turned(memory.take<T>(layout.value_dim * layout_type::width)),
           weights(memory.take<T>(key_chunk * query_chunk)),
-          slopes(memory.take<T>(key_chunk * query_chunk)) {}
+          slopes(memory.take<T>(key_chunk * query_chunk)),
+          kept(memory.take<T>(options.dropout.active() ? key_chunk * layout_type::width : 0)) {}
   };
 
   gradient_head(tessera::detail::bump& memory, const Operands& x, const layout_type& layout, double scale, const Options& options,
@@ -77,20 +79,21 @@ class gradient_head {
 
   /// Chunk c of keys, put into place `to`; of queries, too.
   void pack_keys(std::int64_t b, std::int64_t kv_h, std::int64_t c, std::int64_t to) {
-    keys_[to] =
-        layout_.pack_keys(key_memory_ + to * layout_.key_size(), x_.k[b][kv_h], x_.v[b][kv_h], value_scale(kv_h), c * key_chunk);
+    keys_[to] = layout_.pack_keys(key_memory_ + to * layout_.key_size(), x_.k[b][kv_h], x_.v[b][kv_h], value_scale(kv_h),
+                                  keys_rotation(), c * key_chunk);
   }
   void pack_queries(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t c, std::int64_t to) {
     const T factor = static_cast<T>(score_scale(kv_head(h)) * (tile_type::linear ? softmax::unit : 1.0));
     queries_[to] = layout_.pack_queries(query_memory_ + to * layout_.query_size(), x_.q[b][h], x_.out[b][h], x_.lse[b][h],
-                                        x_.dout[b][h], factor, c * query_chunk, mine.turned);
+                                        x_.dout[b][h], factor, queries_rotation(), c * query_chunk, mine.turned);
   }
   /// Chunks of queries [first, last) against one chunk of keys. dq is added up at `partial` [last - first][query_chunk][columns],
   /// or where it belongs.
   void add(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t first, std::int64_t last, std::int64_t c, T* partial) {
     const mask_type mask = head_of(options_.mask, b, h, x_.q.extent(2), x_.k.extent(2));
     const score_type score = score_of(options_.score, b, h, x_.q.extent(2), x_.k.extent(2));
-    tile_type tile(layout_, typename tile_type::arrays{mine.weights, mine.slopes}, mask, score);
+    const dropped_pairs dropped = pairs_dropped(options_, b, h, x_.q.extent(1), x_.q.extent(2));
+    tile_type tile(layout_, typename tile_type::arrays{mine.weights, mine.slopes, mine.kept}, mask, score, dropped);
     for (std::int64_t i = first; i < last; ++i) {
       tile.add(queries_[i], keys_[c], partial != nullptr ? partial + (i - first) * dq_size() : queries_[i].dq);
     }
@@ -100,7 +103,8 @@ class gradient_head {
   void weigh(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t c, const F& f) {
     const mask_type mask = head_of(options_.mask, b, h, x_.q.extent(2), x_.k.extent(2));
     const score_type score = score_of(options_.score, b, h, x_.q.extent(2), x_.k.extent(2));
-    tile_type tile(layout_, typename tile_type::arrays{mine.weights, mine.slopes}, mask, score);
+    const dropped_pairs dropped = pairs_dropped(options_, b, h, x_.q.extent(1), x_.q.extent(2));
+    tile_type tile(layout_, typename tile_type::arrays{mine.weights, mine.slopes, mine.kept}, mask, score, dropped);
     f(tile.weigh(queries_[i], keys_[c]));
   }
   /// dq of a chunk of queries += partial.
@@ -112,11 +116,11 @@ class gradient_head {
 
   void store_queries(std::int64_t b, std::int64_t h, std::int64_t c) const {
     const query_chunk_view<T>& chunk = queries_[c];
-    store_rows(x_.dq[b][h], chunk.first, chunk.count, chunk.dq, layout_.columns(), static_cast<T>(score_scale(kv_head(h))));
+    store_rotated(x_.dq[b][h], chunk.first, chunk.count, chunk.dq, static_cast<T>(score_scale(kv_head(h))), queries_rotation());
   }
   void store_keys(std::int64_t b, std::int64_t kv_h, std::int64_t c) const {
     const key_gradient_chunk<T>& chunk = keys_[c];
-    store_rows(x_.dk[b][kv_h], chunk.first, chunk.count, chunk.dk, layout_.columns(), static_cast<T>(score_scale(kv_h)));
+    store_rotated(x_.dk[b][kv_h], chunk.first, chunk.count, chunk.dk, static_cast<T>(score_scale(kv_h)), keys_rotation());
     store_rows(x_.dv[b][kv_h], chunk.first, chunk.count, chunk.dv, layout_.value_columns(), value_scale(kv_h));
   }
 
@@ -126,8 +130,21 @@ class gradient_head {
   [[nodiscard]] double score_scale(std::int64_t kv_h) const {
     return options_.key_scales.data_handle() != nullptr ? scale_ * static_cast<double>(options_.key_scales(kv_h)) : scale_;
   }
-  [[nodiscard]] T value_scale(std::int64_t kv_h) const {
-    return options_.value_scales.data_handle() != nullptr ? static_cast<T>(options_.value_scales(kv_h)) : T(1);
+  [[nodiscard]] rotation queries_rotation() const { return query_rotation(options_.rotary, x_.q.extent(2), x_.k.extent(2)); }
+  [[nodiscard]] rotation keys_rotation() const { return key_rotation(options_.rotary); }
+  /// What the weighted means of stored values are multiplied by.
+  [[nodiscard]] T value_scale(std::int64_t kv_h) const { return value_factor<T>(options_, kv_h); }
+
+  /// Gradients of rows that were rotated become those of the rows as they were: rotated back, once they are scaled.
+  template <class S>
+  void store_rotated(const view<S, 2>& to, std::int64_t first, int count, T* from, T factor, const rotation& by) const {
+    const std::int64_t columns = layout_.columns();
+    if (by.rotates()) {
+      for (std::int64_t n = 0; n < count * columns; n += P::lanes) (P::load(from + n) * P(factor)).store(from + n);
+      layout_type::rotate_stored(from, columns, count, to.extent(1), first, by, direction::back);
+      factor = T(1);
+    }
+    store_rows(to, first, count, from, columns, factor);
   }
 
   template <class S>
@@ -181,7 +198,7 @@ void run_backward(const Exec& exec, const Operands& x, double scale, const Optio
   tessera::detail::bump head_size;
   const head_type like(head_size, x, layout, scale, options, query_chunks, key_chunks);
   tessera::detail::bump bench_size;
-  bench_type(bench_size, layout);
+  bench_type(bench_size, layout, options);
   const std::int64_t partial_row = like.key_chunks() * like.dq_size();  // of one chunk of queries
   const std::int64_t fitting = partial_bytes / std::max<std::int64_t>(1, partial_row * static_cast<std::int64_t>(sizeof(T)));
   const std::int64_t segment = std::clamp<std::int64_t>(fitting, 1, std::max<std::int64_t>(1, like.query_chunks()));
@@ -197,7 +214,7 @@ void run_backward(const Exec& exec, const Operands& x, double scale, const Optio
   const auto bench_of = [&](int worker) {
     tessera::detail::bump cut(memory.data() + static_cast<std::size_t>(owners) * head_size.bytes() +
                               static_cast<std::size_t>(worker) * bench_size.bytes());
-    return bench_type(cut, layout);
+    return bench_type(cut, layout, options);
   };
 
   const auto whole_head = [&](int worker, std::int64_t item) {

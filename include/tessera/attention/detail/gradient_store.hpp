@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tessera/attention/detail/rotate_rows.hpp"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/online/softmax.hpp"
 #include "tessera/tile/packing.hpp"
@@ -26,7 +27,7 @@ template <class T>
 struct query_chunk_view {
   T* panels;           ///< [panels][depth][width] queries times scale (and log2 e)
   T* gradient_panels;  ///< [panels][value_dim][width] gradients of out
-  T* rows;             ///< [query_chunk][columns] queries as they are
+  T* rows;             ///< [query_chunk][columns] queries, rotated if they are to be
   T* gradient_rows;    ///< [query_chunk][value_columns]
   T* lse;              ///< [query_chunk] in base 2; +inf where a query saw nothing
   T* delta;            ///< [query_chunk] sum of gradient * out
@@ -42,7 +43,7 @@ template <class T>
 struct key_gradient_chunk {
   T* keys;    ///< [key_chunk / rows][depth][rows]
   T* values;  ///< [key_chunk / rows][value_dim][rows]
-  T* rows;    ///< [key_chunk][columns] keys
+  T* rows;    ///< [key_chunk][columns] keys, rotated if they are to be
   T* dk;      ///< [key_chunk][columns]
   T* dv;      ///< [key_chunk][value_columns]
   std::int64_t first;
@@ -99,12 +100,12 @@ struct gradient_layout {
   template <class Q, class O, class L, class G>
   [[nodiscard]] query_chunk_view<T> pack_queries(T* at, const view<const Q, 2>& q, const view<const O, 2>& out,
                                                  const view<const L, 1>& lse, const view<const G, 2>& dout, T factor,
-                                                 std::int64_t first, T* turned) const {
+                                                 const rotation& by, std::int64_t first, T* turned) const {
     query_chunk_view<T> chunk = queries(at);
     chunk.first = first;
     chunk.count = static_cast<int>(std::min<std::int64_t>(query_chunk, q.extent(0) - first));
-    const bool finite_queries = copy_rows(chunk.rows, columns(), q, first, chunk.count);
-    const bool finite_gradients = copy_rows(chunk.gradient_rows, value_columns(), dout, first, chunk.count);
+    const bool finite_queries = copy_rows(chunk.rows, columns(), q, first, chunk.count, by);
+    const bool finite_gradients = copy_rows(chunk.gradient_rows, value_columns(), dout, first, chunk.count, {});
     chunk.finite = finite_queries && finite_gradients;
     for (int i = 0; i < query_chunk; ++i) {
       const T natural = i < chunk.count ? static_cast<T>(lse(first + i)) : infinity<T>();
@@ -117,7 +118,7 @@ struct gradient_layout {
       T* const panel = chunk.panels + p * width * depth;
       T* const gradients = chunk.gradient_panels + p * width * value_dim;
       const std::int64_t i = first + p * width;
-      tile::pack_transposed<width, P>(panel, q.data_handle() + i * q.stride(0), q.stride(0), n, depth,
+      tile::pack_transposed<width, P>(panel, chunk.rows + p * width * columns(), columns(), n, depth,
                                       [&](P x, std::int64_t) { return x * P(factor); });
       tile::pack_transposed<width, P>(gradients, dout.data_handle() + i * dout.stride(0), dout.stride(0), n, value_dim,
                                       tile::as_stored{});
@@ -144,16 +145,15 @@ struct gradient_layout {
   /// Packs keys [first, first + key_chunk) and their values times value_factor; dk and dv are emptied.
   template <class K, class V>
   [[nodiscard]] key_gradient_chunk<T> pack_keys(T* at, const view<const K, 2>& k, const view<const V, 2>& v, T value_factor,
-                                                std::int64_t first) const {
+                                                const rotation& by, std::int64_t first) const {
     key_gradient_chunk<T> chunk = keys(at);
     chunk.first = first;
     chunk.count = static_cast<int>(std::min<std::int64_t>(key_chunk, k.extent(0) - first));
-    chunk.finite_keys = copy_rows(chunk.rows, columns(), k, first, chunk.count);
+    chunk.finite_keys = copy_rows(chunk.rows, columns(), k, first, chunk.count, by);
     P spread(T(0));
     for (int j = 0; j < chunk.count; j += rows) {
       const std::int64_t n = std::min(rows, chunk.count - j);
-      tile::pack_transposed<rows, P>(chunk.keys + j * depth, k.data_handle() + (first + j) * k.stride(0), k.stride(0), n, depth,
-                                     tile::as_stored{});
+      tile::pack_transposed<rows, P>(chunk.keys + j * depth, chunk.rows + j * columns(), columns(), n, depth, tile::as_stored{});
       T* const values = chunk.values + j * value_dim;
       tile::pack_transposed<rows, P>(values, v.data_handle() + (first + j) * v.stride(0), v.stride(0), n, value_dim,
                                      [&](P x, std::int64_t) { return x * P(value_factor); });
@@ -169,10 +169,17 @@ struct gradient_layout {
     return chunk;
   }
 
+  /// Rows first, first + 1 … at `rows` [count][stride], rotated in place.
+  static void rotate_stored(T* rows, std::int64_t stride, int count, std::int64_t size, std::int64_t first, const rotation& by,
+                            direction way) {
+    rotate_rows<P>(rows, stride, view<const T, 2>(rows, {count, size}, {stride, 1}), first, by, way);
+  }
+
  private:
-  /// Rows [first, first + count), filled up with zeros to whole packs; whether all of them are finite.
+  /// Rows [first, first + count), rotated, filled up with zeros to whole packs; whether all of them are finite.
   template <class S>
-  static bool copy_rows(T* to, std::int64_t to_columns, const view<const S, 2>& from, std::int64_t first, int count) {
+  static bool copy_rows(T* to, std::int64_t to_columns, const view<const S, 2>& from, std::int64_t first, int count,
+                        const rotation& by) {
     P spread(T(0));  // stays 0 while the numbers are finite: x * 0 is 0, or NaN
     for (int i = 0; i < count; ++i) {
       const S* const row = from.data_handle() + (first + i) * from.stride(0);
@@ -182,6 +189,11 @@ struct gradient_layout {
         x.store(to + i * to_columns + c);
         spread += x * P(T(0));
       }
+    }
+    if (by.rotates()) {
+      rotate_stored(to, to_columns, count, from.extent(1), first, by, direction::forth);
+      spread = P(T(0));
+      for (std::int64_t n = 0; n < count * to_columns; n += P::lanes) spread += P::load(to + n) * P(T(0));
     }
     return simd::all(spread == P(T(0)));
   }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tessera/attention/detail/dropped_pairs.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/online/softmax.hpp"
 #include "tessera/simd/pack.hpp"
@@ -57,17 +58,15 @@ class jvp_block {
   jvp_block(const rule_type& rule, const layout_type& layout, const arrays& memory)
       : rule_(rule), layout_(layout), memory_(memory) {}
 
-  /// Takes queries [first, first + count), count <= width, and their tangents.
+  /// Takes queries, at most a panel, of which `first` is the first, and their tangents.
   template <class Q, class D>
-  void start(const view<const Q, 2>& queries, const view<const D, 2>& tangents, std::int64_t first, std::int64_t count) {
+  void start(const view<const Q, 2>& queries, const view<const D, 2>& tangents, std::int64_t first) {
     first_ = first;
-    count_ = count;
+    count_ = queries.extent(0);
     const P factor(rule_.query_factor());
     const auto scaled = [&](P x, std::int64_t) { return x * factor; };
-    tile::pack_transposed<width, P>(memory_.queries, queries.data_handle() + first * queries.stride(0), queries.stride(0), count,
-                                    layout_.depth, scaled);
-    tile::pack_transposed<width, P>(memory_.tangents, tangents.data_handle() + first * tangents.stride(0), tangents.stride(0),
-                                    count, layout_.depth, scaled);
+    tile::pack_transposed<width, P>(memory_.queries, queries.data_handle(), queries.stride(0), count_, layout_.depth, scaled);
+    tile::pack_transposed<width, P>(memory_.tangents, tangents.data_handle(), tangents.stride(0), count_, layout_.depth, scaled);
     for (int v = 0; v < packs; ++v) {
       states_[v] = softmax{}.identity<P>();
       moments_[v] = P(T(0));
@@ -79,7 +78,7 @@ class jvp_block {
 
   /// Folds a chunk of keys and values, and of their tangents.
   template <class Mask>
-  void absorb(const chunk_type& chunk, const chunk_type& tangents, const Mask& mask) {
+  void absorb(const chunk_type& chunk, const chunk_type& tangents, const Mask& mask, const dropped_pairs& dropped) {
     const tile_class seen = mask.classify(first_, first_ + count_, chunk.first, chunk.first + chunk.count);
     if (seen == tile_class::none) return;
     const key_range range = mask.keys(first_, first_ + count_, chunk.first + chunk.count);
@@ -107,6 +106,12 @@ class jvp_block {
       }
       factors[v] = softmax{}.join(states_[v], s);
       moments_[v] = fma(moments_[v], factors[v].kept, moment * factors[v].joined);
+      // Mass and moment are those of all pairs.
+      for (T* const terms : {memory_.weights, memory_.moved}) {
+        if (!dropped.any()) break;
+        dropped.template strike<P>(terms + begin * width + v * P::lanes, width, first_ + v * P::lanes, chunk.first + begin,
+                                   end - begin);
+      }
     }
     const bool finite = !hides || (chunk.finite_values && tangents.finite_values);
     for (std::int64_t b = 0; b < layout_.value_blocks(); ++b) {

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "tessera/attention/detail/few_shape.hpp"
+#include "tessera/attention/detail/sequences.hpp"
 #include "tessera/core/config.hpp"
 #include "tessera/simd/load.hpp"
 #include "tessera/tile/microkernel.hpp"
@@ -70,27 +71,36 @@ TESSERA_NOINLINE void add_values(int count, const typename P::value_type* TESSER
   }
 }
 
-/// The same for all columns and all of a block's rows, once. sums has room for Rows rows.
+/// Rows of values that are summed before the next columns of sums are turned to.
+template <int Rows, class V>
+TESSERA_ALWAYS_INLINE int value_tile(std::int64_t value_dim) {
+  constexpr std::int64_t tile_bytes = Rows > 4 ? 4096 : 8192;
+  const std::int64_t row_bytes = value_dim * static_cast<std::int64_t>(sizeof(V)) + 1;
+  const std::int64_t rows = tile_bytes / row_bytes;
+  return static_cast<int>(rows < 4 ? 4 : (rows > tile::value_chunk ? tile::value_chunk : rows));
+}
+
+/// The same for all columns and all of a block's rows, once. sums has room for Rows rows; values(j, n) are some of the rows [j, j + n).
 ///
 /// A tile of values is read in the order of memory by the first rows that meet it, then by the others from the first-level cache; small, so
 /// that whatever the machine fetches ahead by itself bridges the time of the others.
-template <int Rows, class P, class V>
-void sum_streamed_values(int count, const typename P::value_type* weights, const V* values, std::int64_t stride,
-                         std::int64_t value_dim, typename P::value_type* sums, std::int64_t sums_stride) {
+template <int Rows, class P, class Values>
+void sum_streamed_values(int count, const typename P::value_type* weights, const Values& values, std::int64_t value_dim,
+                         typename P::value_type* sums, std::int64_t sums_stride) {
+  using V = std::remove_const_t<std::remove_pointer_t<decltype(values(0, 0).first)>>;
   constexpr int most = few_shape<typename P::value_type, typename P::arch>::value_sums;
   constexpr int lanes = P::lanes;
-  constexpr std::int64_t tile_bytes = Rows > 4 ? 4096 : 8192;
-  const std::int64_t row_bytes = value_dim * static_cast<std::int64_t>(sizeof(V)) + 1;
-  const int tile = static_cast<int>(std::clamp<std::int64_t>(tile_bytes / row_bytes, 4, tile::value_chunk));
-  for (int j = 0; j < count; j += tile) {
-    const int n = std::min(tile, count - j);
+  const int tile = value_tile<Rows, V>(value_dim);
+  for (int j = 0; j < count;) {
+    const strided_rows<V> part = values(j, std::min(tile, count - j));
+    const int n = static_cast<int>(part.count);
     std::int64_t c = 0;
     const auto take = [&](auto rows, auto packs) {
       constexpr int R = std::min(decltype(rows)::value, Rows);
       constexpr int Packs = decltype(packs)::value;
       for (; c + Packs * lanes <= value_dim; c += Packs * lanes) {
         for (int r = 0; r < Rows; r += R) {
-          add_values<R, Packs, false, P>(n, weights + j * Rows + r, Rows, values + j * stride + c, stride, 0,
+          add_values<R, Packs, false, P>(n, weights + j * Rows + r, Rows, part.first + c, part.stride, 0,
                                          sums + r * sums_stride + c, sums_stride, j == 0);
         }
       }
@@ -100,9 +110,10 @@ void sum_streamed_values(int count, const typename P::value_type* weights, const
     if constexpr (most / 4 > 2) take(std::integral_constant<int, 8>{}, std::integral_constant<int, 2>{});
     take(std::integral_constant<int, 8>{}, std::integral_constant<int, 1>{});
     if (c < value_dim) {
-      add_values<Rows, 1, true, P>(n, weights + j * Rows, Rows, values + j * stride + c, stride, static_cast<int>(value_dim - c),
+      add_values<Rows, 1, true, P>(n, weights + j * Rows, Rows, part.first + c, part.stride, static_cast<int>(value_dim - c),
                                    sums + c, sums_stride, j == 0);
     }
+    j += n;
   }
   if constexpr (in_halves<V, P>) {
     for (int r = 0; r < Rows; ++r) {

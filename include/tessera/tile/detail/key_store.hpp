@@ -70,18 +70,10 @@ key_chunk_view<T> pack_keys(T* to, const key_layout<T, Arch, HasValues>& layout,
       for (int r = 0; r < rows; ++r) norms[j + r] *= norm_factor;
     }
   }
-  P spread(T(0));  // stays 0 while the values are finite: x * 0 is 0, or NaN
-  for (std::int64_t b = 0; b < layout.value_blocks(); ++b) {
-    const std::int64_t wide = layout.value_dim - b * rows;
-    const std::int64_t n = wide < rows ? wide : rows;
-    T* const block = packed_values + b * rows * chunk;
-    pack_straight<rows, P>(block, values.data_handle() + first * values.stride(0) + b * rows, values.stride(0), n,
-                           std::int64_t{count});
-    for (int i = 0; i < count * rows; i += P::lanes) {
-      spread += detail::load_columns<P>(block + i, std::min(P::lanes, count * rows - i)) * P(T(0));
-    }
-  }
-  return {to, packed_values, norms, first, count, largest, simd::all(spread == P(T(0)))};
+  const bool finite =
+      pack_blocks<rows, P>(packed_values, std::int64_t{rows} * chunk, values.data_handle() + first * values.stride(0),
+                           values.stride(0), count, layout.value_dim);
+  return {to, packed_values, norms, first, count, largest, finite};
 }
 
 }  // namespace tessera::tile::detail
