@@ -169,11 +169,14 @@ int main(int argc, char** argv) try {
       for (const bool causal : {false, true}) add_forward<float>(attention, "float32", len, d, causal);
     }
   }
+  for (const std::int64_t d : {64, 128}) add_forward<float>(attention, "float32", 8192, d, false, 2);
   for (const std::int64_t d : {64, 128}) {
     for (const bool causal : {false, true}) {
       add_forward<tessera::bfloat16>(attention, "bfloat16", 2048, d, causal);
       add_forward<tessera::float16>(attention, "float16", 2048, d, causal);
     }
+    add_forward<tessera::bfloat16>(attention, "bfloat16", 8192, d, false, 2);
+    add_forward<tessera::float16>(attention, "float16", 8192, d, false, 2);
   }
   for (const std::int64_t d : {64, 128}) {
     for (const std::int64_t len : {1024, 2048, 4096}) {

@@ -28,6 +28,7 @@
 #include "peers/peers.hpp"
 #include "support/array.hpp"
 #include "support/machine.hpp"
+#include "support/memory.hpp"
 #include "support/report.hpp"
 #include "tessera/exec/exec.hpp"
 
@@ -45,8 +46,12 @@ struct work {
 class contest {
  public:
   contest(benchmark::State& state, const work& what, int n, report& to)
-      : par(tessera::par.threads(n)), threads(n), state_(state), work_(what), report_(to) {}
+      : par(tessera::par.threads(n).scratch(&scratch_)), threads(n), state_(state), work_(what), report_(to) {}
 
+ private:
+  counted_memory scratch_;
+
+ public:
   const tessera::basic_par<> par;
   const int threads;
 
@@ -106,7 +111,8 @@ class contest {
                    .max_error = sides_[0].error,
                    .peer_error = side.error,
                    .amount = work_.amount,
-                   .items = work_.items});
+                   .items = work_.items,
+                   .scratch = scratch_.most()});
     }
   }
 

@@ -5,6 +5,7 @@
 
 #include <benchmark/benchmark.h>
 
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
@@ -37,8 +38,9 @@ class report : public benchmark::BenchmarkReporter {
     double limit_fraction;  ///< of it, reached by Tessera
     double max_error;
     double peer_error;
-    double amount;  ///< in `unit`
-    double items;   ///< numbers made, or 0
+    double amount;        ///< in `unit`
+    double items;         ///< numbers made, or 0
+    std::size_t scratch;  ///< bytes that Tessera took beyond inputs and outputs
   };
 
   explicit report(const std::string& family) : path_("out/bench/" + family + ".csv") {}
@@ -52,13 +54,13 @@ class report : public benchmark::BenchmarkReporter {
     const double seconds = r.tessera_ms / 1e3;
     const std::string rate = r.items > 0 ? number("%.0f", r.items / seconds / 1e6) + " M/s"
                                          : number("%.1f", r.amount / seconds / 1e9) + " G" + r.unit + "/s";
-    std::fprintf(csv_.get(), "\"%s\",%d,%.6g,\"%s\",%s,%s,%s,%.3f,%.2e,%s,%s\n", r.name.c_str(), r.threads, r.tessera_ms,
+    std::fprintf(csv_.get(), "\"%s\",%d,%.6g,\"%s\",%s,%s,%s,%.3f,%.2e,%s,%s,%zu\n", r.name.c_str(), r.threads, r.tessera_ms,
                  r.peer.c_str(), peer_ms.c_str(), ratio.c_str(), limit.c_str(), r.limit_fraction, r.max_error, peer_error.c_str(),
-                 rate.c_str());
+                 rate.c_str(), r.scratch);
     std::fflush(csv_.get());
-    std::printf("%-41s %7d %11.4g  %-30s %11s %6s %15s %8.3f %9.1e %10s %15s\n", r.name.c_str(), r.threads, r.tessera_ms,
+    std::printf("%-41s %7d %11.4g  %-30s %11s %6s %15s %8.3f %9.1e %10s %15s %11s\n", r.name.c_str(), r.threads, r.tessera_ms,
                 r.peer.c_str(), peer_ms.c_str(), ratio.c_str(), limit.c_str(), r.limit_fraction, r.max_error, peer_error.c_str(),
-                rate.c_str());
+                rate.c_str(), (number("%.0f", static_cast<double>(r.scratch) / 1024) + " KiB").c_str());
     std::fflush(stdout);
   }
 
@@ -69,7 +71,8 @@ class report : public benchmark::BenchmarkReporter {
     std::filesystem::create_directories(std::filesystem::path(path_).parent_path());
     csv_.reset(std::fopen(path_.c_str(), "w"));
     if (csv_ == nullptr) throw std::runtime_error("cannot write " + path_);
-    std::fprintf(csv_.get(), "case,threads,tessera_ms,peer,peer_ms,ratio,limit,limit_fraction,max_error,peer_error,rate\n");
+    std::fprintf(csv_.get(),
+                 "case,threads,tessera_ms,peer,peer_ms,ratio,limit,limit_fraction,max_error,peer_error,rate,scratch_bytes\n");
     const std::time_t now = std::time(nullptr);
     char date[32];
     std::strftime(date, sizeof date, "%Y-%m-%d %H:%M UTC", std::gmtime(&now));
@@ -93,9 +96,10 @@ class report : public benchmark::BenchmarkReporter {
                 reading.rate(tessera::par, 5) / 1e9);
     std::printf(
         "ratio: time of the peer / time of Tessera. limit, beside each turn of ours: multiply-adds in registers (FLOP), or a\n");
-    std::printf("memcpy that reads and writes as many bytes as the case does, or a reading of memory (B). rate: ours.\n\n");
-    std::printf("%-41s %7s %11s  %-30s %11s %6s %15s %8s %9s %10s %15s\n", "case", "threads", "tessera_ms", "peer", "peer_ms",
-                "ratio", "limit", "fraction", "max_error", "peer_error", "rate");
+    std::printf("memcpy that reads and writes as many bytes as the case does, or a reading of memory (B). rate: ours.\n");
+    std::printf("scratch: the most that a call of ours takes beyond its inputs and outputs.\n\n");
+    std::printf("%-41s %7s %11s  %-30s %11s %6s %15s %8s %9s %10s %15s %11s\n", "case", "threads", "tessera_ms", "peer",
+                "peer_ms", "ratio", "limit", "fraction", "max_error", "peer_error", "rate", "scratch");
     return true;
   }
 

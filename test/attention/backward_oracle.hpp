@@ -39,13 +39,15 @@ struct backward_call {
         dv(extents(x.v), where) {}
 
   /// dout, then the forward pass, then the backward pass.
-  template <class Exec, class Mask = tessera::attention::band, class Score = tessera::attention::plain_score>
-  void run(const Exec& exec, const tessera::attention::options<Mask, Score>& options = {}) {
+  template <class Exec, class Mask = tessera::attention::band, class Score = tessera::attention::plain_score,
+            class Accumulation = tessera::attention::plain_sums>
+  void run(const Exec& exec, const tessera::attention::options<Mask, Score, Accumulation>& options = {}) {
     tessera::attention::forward(exec, in.q.view(), in.k.view(), in.v.view(), out.view(), lse.view(), options);
     backward(exec, options);
   }
-  template <class Exec, class Mask = tessera::attention::band, class Score = tessera::attention::plain_score>
-  void backward(const Exec& exec, const tessera::attention::options<Mask, Score>& options = {}) {
+  template <class Exec, class Mask = tessera::attention::band, class Score = tessera::attention::plain_score,
+            class Accumulation = tessera::attention::plain_sums>
+  void backward(const Exec& exec, const tessera::attention::options<Mask, Score, Accumulation>& options = {}) {
     tessera::attention::backward(exec, in.q.view(), in.k.view(), in.v.view(), out.view(), lse.view(), dout.view(), dq.view(),
                                  dk.view(), dv.view(), options);
   }
@@ -70,9 +72,9 @@ struct gradient_errors {
 
 /// Compares with the reference, in units of what is summed up:
 ///   dq: |scale| sum_j p (|dout||v_j| + dout|A|) |k_j|, dk the same over i with |q_i|, dv: sum_i p |dout_i|.
-template <class Q, class K, class V, class O, class D, class Mask, class Score>
+template <class Q, class K, class V, class O, class D, class Mask, class Score, class Accumulation>
 void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
-             const tessera::attention::options<Mask, Score>& options) {
+             const tessera::attention::options<Mask, Score, Accumulation>& options) {
   using T = typename backward_call<Q, K, V, O, D>::T;
   using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
   const auto q = x.in.q.view();
@@ -103,6 +105,7 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
       for (std::int64_t i = 0; i < q.extent(2); ++i) {
         tessera::reference::scored_row<double> row;
         std::vector<double> touched;  // |dout||v_j|
+        std::vector<double> kept;     // the factor of dropout
         double largest = 0;           // S
         for (std::int64_t j = 0; j < k.extent(2); ++j) {
           if (!tessera::reference::visible(options.mask, b, h, i, j, q.extent(2), k.extent(2))) continue;
@@ -122,11 +125,14 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
           row.push_back({j, sum});
           double gradient = 0;
           for (std::int64_t c = 0; c < v.extent(3); ++c) gradient += size(dout(b, h, i, c)) * size(v(b, kv_h, j, c));
-          touched.push_back(gradient);
+          const bool keeps = options.dropout.keeps(b, h, i, j, q.extent(1), q.extent(2));
+          kept.push_back(keeps ? options.dropout.factor() : 0.0);
+          touched.push_back(kept.back() * gradient);
         }
         if (options.sinks.data_handle() != nullptr) {
           row.push_back({-1, static_cast<double>(options.sinks(h))});
           touched.push_back(0);
+          kept.push_back(0);
           largest = std::fmax(largest, std::fabs(row.back().score));
         }
         std::vector<double> weights = tessera::reference::softmax_weights(row);
@@ -153,7 +159,7 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
           }
           for (std::int64_t c = 0; c < v.extent(3); ++c) {
             dv_size[at(v, b, kv_h, j) + static_cast<std::size_t>(c)] +=
-                (weights[e] * (of_weight + (96 + rows_of_key / 96 + 2) * u) + faintest) * size(dout(b, h, i, c));
+                kept[e] * (weights[e] * (of_weight + (96 + rows_of_key / 96 + 2) * u) + faintest) * size(dout(b, h, i, c));
           }
         }
       }

@@ -101,10 +101,11 @@ struct row_size {
   std::vector<double> values;  ///< A, the sums p|v|, one a column
 };
 
-template <class Q, class K, class V, class Mask, class Score>
+template <class Q, class K, class V, class Mask, class Score, class Accumulation>
 void compare(support::worst& out_errors, support::worst& lse_errors, const inputs<Q, K, V>& in, const auto& out, const auto& lse,
-             const tessera::attention::options<Mask, Score>& options) {
-  using T = std::common_type_t<tessera::compute_t<Q>, tessera::compute_t<K>, tessera::compute_t<V>>;
+             const tessera::attention::options<Mask, Score, Accumulation>& options) {
+  using T = tessera::attention::detail::accumulated_t<Accumulation, tessera::compute_t<Q>, tessera::compute_t<K>,
+                                                      tessera::compute_t<V>>;
   using O = tessera::value_type_of<std::remove_cvref_t<decltype(out.view())>>;
   using L = tessera::value_type_of<std::remove_cvref_t<decltype(lse.view())>>;
   using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
@@ -164,10 +165,11 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
   }
   const double faintest = sizeof(T) == 4 ? 0x1p-63 : 0x1p-511;
   const double dropped = keys * (faintest * largest_value + support::rounding<T>(0));
-  const double sums = 206 + keys / 192;
+  constexpr bool compensated = Accumulation::keeps_lost;
+  const double sums = compensated ? 214 + keys / 192 * (keys / 192) * u : 206 + keys / 192;
   tessera::reference::attention<Real>(
       in.q.view(), in.k.view(), in.v.view(), options, [&](auto b, auto h, auto i, const std::vector<Real>& want, Real want_lse) {
-        const double score_error = (products + 4 + multiplied.roundings) * u * sizes[r].scores;
+        const double score_error = (products + (compensated ? 5 : 4) + multiplied.roundings) * u * sizes[r].scores;
         for (std::size_t c = 0; c < want.size(); ++c) {
           const double bound = 2 * (score_error + sums * u) * sizes[r].values[c] + support::rounding<O>(want[c]) + dropped;
           out_errors(static_cast<double>(out(b, h, i, static_cast<std::int64_t>(c))), want[c], bound, "row", b, h, i, "column",
@@ -182,10 +184,11 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
 
 /// Runs the call and compares out and lse.
 template <class O, class Exec, class Q, class K, class V, class Mask = tessera::attention::band,
-          class Score = tessera::attention::plain_score>
+          class Score = tessera::attention::plain_score, class Accumulation = tessera::attention::plain_sums>
 void check(support::worst& out_errors, support::worst& lse_errors, const Exec& exec, const inputs<Q, K, V>& in,
-           const tessera::attention::options<Mask, Score>& options = {}, support::placement where = {}) {
-  using T = std::common_type_t<tessera::compute_t<Q>, tessera::compute_t<K>, tessera::compute_t<V>>;
+           const tessera::attention::options<Mask, Score, Accumulation>& options = {}, support::placement where = {}) {
+  using T = tessera::attention::detail::accumulated_t<Accumulation, tessera::compute_t<Q>, tessera::compute_t<K>,
+                                                      tessera::compute_t<V>>;
   array<O, 4> out(in.out_extents(), where);
   array<T, 3> lse(in.lse_extents());
   tessera::attention::forward(exec, in.q.view(), in.k.view(), in.v.view(), out.view(), lse.view(), options);

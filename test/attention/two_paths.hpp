@@ -15,9 +15,9 @@
 namespace two_paths {
 
 /// The elements of out and lse that differ in their bits; NaNs count as one.
-template <class T, class Exec, class Q, class K, class V, class Mask, class Score>
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Accumulation>
 int differences(const Exec& exec, const oracle::inputs<Q, K, V>& in, double scale,
-                const tessera::attention::options<Mask, Score>& options) {
+                const tessera::attention::options<Mask, Score, Accumulation>& options) {
   namespace detail = tessera::attention::detail;
   const auto extents = in.out_extents();
   const std::int64_t heads = extents[1];

@@ -85,7 +85,8 @@ BOOST_AUTO_TEST_CASE(gradients_are_within_the_bound_and_the_same_in_every_run) {
   const std::vector<float> sinks{0.5f, 3};
   const attention::options<> options[] = {{.mask = attention::causal},
                                           {.sinks = view<const float, 1>(sinks.data(), 2)},
-                                          {.mask = attention::sliding_window(-400, 700)}};
+                                          {.mask = attention::sliding_window(-400, 700)},
+                                          {.mask = attention::causal, .dropout = {.rate = 0.4, .seed = 3}}};
   for (const sizes& n : {sizes{1, 2, 1, 1600, 1600, 5, 4}, sizes{2, 2, 2, 193, 500, 3, 6}}) {
     for (const auto& o : options) {
       call x = data(n);

@@ -74,6 +74,7 @@ BOOST_AUTO_TEST_CASE(bands_have_the_bits_of_one_call) {
     BOOST_TEST(same_bits<float>(seq, in, attention::options<>{.mask = mask, .sinks = view<const float, 1>(sinks.data(), 4)}));
   }
   BOOST_TEST(same_bits<float>(par.threads(2), in, attention::options<>{.mask = attention::causal}));
+  BOOST_TEST(same_bits<float>(seq, in, attention::options<>{.mask = attention::causal, .dropout = {.rate = 0.4, .seed = 3}}));
 }
 
 BOOST_AUTO_TEST_CASE(short_and_unequal_lengths_have_the_bits_of_one_call) {

@@ -49,11 +49,13 @@ TESSERA_ALWAYS_INLINE void check_states(const char* function, const states<T>& s
   tessera::detail::check_disjoint(s.mass, s.max, function, "states.mass", "states.max");
 }
 
-template <class T, class Exec, class Q, class K, class V, class Mask, class Score>
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Accumulation>
 void accumulate(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
-                const states<T>& s, const options<Mask, Score>& whole, const part& at) {
-  static_assert(std::is_same_v<T, std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>>,
-                "states are those of the compute type: float64 if an input is, else float32");
+                const states<T>& s, const options<Mask, Score, Accumulation>& whole, const part& at) {
+  static_assert(!Accumulation::keeps_lost,
+                "attention::accumulate: states do not hold what compensated sums lose; take in_float64");
+  static_assert(std::is_same_v<T, accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>>>,
+                "states are those of the compute type: float64 if an input is, or options.accumulation says so, else float32");
   const char* const function = "attention::accumulate";
   const auto options = part_options(whole, at);
   check_states(function, s);
@@ -88,9 +90,9 @@ void accumulate(const Exec& exec, const view<const Q, 4>& q, const view<const K,
       });
 }
 
-template <class T, class Exec, class O, class L, class Mask, class Score>
+template <class T, class Exec, class O, class L, class Mask, class Score, class Accumulation>
 void finish(const Exec& exec, const states<T>& s, const view<O, 4>& out, const view<L, 3>* lse,
-            const options<Mask, Score>& options) {
+            const options<Mask, Score, Accumulation>& options) {
   using P = simd::pack<T, typename Exec::arch>;
   using tessera::detail::expects;
   const char* const function = "attention::finish";
@@ -116,6 +118,7 @@ void finish(const Exec& exec, const states<T>& s, const view<O, 4>& out, const v
     apart(*lse, "lse");
     tessera::detail::check_disjoint(*lse, out, function, "lse", "out");
   }
+  check_dropout(function, options, 0, 0, 0);
   if (options.sinks.data_handle() != nullptr) check_extents(options.sinks, {heads}, function, "options.sinks", "needs [heads]");
   const view<const float, 1>& value_scales = options.value_scales;
   if (value_scales.data_handle() != nullptr) {
@@ -133,8 +136,8 @@ void finish(const Exec& exec, const states<T>& s, const view<O, 4>& out, const v
     const bool has_sink = options.sinks.data_handle() != nullptr;
     const softmax::state<P> sink{
         P(has_sink ? static_cast<T>(static_cast<double>(options.sinks(h)) * softmax::unit) : -infinity<T>()), P(T(1))};
-    const P value_scale(value_scales.data_handle() != nullptr ? static_cast<T>(value_scales(h / (heads / value_scales.extent(0))))
-                                                              : T(1));
+    const P value_scale(
+        value_factor<T>(options, value_scales.data_handle() != nullptr ? h / (heads / value_scales.extent(0)) : 0));
     const std::int64_t first = item % turns * turn;
     const std::int64_t last = std::min(first + turn, len_q);
     for (std::int64_t i0 = first; i0 < last; i0 += P::lanes) {
@@ -199,35 +202,39 @@ void reset(const states<T>& s) {
 /// Shapes          q [batch, heads, len_q, head_dim], k [batch, kv_heads, len_k, head_dim], v [batch, kv_heads, len_k, value_dim] of the part,
 ///                 as in forward; states [batch, heads, len_q], sums with value_dim. `at` tells where they stand: options.mask,
 ///                 options.score and options.rotary are those of the whole, and are asked about its positions.
-/// Options         those of forward, the same in every call; sinks and value_scales are left to finish.
+/// Options         those of forward, the same in every call; sinks, value_scales and the factor of dropout are left to finish. States are
+///                 float64 where the accumulation is; compensated sums are refused while compiling.
 /// Special values, accuracy  those of forward
 /// Cost            that of forward on the part, and states read and written once. Scratch as in forward.
 /// Determinism     the bits of one forward over all keys, where parts come in rising order and all but the last hold a multiple of
 ///                 `part_keys` keys. In any other order, or other parts, the result is within forward's bound (len_k / 192 counts parts).
 /// Errors          argument_error before states are touched: what forward refuses, and a part outside its whole
 /// Source          Milakov and Gimelshein 2018, arXiv:1805.02867
-template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, class T, class Mask = band, class Score = plain_score>
+template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, class T, class Mask = band, class Score = plain_score,
+          class Accumulation = plain_sums>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4)
 void accumulate(const Exec& exec, const Q& q, const K& k, const V& v, const states<T>& s, const part& at,
-                const options<Mask, Score>& options = {}) {
+                const options<Mask, Score, Accumulation>& options = {}) {
   detail::accumulate<T, Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>>(exec, q, k, v, s, options, at);
 }
 
 /// out = sums / mass, lse = log mass + max in natural units: the results of forward, of the keys that were accumulated.
 ///
 /// Shapes          out [batch, heads, len_q, value_dim], lse [batch, heads, len_q] (optional), any storage
-/// Options         sinks and value_scales of forward; the states stay as they are, without the sinks, and more keys may follow
+/// Options         sinks, value_scales and dropout of forward; the states stay as they are, without the sinks, and more keys may follow
 /// Special values, accuracy, determinism  those of forward. Cost: states are read once; no scratch
 /// Errors          argument_error before out is touched: shapes, null data, strides, overlap
-template <executor Exec, class T, mdspan_like Out, class Mask = band, class Score = plain_score>
+template <executor Exec, class T, mdspan_like Out, class Mask = band, class Score = plain_score, class Accumulation = plain_sums>
   requires(Out::rank() == 4)
-void finish(const Exec& exec, const states<T>& s, const Out& out, const options<Mask, Score>& options = {}) {
+void finish(const Exec& exec, const states<T>& s, const Out& out, const options<Mask, Score, Accumulation>& options = {}) {
   detail::finish<T, Exec, value_type_of<Out>, float>(exec, s, out, nullptr, options);
 }
 
-template <executor Exec, class T, mdspan_like Out, mdspan_like Lse, class Mask = band, class Score = plain_score>
+template <executor Exec, class T, mdspan_like Out, mdspan_like Lse, class Mask = band, class Score = plain_score,
+          class Accumulation = plain_sums>
   requires(Out::rank() == 4 && Lse::rank() == 3)
-void finish(const Exec& exec, const states<T>& s, const Out& out, const Lse& lse, const options<Mask, Score>& options = {}) {
+void finish(const Exec& exec, const states<T>& s, const Out& out, const Lse& lse,
+            const options<Mask, Score, Accumulation>& options = {}) {
   using L = value_type_of<Lse>;
   const view<L, 3> lse_view(lse);
   detail::finish<T, Exec, value_type_of<Out>, L>(exec, s, out, &lse_view, options);

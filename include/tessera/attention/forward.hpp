@@ -23,15 +23,15 @@ namespace tessera::attention {
 namespace detail {
 
 /// store(b, h, i, values) and emit(b, h, i, lse) for every query of the listed sequences.
-template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Store, class Emit>
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Accumulation, class Store, class Emit>
 void run_forward(const Exec& exec, const sequences<Q, K, V>& x, const sequence_list& list, double scale,
-                 const options<Mask, Score>& options, const Store& store, const Emit& emit) {
+                 const options<Mask, Score, Accumulation>& options, const Store& store, const Emit& emit) {
   using P = simd::pack<T, typename Exec::arch>;
   const auto finish = [&](auto& work, std::int64_t b, std::int64_t h, std::int64_t kv_h) {
     if (options.sinks.data_handle() != nullptr) {
       work.join(softmax::state<P>{P(static_cast<T>(static_cast<double>(options.sinks(h)) * softmax::unit)), P(T(1))});
     }
-    const T value_scale = options.value_scales.data_handle() != nullptr ? static_cast<T>(options.value_scales(kv_h)) : T(1);
+    const T value_scale = value_factor<T>(options, kv_h);
     work.finish_values([&](std::int64_t row, T* values) {
       for (std::int64_t c = 0; value_scale != T(1) && c < x.value_dim(); ++c) values[c] *= value_scale;
       store(b, h, row, values);
@@ -45,9 +45,9 @@ void run_forward(const Exec& exec, const sequences<Q, K, V>& x, const sequence_l
 enum class query_path : std::uint8_t { one_block, few, many };
 
 /// Writes out, and lse where it has data, of all sequences.
-template <class T, class Exec, class Q, class K, class V, class O, class L, class Mask, class Score>
+template <class T, class Exec, class Q, class K, class V, class O, class L, class Mask, class Score, class Accumulation>
 void forward_sequences(const Exec& exec, const sequences<Q, K, V>& x, const sequence_rows<O>& out, const sequence_rows<L>& lse,
-                       double scale, const options<Mask, Score>& options) {
+                       double scale, const options<Mask, Score, Accumulation>& options) {
   using P = simd::pack<T, typename Exec::arch>;
   const auto store = [&](std::int64_t b, std::int64_t h, std::int64_t i, const T* row) {
     tile::store_row<P>(out.at(b, h, i), row, x.value_dim());
@@ -92,10 +92,10 @@ void forward_sequences(const Exec& exec, const sequences<Q, K, V>& x, const sequ
 }
 
 /// Refuses what forward cannot take, computed in T; the factor of q . k.
-template <class T, class Q, class K, class V, class O, class Mask, class Score>
+template <class T, class Q, class K, class V, class O, class Mask, class Score, class Accumulation>
 TESSERA_ALWAYS_INLINE double check_forward(const char* function, const view<const Q, 4>& q, const view<const K, 4>& k,
-                                           const view<const V, 4>& v, const view<O, 4>& out, const options<Mask, Score>& options,
-                                           const char* out_name = "out") {
+                                           const view<const V, 4>& v, const view<O, 4>& out,
+                                           const options<Mask, Score, Accumulation>& options, const char* out_name = "out") {
   using tessera::detail::check_disjoint;
   check_inputs(function, q, k, v);
   tessera::detail::check_output(out, function, out_name);
@@ -107,10 +107,10 @@ TESSERA_ALWAYS_INLINE double check_forward(const char* function, const view<cons
 }
 
 /// Checks every argument, then runs; `lse` may be null.
-template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score>
+template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score, class Accumulation>
 void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
-             const view<O, 4>& out, const view<L, 3>* lse, const options<Mask, Score>& options) {
-  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
+             const view<O, 4>& out, const view<L, 3>* lse, const options<Mask, Score, Accumulation>& options) {
+  using T = accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>>;
   using tessera::detail::check_disjoint;
   const char* const function = "attention::forward";
   const double scale = check_forward<T>(function, q, k, v, out, options);
@@ -138,17 +138,21 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 heads; consecutive query heads share a key head (GQA, MQA). Any stride but the innermost, so [B, S, H, D]
 ///                 arrays are views with exchanged strides. Any head_dim and value_dim, any lengths.
 /// Types           float64, float32, float16, bfloat16, float8 in any mixture; computed and accumulated in float32, in float64 if one
-///                 input is float64. Weights stay in the compute type.
-/// Options         mask.hpp, score.hpp, rotary.hpp; sinks, a logit for each head that takes its share of every row and is part of its lse; what
-///                 the keys and the values of a head are multiplied by
+///                 input is float64 or options.accumulation is in_float64. Weights stay in the compute type.
+/// Options         mask.hpp, score.hpp, rotary.hpp, dropout.hpp, accumulation.hpp; sinks, a logit for each head that takes its share of every
+///                 row and is part of its lse; what the keys and the values of a head are multiplied by
 /// Special values  a row that sees no key: out 0, lse -inf. Logits of -inf add nothing, of +inf give NaN. A NaN that a row sees
-///                 reaches it; a NaN in a hidden key or value does not. v = 1 gives exactly 1; a one-hot row its value's bits.
+///                 reaches it, a dropped one too; a NaN in a hidden key or value does not. v = 1 gives exactly 1; a one-hot row its
+///                 value's bits.
 /// Accuracy        |out - exact| <= 2 ((head_dim + 4) S + 206 + len_k / 192) u A + u_out |out|, S the largest sum |scale q||k| of the
 ///                 row and A = sum p|v|; besides, 2^-63 len_k max|v| (float64: 2^-511) for weights that are taken for 0, and half
 ///                 of the smallest subnormal for each key.
+///                 Dropout: A is that of the weights that are kept, times its factor; lse is that of all weights.
+///                 Compensated sums: 214 + (len_k / 192)^2 u in place of 206 + len_k / 192, and head_dim + 5 of head_dim + 4.
 ///                 lse: ((head_dim + 5) S + 206 + len_k / 192 + 6 log len_k) u. A score adds twice what it moves a product by to S.
 ///                 With rotary |q| and |k| are |a cos| + |b sin| of a pair, and 4 S more are added.
-///                 Tested in test/attention/forward.cpp, masks.cpp, scores.cpp, decode.cpp, rotary_forward.cpp.
+///                 Tested in test/attention/forward.cpp, masks.cpp, scores.cpp, decode.cpp, rotary_forward.cpp, dropout.cpp,
+///                 accumulation.cpp.
 /// Cost            4 batch heads len_q len_k head_dim flops of tiles that the mask shows (half of all if causal), one exp2 a score. With
 ///                 rotary 3 flops for each element of q and, once a block of few queries or once for many, of k. Scratch:
 ///                 keys and values of some heads in the compute type (32 MiB or one head a worker), and up to 16 panels of queries a
@@ -158,18 +162,19 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 and scores that are not of the call's shape, positions that tables do not have.
 /// Source          Dao et al. 2022, arXiv:2205.14135; Milakov and Gimelshein 2018, arXiv:1805.02867
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, class Mask = band,
-          class Score = plain_score>
+          class Score = plain_score, class Accumulation = plain_sums>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4)
-void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const options<Mask, Score>& options = {}) {
+void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out,
+             const options<Mask, Score, Accumulation>& options = {}) {
   detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, float>(exec, q, k, v, out,
                                                                                                          nullptr, options);
 }
 
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, class Mask = band,
-          class Score = plain_score>
+          class Score = plain_score, class Accumulation = plain_sums>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4 && Lse::rank() == 3)
 void forward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse,
-             const options<Mask, Score>& options = {}) {
+             const options<Mask, Score, Accumulation>& options = {}) {
   using L = value_type_of<Lse>;
   const view<L, 3> lse_view(lse);
   detail::forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, L>(exec, q, k, v, out,

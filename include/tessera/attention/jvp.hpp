@@ -21,10 +21,10 @@ namespace tessera::attention {
 namespace detail {
 
 template <class T, class Exec, class Q, class K, class V, class DQ, class DK, class DV, class O, class DO, class Mask,
-          class Score>
+          class Score, class Accumulation>
 void run_jvp(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
              const view<const DQ, 4>& dq, const view<const DK, 4>& dk, const view<const DV, 4>& dv, const view<O, 4>& out,
-             const view<DO, 4>& dout, double scale, const options<Mask, Score>& options) {
+             const view<DO, 4>& dout, double scale, const options<Mask, Score, Accumulation>& options) {
   using Arch = typename Exec::arch;
   using head_type = scaled_head<decltype(score_of(options.score, 0, 0, 0, 0))>;
   using block_type = jvp_block<T, Arch, head_type>;
@@ -109,6 +109,7 @@ void run_jvp(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
       const softmax reducer;
       const typename block_type::rule_type rule(score, reducer);
       const auto mask = head_of(options.mask, b, h, len_q, len_k);
+      const dropped_pairs dropped = pairs_dropped(options, b, h, q.extent(1), len_q);
       block_type work(rule, layout, mine.arrays);
       const view<const Q, 2> queries = some_rows(q[b][h], first, count);
       const view<const DQ, 2> query_tangents = some_rows(dq[b][h], first, count);
@@ -120,12 +121,12 @@ void run_jvp(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
       }
       const key_range range = mask.keys(first, first + count, len_k);
       for (std::int64_t c = range.first / tile::value_chunk; c * tile::value_chunk < range.last; ++c) {
-        work.absorb(shared.keys[head * chunks + c], shared.tangents[head * chunks + c], mask);
+        work.absorb(shared.keys[head * chunks + c], shared.tangents[head * chunks + c], mask, dropped);
       }
       if (options.sinks.data_handle() != nullptr) {
         work.join({P(static_cast<T>(static_cast<double>(options.sinks(h)) * softmax::unit)), P(T(1))});
       }
-      const T value_scale = options.value_scales.data_handle() != nullptr ? static_cast<T>(options.value_scales(kv_h)) : T(1);
+      const T value_scale = value_factor<T>(options, kv_h);
       const auto store_to = [&](const auto& to) {
         return [&to, b, h, value_scale](std::int64_t row, T* values) {
           for (std::int64_t c = 0; value_scale != T(1) && c < to.extent(3); ++c) values[c] *= value_scale;
@@ -144,6 +145,7 @@ void run_jvp(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///   ds = s'(scale q k^T) scale (dq k^T + q dk^T),   dout = sum_j p_j (dv_j + ds_j v_j) - out sum_j p_j ds_j
 ///
 /// Shapes          as attention::forward; dq, dk, dv as q, k, v (a row of zeros with outer strides of 0 stands for no tangent), dout as out
+/// Options         those of forward: with dropout, dout = sum_j p_j m_j (dv_j + ds_j v_j) - out sum_j p_j ds_j. Compensated sums are refused
 /// Score           any of attention/score.hpp, or score_by with a derivative
 /// Special values  a row that sees no key: out and dout 0. Hidden keys, values and tangents do not reach a row
 /// Accuracy        out has the bits of attention::forward.
@@ -155,13 +157,16 @@ void run_jvp(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 /// Errors          argument_error before anything is written: as attention::forward
 /// Source          arXiv:2410.11081 (Lu, Song 2024), appendix: the same derivative on a GPU, for consistency models
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like DQ, mdspan_like DK, mdspan_like DV,
-          mdspan_like Out, mdspan_like DOut, class Mask = band, class Score = plain_score>
+          mdspan_like Out, mdspan_like DOut, class Mask = band, class Score = plain_score, class Accumulation = plain_sums>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && DQ::rank() == 4 && DK::rank() == 4 && DV::rank() == 4 &&
            Out::rank() == 4 && DOut::rank() == 4)
 void jvp(const Exec& exec, const Q& q, const K& k, const V& v, const DQ& dq, const DK& dk, const DV& dv, const Out& out,
-         const DOut& dout, const options<Mask, Score>& options = {}) {
-  using T = std::common_type_t<compute_t<value_type_of<Q>>, compute_t<value_type_of<K>>, compute_t<value_type_of<V>>,
-                               compute_t<value_type_of<DQ>>, compute_t<value_type_of<DK>>, compute_t<value_type_of<DV>>>;
+         const DOut& dout, const options<Mask, Score, Accumulation>& options = {}) {
+  using T =
+      detail::accumulated_t<Accumulation, compute_t<value_type_of<Q>>, compute_t<value_type_of<K>>, compute_t<value_type_of<V>>,
+                            compute_t<value_type_of<DQ>>, compute_t<value_type_of<DK>>, compute_t<value_type_of<DV>>>;
+  static_assert(!Accumulation::keeps_lost,
+                "attention::jvp: compensated sums are made by attention::forward alone; take in_float64");
   const char* const function = "attention::jvp";
   const view<const value_type_of<Q>, 4> q_view(q);
   const view<const value_type_of<K>, 4> k_view(k);

@@ -51,11 +51,11 @@ void check_cache(const char* function, const page_views<K, V>& pages, std::int64
   for (std::int64_t b = 0; b < batch; ++b) check_place_in_pages<Arch>(function, pages, b, 0, pages.lengths(b));
 }
 
-template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score>
+template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score, class Accumulation>
 void forward_paged(const Exec& exec, const view<const Q, 4>& q, const page_views<K, V>& pages, const view<O, 4>& out,
-                   const view<L, 3>* lse, const options<Mask, Score>& options) {
+                   const view<L, 3>* lse, const options<Mask, Score, Accumulation>& options) {
   using Arch = typename Exec::arch;
-  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
+  using T = accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>>;
   const char* const function = "attention::forward";
   tessera::detail::check_operand(q, function, "q");
   check_cache<Arch>(function, pages, q.extent(0), q.extent(1), q.extent(3));
@@ -76,11 +76,11 @@ void forward_paged(const Exec& exec, const view<const Q, 4>& q, const page_views
                        options);
 }
 
-template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score>
+template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score, class Accumulation>
 void forward_ragged_paged(const Exec& exec, const view<const Q, 3>& q, const page_views<K, V>& pages, const view<O, 3>& out,
-                          const view<L, 2>* lse, const ragged& at, const options<Mask, Score>& options) {
+                          const view<L, 2>* lse, const ragged& at, const options<Mask, Score, Accumulation>& options) {
   using Arch = typename Exec::arch;
-  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
+  using T = accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>>;
   const char* const function = "attention::forward";
   tessera::detail::check_operand(q, function, "q");
   check_offsets<Arch>(function, at.query_offsets, q.extent(1), "ragged.query_offsets");
@@ -114,18 +114,20 @@ void forward_ragged_paged(const Exec& exec, const view<const Q, 3>& q, const pag
 ///                 that are no page, as far as the lengths reach
 /// Backward        there is none; gather the keys, or train on ragged batches
 /// Source          Kwon et al. 2023, arXiv:2309.06180
-template <executor Exec, mdspan_like Q, class K, class V, mdspan_like Out, class Mask = band, class Score = plain_score>
+template <executor Exec, mdspan_like Q, class K, class V, mdspan_like Out, class Mask = band, class Score = plain_score,
+          class Accumulation = plain_sums>
   requires(Q::rank() == 4 && Out::rank() == 4)
-void forward(const Exec& exec, const Q& q, const paged<K, V>& cache, const Out& out, const options<Mask, Score>& options = {}) {
+void forward(const Exec& exec, const Q& q, const paged<K, V>& cache, const Out& out,
+             const options<Mask, Score, Accumulation>& options = {}) {
   detail::forward_paged<Exec, value_type_of<Q>, std::remove_const_t<K>, std::remove_const_t<V>, value_type_of<Out>, float>(
       exec, q, detail::pages_of(cache), out, nullptr, options);
 }
 
 template <executor Exec, mdspan_like Q, class K, class V, mdspan_like Out, mdspan_like Lse, class Mask = band,
-          class Score = plain_score>
+          class Score = plain_score, class Accumulation = plain_sums>
   requires(Q::rank() == 4 && Out::rank() == 4 && Lse::rank() == 3)
 void forward(const Exec& exec, const Q& q, const paged<K, V>& cache, const Out& out, const Lse& lse,
-             const options<Mask, Score>& options = {}) {
+             const options<Mask, Score, Accumulation>& options = {}) {
   using L = value_type_of<Lse>;
   const view<L, 3> lse_view(lse);
   detail::forward_paged<Exec, value_type_of<Q>, std::remove_const_t<K>, std::remove_const_t<V>, value_type_of<Out>, L>(
@@ -135,19 +137,20 @@ void forward(const Exec& exec, const Q& q, const paged<K, V>& cache, const Out& 
 /// The same for queries of different numbers, one after another: q [heads, total_q, head_dim], out [heads, total_q, value_dim], lse
 /// [heads, total_q] (optional), queries of sequence b at [query_offsets(b), query_offsets(b + 1)); key_offsets are null. Prompts and single
 /// tokens in one batch; rows of out and lse between and beyond the sequences stay as they are.
-template <executor Exec, mdspan_like Q, class K, class V, mdspan_like Out, class Mask = band, class Score = plain_score>
+template <executor Exec, mdspan_like Q, class K, class V, mdspan_like Out, class Mask = band, class Score = plain_score,
+          class Accumulation = plain_sums>
   requires(Q::rank() == 3 && Out::rank() == 3)
 void forward(const Exec& exec, const Q& q, const paged<K, V>& cache, const Out& out, const ragged& at,
-             const options<Mask, Score>& options = {}) {
+             const options<Mask, Score, Accumulation>& options = {}) {
   detail::forward_ragged_paged<Exec, value_type_of<Q>, std::remove_const_t<K>, std::remove_const_t<V>, value_type_of<Out>, float>(
       exec, q, detail::pages_of(cache), out, nullptr, at, options);
 }
 
 template <executor Exec, mdspan_like Q, class K, class V, mdspan_like Out, mdspan_like Lse, class Mask = band,
-          class Score = plain_score>
+          class Score = plain_score, class Accumulation = plain_sums>
   requires(Q::rank() == 3 && Out::rank() == 3 && Lse::rank() == 2)
 void forward(const Exec& exec, const Q& q, const paged<K, V>& cache, const Out& out, const Lse& lse, const ragged& at,
-             const options<Mask, Score>& options = {}) {
+             const options<Mask, Score, Accumulation>& options = {}) {
   using L = value_type_of<Lse>;
   const view<L, 2> lse_view(lse);
   detail::forward_ragged_paged<Exec, value_type_of<Q>, std::remove_const_t<K>, std::remove_const_t<V>, value_type_of<Out>, L>(

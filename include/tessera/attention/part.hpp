@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 
+#include "tessera/attention/detail/dropped_pairs.hpp"
 #include "tessera/attention/mask.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/attention/score.hpp"
@@ -115,11 +116,18 @@ struct part_score {
   }
 };
 
+template <class Mask>
+TESSERA_ALWAYS_INLINE whole_place place_in_whole(const part_mask<Mask>& mask, std::int64_t) {
+  return {mask.at.first_query, mask.at.first_key, mask.at.len_q};
+}
+
 /// The options of the whole as those of a call on the part.
-template <class Mask, class Score>
-options<part_mask<Mask>, part_score<Score>> part_options(const options<Mask, Score>& whole, const part& at) {
-  options<part_mask<Mask>, part_score<Score>> result{whole.scale,      {whole.mask, at},   {whole.score, at}, whole.sinks,
-                                                     whole.key_scales, whole.value_scales, whole.rotary};
+template <class Mask, class Score, class Accumulation>
+options<part_mask<Mask>, part_score<Score>, Accumulation> part_options(const options<Mask, Score, Accumulation>& whole,
+                                                                       const part& at) {
+  options<part_mask<Mask>, part_score<Score>, Accumulation> result{whole.scale,  {whole.mask, at}, {whole.score, at},
+                                                                   whole.sinks,  whole.key_scales, whole.value_scales,
+                                                                   whole.rotary, whole.dropout,    whole.accumulation};
   result.rotary.first_query = whole.rotary.query_position(at.len_q, at.len_k) + at.first_query;
   result.rotary.first_key += at.first_key;
   return result;

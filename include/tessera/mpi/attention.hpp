@@ -75,11 +75,11 @@ inline std::vector<char> any_of_two(const std::vector<char>& sees) {
   return wanted;
 }
 
-template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score>
+template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score, class Accumulation>
 void attention_forward(const Exec& exec, const communicator& ranks, const shards& s, const view<const Q, 4>& q,
                        const view<const K, 4>& k, const view<const V, 4>& v, const view<O, 4>& out, const view<L, 3>* lse,
-                       const attention::options<Mask, Score>& options) {
-  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
+                       const attention::options<Mask, Score, Accumulation>& options) {
+  using T = attention::detail::accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>>;
   const char* const function = "mpi::attention_forward";
   const int rank = ranks.rank();
   const int pieces = 2 * ranks.size();
@@ -158,19 +158,19 @@ void attention_forward(const Exec& exec, const communicator& ranks, const shards
 /// Backends        any MPI; the calling thread alone calls it (MPI_THREAD_FUNNELED)
 /// Source          Liu, Zaharia, Abbeel 2023, arXiv:2310.01889 (ring attention); the zigzag of zhuzilin's ring-flash-attention
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, class Mask = attention::band,
-          class Score = attention::plain_score>
+          class Score = attention::plain_score, class Accumulation = attention::plain_sums>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4)
 void attention_forward(const Exec& exec, const communicator& ranks, const shards& plan, const Q& q, const K& k, const V& v,
-                       const Out& out, const attention::options<Mask, Score>& options = {}) {
+                       const Out& out, const attention::options<Mask, Score, Accumulation>& options = {}) {
   detail::attention_forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, float>(
       exec, ranks, plan, q, k, v, out, nullptr, options);
 }
 
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse,
-          class Mask = attention::band, class Score = attention::plain_score>
+          class Mask = attention::band, class Score = attention::plain_score, class Accumulation = attention::plain_sums>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4 && Lse::rank() == 3)
 void attention_forward(const Exec& exec, const communicator& ranks, const shards& plan, const Q& q, const K& k, const V& v,
-                       const Out& out, const Lse& lse, const attention::options<Mask, Score>& options = {}) {
+                       const Out& out, const Lse& lse, const attention::options<Mask, Score, Accumulation>& options = {}) {
   using L = value_type_of<Lse>;
   const view<L, 3> lse_view(lse);
   detail::attention_forward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, L>(

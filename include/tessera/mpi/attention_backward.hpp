@@ -40,12 +40,13 @@ void store_rows(const view<S, 4>& to, std::int64_t first, std::int64_t rows, con
   }
 }
 
-template <class Exec, class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV, class Mask, class Score>
+template <class Exec, class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV, class Mask, class Score,
+          class Accumulation>
 void attention_backward(const Exec& exec, const communicator& ranks, const shards& s, const view<const Q, 4>& q,
                         const view<const K, 4>& k, const view<const V, 4>& v, const view<const O, 4>& out,
                         const view<const L, 3>& lse, const view<const G, 4>& dout, const view<DQ, 4>& dq, const view<DK, 4>& dk,
-                        const view<DV, 4>& dv, const attention::options<Mask, Score>& options) {
-  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>, compute_t<G>>;
+                        const view<DV, 4>& dv, const attention::options<Mask, Score, Accumulation>& options) {
+  using T = attention::detail::accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>, compute_t<G>>;
   using P = simd::pack<T, typename Exec::arch>;
   const char* const function = "mpi::attention_backward";
   const int rank = ranks.rank();
@@ -149,12 +150,13 @@ void attention_backward(const Exec& exec, const communicator& ranks, const shard
 /// Errors          as attention_forward
 /// Source          Liu, Zaharia, Abbeel 2023, arXiv:2310.01889
 template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, mdspan_like DOut,
-          mdspan_like DQ, mdspan_like DK, mdspan_like DV, class Mask = attention::band, class Score = attention::plain_score>
+          mdspan_like DQ, mdspan_like DK, mdspan_like DV, class Mask = attention::band, class Score = attention::plain_score,
+          class Accumulation = attention::plain_sums>
   requires(Q::rank() == 4 && K::rank() == 4 && V::rank() == 4 && Out::rank() == 4 && Lse::rank() == 3 && DOut::rank() == 4 &&
            DQ::rank() == 4 && DK::rank() == 4 && DV::rank() == 4)
 void attention_backward(const Exec& exec, const communicator& ranks, const shards& plan, const Q& q, const K& k, const V& v,
                         const Out& out, const Lse& lse, const DOut& dout, const DQ& dq, const DK& dk, const DV& dv,
-                        const attention::options<Mask, Score>& options = {}) {
+                        const attention::options<Mask, Score, Accumulation>& options = {}) {
   detail::attention_backward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, value_type_of<Lse>,
                              value_type_of<DOut>, value_type_of<DQ>, value_type_of<DK>, value_type_of<DV>>(
       exec, ranks, plan, q, k, v, out, lse, dout, dq, dk, dv, options);

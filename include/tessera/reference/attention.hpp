@@ -39,10 +39,28 @@ double scored(const Score& score, double s, std::int64_t b, std::int64_t h, std:
   }
 }
 
+/// weighted_mean where the weights of dropped pairs are 0 in the sum of values alone, and the rest is multiplied by dropout's factor.
+template <class Real>
+std::vector<Real> dropped_mean(const tessera::attention::dropout& dropout, const scored_row<Real>& row,
+                               const std::vector<std::vector<Real>>& values, std::size_t value_dim, std::int64_t b,
+                               std::int64_t h, std::int64_t i, std::int64_t heads, std::int64_t len_q) {
+  const std::vector<Real> weights = softmax_weights(row);
+  Real mass = 0;
+  std::vector<Real> mean(value_dim, Real(0));
+  for (std::size_t e = 0; e < row.size(); ++e) {
+    mass += weights[e];
+    const Real kept =
+        dropout.keeps(b, h, i, row[e].key, heads, len_q) ? weights[e] * static_cast<Real>(dropout.factor()) : Real(0);
+    for (std::size_t c = 0; c < value_dim; ++c) mean[c] += kept * values[static_cast<std::size_t>(row[e].key)][c];
+  }
+  for (Real& x : mean) x = mass == 0 ? Real(0) : x / mass;
+  return mean;
+}
+
 /// emit(b, h, i, out, lse) for every query row, with the row out of softmax(score(scale q k^T)) v and its log-sum-exp.
-template <class Real = double, class Q, class K, class V, class Mask, class Score, class Emit>
+template <class Real = double, class Q, class K, class V, class Mask, class Score, class Accumulation, class Emit>
 void attention(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v,
-               const tessera::attention::options<Mask, Score>& options, const Emit& emit) {
+               const tessera::attention::options<Mask, Score, Accumulation>& options, const Emit& emit) {
   if (options.rotary.rotates()) {
     with_rotated<Real>(q, k, options, [&](const auto& rotated_q, const auto& rotated_k, const auto& rest) {
       attention<Real>(rotated_q, rotated_k, v, rest, emit);
@@ -67,6 +85,8 @@ void attention(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v,
               for (auto& [j, s] : row) s = scored(options.score, static_cast<double>(s), b, h, i, j, len_q, len_k);
             }
             auto mean = weighted_mean(row, values, value_dim);
+            if (options.dropout.active())
+              mean = dropped_mean(options.dropout, row, values, value_dim, b, h, i, q.extent(1), len_q);
             Real lse = logsumexp{}(row);
             Real share = static_cast<Real>(factor(options.value_scales, kv_h));
             if (options.sinks.data_handle() != nullptr) {
@@ -91,9 +111,11 @@ double score_derivative(const Score& score, double s, std::int64_t b, std::int64
 }
 
 /// The specification of attention/jvp.hpp: emit(b, h, i, out, dout) for every query row.
-template <class Real = double, class Q, class K, class V, class DQ, class DK, class DV, class Mask, class Score, class Emit>
+template <class Real = double, class Q, class K, class V, class DQ, class DK, class DV, class Mask, class Score,
+          class Accumulation, class Emit>
 void attention_jvp(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v, const view<DQ, 4>& dq, const view<DK, 4>& dk,
-                   const view<DV, 4>& dv, const tessera::attention::options<Mask, Score>& options, const Emit& emit) {
+                   const view<DV, 4>& dv, const tessera::attention::options<Mask, Score, Accumulation>& options,
+                   const Emit& emit) {
   if (options.rotary.rotates()) {
     with_rotated<Real>(q, k, options, [&](const auto& rotated_q, const auto& rotated_k, const auto& rest) {
       with_rotated<Real>(dq, dk, options, [&](const auto& rotated_dq, const auto& rotated_dk, const auto&) {
@@ -139,9 +161,11 @@ void attention_jvp(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v
           const Real p = lse[at] == -std::numeric_limits<Real>::infinity() ? Real(0) : std::exp(scored_s - lse[at]);
           if (p == 0) continue;
           mean += p * ds;
+          const bool kept = options.dropout.keeps(b, h, i, j, q.extent(1), len_q);
+          const Real share = kept ? p * static_cast<Real>(options.dropout.factor()) : Real(0);
           for (std::size_t c = 0; c < out.size(); ++c) {
-            out[c] += p * values[key][c];
-            dout[c] += p * (value_tangents[key][c] + ds * values[key][c]);
+            out[c] += share * values[key][c];
+            dout[c] += share * (value_tangents[key][c] + ds * values[key][c]);
           }
         }
         for (std::size_t c = 0; c < out.size(); ++c) {

@@ -27,9 +27,10 @@ struct attention_gradients {
 
 /// Gradients of sum(dout * out), out as reference::attention has it. collect(b, h, i, j, ds) is told the gradient of every visible score,
 /// with j = -1 that of the sink.
-template <class Real = double, class Q, class K, class V, class G, class Mask, class Score, class Collect>
+template <class Real = double, class Q, class K, class V, class G, class Mask, class Score, class Accumulation, class Collect>
 attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v,
-                                             const view<G, 4>& dout, const tessera::attention::options<Mask, Score>& options,
+                                             const view<G, 4>& dout,
+                                             const tessera::attention::options<Mask, Score, Accumulation>& options,
                                              const Collect& collect) {
   if (options.rotary.rotates()) {
     attention_gradients<Real> of_rotated;
@@ -52,6 +53,9 @@ attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 
   };
   const auto at = [](const auto& x, std::int64_t b, std::int64_t h, std::int64_t i) {
     return static_cast<std::size_t>(((b * x.extent(1) + h) * x.extent(2) + i) * x.extent(3));
+  };
+  const auto kept = [&](std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j) {
+    return static_cast<Real>(options.dropout.keeps(b, h, i, j, q.extent(1), len_q) ? options.dropout.factor() : 0.0);
   };
   attention_gradients<Real> result;
   result.dq.assign(static_cast<std::size_t>(q.size()), Real(0));
@@ -90,7 +94,8 @@ attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 
         for (std::size_t e = 0; e < row.size(); ++e) {
           weights[e] /= mass;
           const std::int64_t j = row[e].key;
-          weight_gradients.push_back(j < 0 ? Real(0) : value_factor * dot{}(gradient, values[static_cast<std::size_t>(j)], i, j));
+          weight_gradients.push_back(
+              j < 0 ? Real(0) : kept(b, h, i, j) * value_factor * dot{}(gradient, values[static_cast<std::size_t>(j)], i, j));
           mean += weights[e] * weight_gradients[e];
         }
         for (std::size_t e = 0; e < row.size(); ++e) {
@@ -108,7 +113,7 @@ attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 
             result.dk[at(k, b, kv_h, j) + d] += slope * query[d];
           }
           for (std::size_t c = 0; c < gradient.size(); ++c)
-            result.dv[at(v, b, kv_h, j) + c] += value_factor * weights[e] * gradient[c];
+            result.dv[at(v, b, kv_h, j) + c] += kept(b, h, i, j) * value_factor * weights[e] * gradient[c];
         }
       }
     }
@@ -116,9 +121,10 @@ attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 
   return result;
 }
 
-template <class Real = double, class Q, class K, class V, class G, class Mask, class Score>
+template <class Real = double, class Q, class K, class V, class G, class Mask, class Score, class Accumulation>
 attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v,
-                                             const view<G, 4>& dout, const tessera::attention::options<Mask, Score>& options) {
+                                             const view<G, 4>& dout,
+                                             const tessera::attention::options<Mask, Score, Accumulation>& options) {
   return attention_backward<Real>(q, k, v, dout, options, [](std::int64_t, std::int64_t, std::int64_t, std::int64_t, Real) {});
 }
 

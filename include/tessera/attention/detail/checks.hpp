@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <string>
 
+#include "tessera/attention/detail/dropped_pairs.hpp"
 #include "tessera/attention/mask.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/attention/rotary.hpp"
@@ -54,10 +55,31 @@ TESSERA_ALWAYS_INLINE void check_factors(const view<const float, 1>& factors, st
   if (factors.data_handle() != nullptr) check_extents(factors, {wanted}, function, argument, needs);
 }
 
+/// Refuses a rate that is none, and pairs that have no address.
+template <class Options>
+TESSERA_ALWAYS_INLINE void check_dropout(const char* function, const Options& options, std::int64_t heads, std::int64_t len_q,
+                                         std::int64_t len_k) {
+  const double rate = options.dropout.rate;
+  tessera::detail::expects(
+      rate >= 0 && rate < 1, function, "options.dropout.rate", [&] { return tessera::detail::number(rate); },
+      "needs a probability from 0 to below 1");
+  if (!options.dropout.active()) return;
+  const whole_place place = place_in_whole(options.mask, len_q);
+  constexpr std::int64_t most = std::int64_t{1} << 32;
+  const std::int64_t rows = place.len_q > 0 && heads > most / place.len_q ? most + 1 : heads * place.len_q;
+  tessera::detail::expects(
+      rows <= most && place.first_key + len_k <= most, function, "options.dropout",
+      [&] {
+        return std::to_string(heads) + " heads of " + std::to_string(place.len_q) + " queries beside " +
+               std::to_string(place.first_key + len_k) + " keys";
+      },
+      "needs at most 2^32 rows and 2^32 keys");
+}
+
 /// Refuses options that belong to no call with such heads, computed in T; the factor of q . k.
-template <class T, class Mask, class Score>
+template <class T, class Mask, class Score, class Accumulation>
 TESSERA_ALWAYS_INLINE double check_head_options(const char* function, std::int64_t heads, std::int64_t kv_heads,
-                                                std::int64_t head_dim, const options<Mask, Score>& options) {
+                                                std::int64_t head_dim, const options<Mask, Score, Accumulation>& options) {
   const double scale = options.scale.value_or(1 / std::sqrt(static_cast<double>(std::max<std::int64_t>(head_dim, 1))));
   tessera::detail::expects(
       std::isfinite(static_cast<T>(scale * softmax::unit)), function, "options.scale",
@@ -70,14 +92,15 @@ TESSERA_ALWAYS_INLINE double check_head_options(const char* function, std::int64
 }
 
 /// Refuses options that do not belong to q and k, computed in T; the factor of q . k.
-template <class T, class Q, class K, class Mask, class Score>
+template <class T, class Q, class K, class Mask, class Score, class Accumulation>
 TESSERA_ALWAYS_INLINE double check_options(const char* function, const view<const Q, 4>& q, const view<const K, 4>& k,
-                                           const options<Mask, Score>& options) {
+                                           const options<Mask, Score, Accumulation>& options) {
   const double scale = check_head_options<T>(function, q.extent(1), k.extent(1), q.extent(3), options);
   const sizes call{q.extent(0), q.extent(1), q.extent(2), k.extent(2)};
   check_part(options.mask, function, call);
   check_part(options.score, function, call);
   check_rotary_positions(function, options.rotary, q.extent(2), k.extent(2));
+  check_dropout(function, options, q.extent(0) * q.extent(1), call.len_q, call.len_k);
   return scale;
 }
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "tessera/attention/detail/dropped_pairs.hpp"
 #include "tessera/attention/detail/few_rows.hpp"
 #include "tessera/attention/detail/sequences.hpp"
 #include "tessera/attention/options.hpp"
@@ -23,9 +24,11 @@ namespace tessera::attention::detail {
 inline constexpr std::int64_t most_few_rows = 128;
 
 /// What the options want of each head.
-template <class T, class Mask, class Score>
+template <class T, class Mask, class Score, class Accumulation>
 struct few_heads {
-  const options<Mask, Score>& wanted;
+  static constexpr bool keeps_lost = Accumulation::keeps_lost;
+
+  const options<Mask, Score, Accumulation>& wanted;
   double scale;
 
   [[nodiscard]] auto mask(std::int64_t b, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
@@ -43,8 +46,13 @@ struct few_heads {
   [[nodiscard]] bool has_sinks() const { return wanted.sinks.data_handle() != nullptr; }
   /// In base 2.
   [[nodiscard]] T sink(std::int64_t h) const { return static_cast<T>(static_cast<double>(wanted.sinks(h)) * softmax::unit); }
-  [[nodiscard]] bool has_value_scales() const { return wanted.value_scales.data_handle() != nullptr; }
-  [[nodiscard]] T value_scale(std::int64_t kv_h) const { return static_cast<T>(wanted.value_scales(kv_h)); }
+  [[nodiscard]] bool has_value_scales() const { return wanted.value_scales.data_handle() != nullptr || wanted.dropout.active(); }
+  [[nodiscard]] T value_scale(std::int64_t kv_h) const { return value_factor<T>(wanted, kv_h); }
+  [[nodiscard]] bool has_dropout() const { return wanted.dropout.active(); }
+  template <class Sequences>
+  [[nodiscard]] dropped_pairs dropped(const Sequences& x, std::int64_t b, std::int64_t h) const {
+    return pairs_dropped(wanted, x, b, h);
+  }
 };
 
 /// Whether keys belong into the lanes: packing them would pay for too few rows, panels of queries would be ill filled, or heads are too few for
@@ -76,7 +84,7 @@ struct few_call {
       : x(all),
         heads(of_heads),
         list(some),
-        layout{x.head_dim(), x.value_dim(), x.group(), 0, x.in_pages(), heads.wanted.rotary.rotates()} {
+        layout{x.head_dim(), x.value_dim(), x.group(), 0, x.in_pages(), heads.wanted.rotary.rotates(), Heads::keeps_lost} {
     for (std::int64_t s = 0; s < list.count; ++s) {
       layout.rows = std::max(layout.rows, std::min(most_few_rows, head_rows(s)));
       units += x.kv_heads() * parts(s);
@@ -256,10 +264,10 @@ void fold_split_units(const Exec& exec, Call& call, const Store& store, const Em
 }
 
 /// As run_forward, with the same bits.
-template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Store, class Emit>
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Accumulation, class Store, class Emit>
 void run_few_queries(const Exec& exec, const sequences<Q, K, V>& x, const sequence_list& list, double scale,
-                     const options<Mask, Score>& wanted, const Store& store, const Emit& emit) {
-  using heads_type = few_heads<T, Mask, Score>;
+                     const options<Mask, Score, Accumulation>& wanted, const Store& store, const Emit& emit) {
+  using heads_type = few_heads<T, Mask, Score, Accumulation>;
   const heads_type heads{wanted, scale};
   few_call<T, typename Exec::arch, Q, K, V, heads_type> call(x, list, heads);
   if (call.units == 0) return;

@@ -156,12 +156,17 @@ class few_rows {
   [[nodiscard]] int chunk_size(std::int64_t c) const {
     return static_cast<int>(std::min<std::int64_t>(chunk, keys_.size() - c * chunk));
   }
-  /// f(keys) with a pack of keys of chunk c, or what is left of one, as they are stored, or rotated.
+  /// f(keys) with a pack of keys of chunk c, or what is left of one, as they are stored, or rotated. The next one is asked for here where it
+  /// lies apart.
   template <class F>
   TESSERA_ALWAYS_INLINE void with_keys(std::int64_t c, std::int64_t j, const F& f) const {
+    const std::int64_t key = c * chunk + j;
+    if (layout_.in_pages && key + lanes < keys_.size() && keys_.run(key + lanes) < lanes) {
+      ask_for_rows(keys_, key + lanes, lanes, layout_.depth);
+    }
     const strided_rows<K> keys =
-        keys_.together(c * chunk + j, std::min<std::int64_t>(lanes, chunk_size(c) - j), layout_.depth, memory_.key_rows);
-    with_rows<P>(memory_.rotated, view<const K, 2>(keys.first, {keys.count, layout_.depth}, {keys.stride, 1}), c * chunk + j,
+        keys_.together(key, std::min<std::int64_t>(lanes, chunk_size(c) - j), layout_.depth, memory_.key_rows);
+    with_rows<P>(memory_.rotated, view<const K, 2>(keys.first, {keys.count, layout_.depth}, {keys.stride, 1}), key,
                  key_rotation(heads_.wanted.rotary), f);
   }
 
@@ -172,9 +177,9 @@ class few_rows {
     if (n > 4) {
       f(std::integral_constant<int, shape::rows>{});
     } else if (n > 2) {
-      f(std::integral_constant<int, 4>{});
+      f(std::integral_constant<int, std::min(4, shape::rows)>{});
     } else if (n == 2) {
-      f(std::integral_constant<int, 2>{});
+      f(std::integral_constant<int, std::min(2, shape::rows)>{});
     } else {
       f(std::integral_constant<int, 1>{});
     }
@@ -250,12 +255,14 @@ class few_rows {
   void score_stored(int a, std::int64_t c, bool last_chunk) {
     const key_range seen = memory_.seen[a];
     T* const scores = memory_.scores + a * shape::rows * chunk;
+    const int packs_ahead = layout_.in_pages ? 2 : 1;  // a new page takes longer to find
     with_block(0, [&](auto rows) {
       for (std::int64_t j = seen.first / lanes * lanes; j < seen.last; j += lanes) {
         // What is read after the last keys: the values of the first chunk of these.
-        const line_stream ahead = last_chunk && j + lanes >= seen.last
-                                      ? line_stream(values_.row((c - a) * chunk), values_.stride(), layout_.value_dim)
-                                      : line_stream(keys_.ahead(c * chunk + j + lanes), keys_.stride(), layout_.depth);
+        const line_stream ahead =
+            last_chunk && j + lanes >= seen.last
+                ? line_stream(values_.row((c - a) * chunk), values_.stride(), layout_.value_dim)
+                : line_stream(keys_.ahead(c * chunk + j + packs_ahead * lanes), keys_.stride(), layout_.depth);
         with_keys(c, j, [&](const auto& keys) {
           score_stored_keys<decltype(rows)::value, P>(layout_.depth, block_queries(0), keys.data_handle(), keys.stride(0),
                                                       static_cast<int>(keys.extent(0)), ahead, scores + j);
@@ -322,7 +329,19 @@ class few_rows {
     softmax::anchor(top).store(base);
     std::copy_n(largest, Rows, t.max + row0);
     for (int r = used(block); r < Rows; ++r) base[r] = infinity<T>();  // idle rows weigh nothing
-    weigh_keys<Rows, P>(scores, first, last, base, memory_.weights + a * chunk * shape::rows, t.mass + row0);
+    T* const weights = memory_.weights + a * chunk * shape::rows;
+    weigh_keys<Rows, P>(scores, first, last, base, weights, t.mass + row0);
+    if (heads_.has_dropout()) drop(row0, Rows, used(block), c * chunk + first, last - first, weights + first * Rows);
+  }
+
+  /// Strikes the weights of dropped pairs out of [count][rows]; the mass has them.
+  void drop(std::int64_t row0, int rows, int used_rows, std::int64_t key, int count, T* weights) const {
+    std::uint64_t addresses[shape::rows];
+    for (int r = 0; r < rows; ++r) {
+      const std::int64_t row = row0 + std::min(r, used_rows - 1);
+      addresses[r] = heads_.dropped(x_, b_, head(row)).row + static_cast<std::uint64_t>(query(row));
+    }
+    heads_.dropped(x_, b_, head0_).template strike_rows<P>(weights, rows, addresses, key, count);
   }
 
   /// Makes of the products with the keys [first, last) of a row its scores, hidden ones and lanes past the last included; the largest, in
@@ -380,7 +399,7 @@ class few_rows {
       }
     } else {
       sum_streamed_values<Rows, P>(
-          n, weights, [&](int j, int count) { return value_rows(first + j, count); }, layout_.value_dim, sums, row_size);
+          n, weights, [&](int j, int tile) { return value_rows(first + j, tile, n - j); }, layout_.value_dim, sums, row_size);
     }
     for (int r = 0; r < used(block); ++r) {
       const bool some = memory_.classes[(a + block) * shape::rows + r] == tile_class::some;
@@ -390,11 +409,18 @@ class few_rows {
     }
   }
 
-  /// Some of the values [j, j + n): those of a page, unless they are too few to be worth a turn.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE strided_rows<V> value_rows(std::int64_t j, int n) const {
+  /// Some of the values [j, j + n): those of a page, unless they are too few to be worth a turn. n is a tile; where a page ends a few rows
+  /// after it, all of them. The first of the next page are asked for here.
+  [[nodiscard]] TESSERA_ALWAYS_INLINE strided_rows<V> value_rows(std::int64_t j, std::int64_t n, std::int64_t left) const {
+    if (!layout_.in_pages) return values_.from(j, n);
     constexpr std::int64_t worth = 4;
-    const strided_rows<V> page = values_.from(j, n);
-    return page.count >= std::min<std::int64_t>(n, worth) ? page : values_.together(j, n, layout_.value_dim, memory_.value_rows);
+    const std::int64_t run = std::min(values_.run(j), left);
+    const strided_rows<V> part = run < std::min(n, worth) ? values_.together(j, n, layout_.value_dim, memory_.value_rows)
+                                                          : values_.from(j, run < n + worth ? run : n);
+    // Only so much that what is read now need not wait for it.
+    const std::int64_t row_bytes = layout_.value_dim * static_cast<std::int64_t>(sizeof(V)) + 1;
+    if (values_.run(j) < 2 * n) ask_for_rows(values_, j + part.count, 1 + 1024 / row_bytes, layout_.value_dim);
+    return part;
   }
 
   [[nodiscard]] bool is_finite(const T* sums) const {

@@ -13,11 +13,13 @@
 
 namespace tessera::attention::detail {
 
-/// The register block: `rows` broadcast numbers times `packs` registers of lanes. 8 x 3 of 32 registers, 4 x 3 of 16.
+/// The register block: `rows` broadcast numbers times `packs` registers of lanes. 8 x 3 of 32 registers, 4 x 3 of 16; no more rows than lanes,
+/// in which what is known of each row stands.
 template <class T, class Arch>
 struct few_shape {
   static constexpr int lanes = simd::pack<T, Arch>::lanes;
-  static constexpr int rows = tile::block_shape<T, Arch>::wide ? 8 : 4;
+  static constexpr int most_rows = tile::block_shape<T, Arch>::wide ? 8 : 4;
+  static constexpr int rows = most_rows < lanes ? most_rows : lanes;
   static constexpr int packs = 3;
   static constexpr int chunk = tile::value_chunk;
   static_assert(chunk % (packs * lanes) == 0);

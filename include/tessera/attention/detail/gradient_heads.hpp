@@ -52,11 +52,13 @@ class gradient_head {
     T* turned;
     T* weights;
     T* slopes;
+    T* kept;
 
-    bench(tessera::detail::bump& memory, const layout_type& layout)
+    bench(tessera::detail::bump& memory, const layout_type& layout, const Options& options)
         : turned(memory.take<T>(layout.value_dim * layout_type::width)),
           weights(memory.take<T>(key_chunk * query_chunk)),
-          slopes(memory.take<T>(key_chunk * query_chunk)) {}
+          slopes(memory.take<T>(key_chunk * query_chunk)),
+          kept(memory.take<T>(options.dropout.active() ? key_chunk * layout_type::width : 0)) {}
   };
 
   gradient_head(tessera::detail::bump& memory, const Operands& x, const layout_type& layout, double scale, const Options& options,
@@ -90,7 +92,8 @@ class gradient_head {
   void add(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t first, std::int64_t last, std::int64_t c, T* partial) {
     const mask_type mask = head_of(options_.mask, b, h, x_.q.extent(2), x_.k.extent(2));
     const score_type score = score_of(options_.score, b, h, x_.q.extent(2), x_.k.extent(2));
-    tile_type tile(layout_, typename tile_type::arrays{mine.weights, mine.slopes}, mask, score);
+    const dropped_pairs dropped = pairs_dropped(options_, b, h, x_.q.extent(1), x_.q.extent(2));
+    tile_type tile(layout_, typename tile_type::arrays{mine.weights, mine.slopes, mine.kept}, mask, score, dropped);
     for (std::int64_t i = first; i < last; ++i) {
       tile.add(queries_[i], keys_[c], partial != nullptr ? partial + (i - first) * dq_size() : queries_[i].dq);
     }
@@ -100,7 +103,8 @@ class gradient_head {
   void weigh(const bench& mine, std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t c, const F& f) {
     const mask_type mask = head_of(options_.mask, b, h, x_.q.extent(2), x_.k.extent(2));
     const score_type score = score_of(options_.score, b, h, x_.q.extent(2), x_.k.extent(2));
-    tile_type tile(layout_, typename tile_type::arrays{mine.weights, mine.slopes}, mask, score);
+    const dropped_pairs dropped = pairs_dropped(options_, b, h, x_.q.extent(1), x_.q.extent(2));
+    tile_type tile(layout_, typename tile_type::arrays{mine.weights, mine.slopes, mine.kept}, mask, score, dropped);
     f(tile.weigh(queries_[i], keys_[c]));
   }
   /// dq of a chunk of queries += partial.
@@ -128,9 +132,8 @@ class gradient_head {
   }
   [[nodiscard]] rotation queries_rotation() const { return query_rotation(options_.rotary, x_.q.extent(2), x_.k.extent(2)); }
   [[nodiscard]] rotation keys_rotation() const { return key_rotation(options_.rotary); }
-  [[nodiscard]] T value_scale(std::int64_t kv_h) const {
-    return options_.value_scales.data_handle() != nullptr ? static_cast<T>(options_.value_scales(kv_h)) : T(1);
-  }
+  /// What the weighted means of stored values are multiplied by.
+  [[nodiscard]] T value_scale(std::int64_t kv_h) const { return value_factor<T>(options_, kv_h); }
 
   /// Gradients of rows that were rotated become those of the rows as they were: rotated back, once they are scaled.
   template <class S>
@@ -195,7 +198,7 @@ void run_backward(const Exec& exec, const Operands& x, double scale, const Optio
   tessera::detail::bump head_size;
   const head_type like(head_size, x, layout, scale, options, query_chunks, key_chunks);
   tessera::detail::bump bench_size;
-  bench_type(bench_size, layout);
+  bench_type(bench_size, layout, options);
   const std::int64_t partial_row = like.key_chunks() * like.dq_size();  // of one chunk of queries
   const std::int64_t fitting = partial_bytes / std::max<std::int64_t>(1, partial_row * static_cast<std::int64_t>(sizeof(T)));
   const std::int64_t segment = std::clamp<std::int64_t>(fitting, 1, std::max<std::int64_t>(1, like.query_chunks()));
@@ -211,7 +214,7 @@ void run_backward(const Exec& exec, const Operands& x, double scale, const Optio
   const auto bench_of = [&](int worker) {
     tessera::detail::bump cut(memory.data() + static_cast<std::size_t>(owners) * head_size.bytes() +
                               static_cast<std::size_t>(worker) * bench_size.bytes());
-    return bench_type(cut, layout);
+    return bench_type(cut, layout, options);
   };
 
   const auto whole_head = [&](int worker, std::int64_t item) {

@@ -91,9 +91,10 @@ struct stage_options {
   view<const float, 1> key_scales;
   view<const float, 1> value_scales;
   attention::rotary rotary;
+  attention::dropout dropout;
 
   TESSERA_ALWAYS_INLINE explicit stage_options(const Options& x)
-      : mask(x.mask), score{x}, key_scales(x.key_scales), value_scales(x.value_scales), rotary(x.rotary) {}
+      : mask(x.mask), score{x}, key_scales(x.key_scales), value_scales(x.value_scales), rotary(x.rotary), dropout(x.dropout) {}
 };
 
 /// One worker's chunk of queries and chunk of keys, packed anew for every tile.
@@ -107,7 +108,7 @@ class score_gradients {
 
   score_gradients(tessera::detail::bump& memory, const Operands& x, const layout_type& layout, double scale,
                   const Options& options)
-      : head_(memory, x, layout, scale, options, 1, 1), bench_(memory, layout) {}
+      : head_(memory, x, layout, scale, options, 1, 1), bench_(memory, layout, options) {}
 
   void queries(std::int64_t b, std::int64_t h, std::int64_t c) { head_.pack_queries(bench_, b, h, c, 0); }
   void keys(std::int64_t b, std::int64_t kv_h, std::int64_t c) { head_.pack_keys(b, kv_h, c, 0); }

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "tessera/attention/detail/dropped_pairs.hpp"
 #include "tessera/attention/detail/gradient_store.hpp"
 #include "tessera/numeric/exp.hpp"
 #include "tessera/online/softmax.hpp"
@@ -60,10 +61,12 @@ class gradient_tile {
   struct arrays {
     T* weights;  ///< [key_chunk][query_chunk] softmax weights
     T* slopes;   ///< [key_chunk][query_chunk] gradients of the scaled products
+    T* kept;     ///< [key_chunk][width] 0 where dropout strikes a pair out, else 1; of a panel, where something is dropped
   };
 
-  gradient_tile(const layout_type& layout, const arrays& memory, const Mask& mask, const Score& score)
-      : layout_(layout), memory_(memory), mask_(mask), score_(score) {}
+  gradient_tile(const layout_type& layout, const arrays& memory, const Mask& mask, const Score& score,
+                const dropped_pairs& dropped)
+      : layout_(layout), memory_(memory), mask_(mask), score_(score), dropped_(dropped) {}
 
   /// Keys of a chunk, or queries.
   struct span {
@@ -211,6 +214,11 @@ class gradient_tile {
       delta[v] = P::load(q.delta + p * width + v * P::lanes);
       i[v] = I::iota(static_cast<index>(q.first + p * width + v * P::lanes));
     }
+    const bool drops = dropped_.any();
+    for (int v = 0; drops && v < Packs; ++v) {
+      dropped_.template factors<P>(memory_.kept + range.first * width + v * P::lanes, width, q.first + p * width + v * P::lanes,
+                                   k.first + range.first, range.last - range.first);
+    }
     for (int j = range.first; j < range.last; j += rows) {
       T* const weights = memory_.weights + j * query_chunk + p * width;
       T* const slopes = memory_.slopes + j * query_chunk + p * width;
@@ -236,12 +244,27 @@ class gradient_tile {
       }
       tile::clear(sums);
       tile::multiply_add(value_dim, k.values + j * value_dim, rows, gradients, width, sums);
+      if (drops) {
+        TESSERA_UNROLL
+        for (int r = 0; r < rows; ++r) {
+          TESSERA_UNROLL
+          for (int v = 0; v < Packs; ++v) sums[r][v] = sums[r][v] * P::load(memory_.kept + (j + r) * width + v * P::lanes);
+        }
+      }
       TESSERA_UNROLL
       for (int r = 0; r < rows; ++r) {
         TESSERA_UNROLL
         for (int v = 0; v < Packs; ++v) {
           const T* const weight = (linear ? weights : slopes) + r * query_chunk + v * P::lanes;
           (P::load(weight) * (sums[r][v] - delta[v])).store(slopes + r * query_chunk + v * P::lanes);
+        }
+      }
+      if (drops) {
+        for (int r = 0; r < rows; ++r) {
+          for (int v = 0; v < Packs; ++v) {
+            T* const weight = weights + r * query_chunk + v * P::lanes;
+            (P::load(weight) * P::load(memory_.kept + (j + r) * width + v * P::lanes)).store(weight);
+          }
         }
       }
       if constexpr (Partly) {
@@ -340,6 +363,7 @@ class gradient_tile {
   arrays memory_;
   const Mask& mask_;
   const Score& score_;
+  const dropped_pairs& dropped_;
   bool partly_ = false;  ///< some pair of the tile is hidden
   span reach_[groups];
 };

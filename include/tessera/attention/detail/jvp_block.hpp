@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "tessera/attention/detail/dropped_pairs.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/online/softmax.hpp"
 #include "tessera/simd/pack.hpp"
@@ -77,7 +78,7 @@ class jvp_block {
 
   /// Folds a chunk of keys and values, and of their tangents.
   template <class Mask>
-  void absorb(const chunk_type& chunk, const chunk_type& tangents, const Mask& mask) {
+  void absorb(const chunk_type& chunk, const chunk_type& tangents, const Mask& mask, const dropped_pairs& dropped) {
     const tile_class seen = mask.classify(first_, first_ + count_, chunk.first, chunk.first + chunk.count);
     if (seen == tile_class::none) return;
     const key_range range = mask.keys(first_, first_ + count_, chunk.first + chunk.count);
@@ -105,6 +106,12 @@ class jvp_block {
       }
       factors[v] = softmax{}.join(states_[v], s);
       moments_[v] = fma(moments_[v], factors[v].kept, moment * factors[v].joined);
+      // Mass and moment are those of all pairs.
+      for (T* const terms : {memory_.weights, memory_.moved}) {
+        if (!dropped.any()) break;
+        dropped.template strike<P>(terms + begin * width + v * P::lanes, width, first_ + v * P::lanes, chunk.first + begin,
+                                   end - begin);
+      }
     }
     const bool finite = !hides || (chunk.finite_values && tangents.finite_values);
     for (std::int64_t b = 0; b < layout_.value_blocks(); ++b) {

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "tessera/attention/detail/few_shape.hpp"
+#include "tessera/attention/detail/sequences.hpp"
 #include "tessera/core/config.hpp"
 #include "tessera/online/softmax.hpp"
 #include "tessera/simd/fold.hpp"
@@ -50,6 +51,20 @@ class line_stream {
   std::int64_t left_ = 1;
   std::int64_t gap_ = 0;
 };
+
+/// Asks for the rows [j, j + n), as many as there are, at once: where they are read from pages, no machine foresees the next one.
+template <class S>
+TESSERA_ALWAYS_INLINE void ask_for_rows(const stored_rows<S>& rows, std::int64_t j, std::int64_t n, std::int64_t width) {
+  const std::int64_t end = std::min(j + n, rows.size());
+  while (j < end) {
+    const strided_rows<S> part = rows.from(j, end - j);
+    for (std::int64_t i = 0; i < part.count; ++i) {
+      const auto* const row = reinterpret_cast<const char*>(part.first + i * part.stride);
+      for (std::int64_t at = 0; at < width * static_cast<std::int64_t>(sizeof(S)); at += 64) simd::prefetch(row + at);
+    }
+    j += part.count;
+  }
+}
 
 /// x[r] = load(first + r * stride), by few addresses.
 template <int Rows, class P, class K, class Load>

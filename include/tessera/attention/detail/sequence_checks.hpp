@@ -3,6 +3,7 @@
 /// What calls on ragged batches and on pages ask of their arguments. With the architecture in their names: too long to be inlined.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -128,16 +129,23 @@ TESSERA_ALWAYS_INLINE void check_disjoint_pages(const view<Out, Rank>& out, cons
 }
 
 /// Refuses options that do not belong to every sequence that has queries, computed in T; the factor of q . k.
-template <class T, class Arch, class Q, class K, class V, class Mask, class Score>
-double check_sequence_options(const char* function, const sequences<Q, K, V>& x, const options<Mask, Score>& options) {
+template <class T, class Arch, class Q, class K, class V, class Mask, class Score, class Accumulation>
+double check_sequence_options(const char* function, const sequences<Q, K, V>& x,
+                              const options<Mask, Score, Accumulation>& options) {
   const double scale = check_head_options<T>(function, x.heads(), x.kv_heads(), x.head_dim(), options);
+  std::int64_t most_keys = 0;
+  std::int64_t most_queries = 0;
   for (std::int64_t b = 0; b < x.batch(); ++b) {
     if (x.len_q(b) == 0) continue;
     const sizes call{x.batch(), x.heads(), x.len_q(b), x.len_k(b)};
     check_part(options.mask, function, call);
     check_part(options.score, function, call);
-    check_rotary_positions(function, options.rotary, x.len_q(b), x.len_k(b));
+    check_rotary_positions(function, options.rotary, call.len_q, call.len_k);
+    most_keys = std::max(most_keys, call.len_k);
+    most_queries = std::max(most_queries, call.len_q);
   }
+  check_dropout(function, options, x.ragged() ? x.heads() : x.batch() * x.heads(), x.ragged() ? x.total_q() : most_queries,
+                most_keys);
   return scale;
 }
 

@@ -74,6 +74,10 @@ class stored_rows {
   }
   /// Where reading goes on at row j, which need not be there: only to be asked for ahead of time.
   [[nodiscard]] TESSERA_ALWAYS_INLINE const S* ahead(std::int64_t j) const { return row(pages_.null() || j < size_ ? j : 0); }
+  /// Rows that lie at one stride from j on.
+  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t run(std::int64_t j) const {
+    return pages_.null() ? size_ - j : page_size_ - j % page_size_;
+  }
   /// Rows [j, j + n), or as many of them as lie at one stride.
   [[nodiscard]] TESSERA_ALWAYS_INLINE strided_rows<S> from(std::int64_t j, std::int64_t n) const {
     if (pages_.null()) return {data_ + j * stride_, stride_, n};
@@ -139,6 +143,7 @@ class sequences {
         kv_heads_(k.extent(0)),
         head_dim_(q.extent(2)),
         value_dim_(v.extent(2)),
+        total_q_(q.extent(1)),
         q_(q, query_offsets),
         k_(k, key_offsets),
         v_(v, key_offsets) {}
@@ -156,6 +161,7 @@ class sequences {
     batch_ = query_offsets.extent(0) - 1;
     heads_ = q.extent(0);
     head_dim_ = q.extent(2);
+    total_q_ = q.extent(1);
     q_ = sequence_rows<const Q>(q, query_offsets);
   }
 
@@ -178,6 +184,14 @@ class sequences {
     if (!lengths_.null()) return lengths_(b);
     return k_.offsets.null() ? len_k_ : k_.offsets(b + 1) - k_.offsets(b);
   }
+
+  /// Whether queries of sequences lie one after another: [heads, total_q].
+  [[nodiscard]] TESSERA_ALWAYS_INLINE bool ragged() const { return !q_.offsets.null(); }
+  /// The number of a ragged query 0 among the rows of all heads.
+  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t ragged_row(std::int64_t b, std::int64_t h) const {
+    return h * total_q_ + q_.offsets(b);
+  }
+  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t total_q() const { return total_q_; }
 
   [[nodiscard]] TESSERA_ALWAYS_INLINE const Q* query(std::int64_t b, std::int64_t h, std::int64_t i) const {
     return q_.at(b, h, i);
@@ -215,6 +229,7 @@ class sequences {
   std::int64_t head_dim_ = 0;
   std::int64_t value_dim_ = 0;
   std::int64_t len_q_ = 0;
+  std::int64_t total_q_ = 0;  ///< rows of a head of queries one after another
   std::int64_t len_k_ = 0;
   std::int64_t page_size_ = 0;
   sequence_rows<const Q> q_;

@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
+#include "tessera/attention/detail/compensated_softmax.hpp"
+#include "tessera/attention/detail/dropped_pairs.hpp"
 #include "tessera/attention/detail/rotate_rows.hpp"
 #include "tessera/attention/detail/sequences.hpp"
 #include "tessera/attention/options.hpp"
@@ -97,18 +100,19 @@ struct key_walk {
 
 /// Walks every block of queries of the listed sequences past all their keys: begin(block, b, h) once its folds are empty, end(block, b, h,
 /// kv_h) after the last key.
-template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Begin, class End>
+template <class T, class Exec, class Q, class K, class V, class Mask, class Score, class Accumulation, class Begin, class End>
 void walk_keys(const Exec& exec, const sequences<Q, K, V>& x, const sequence_list& list, double scale,
-               const options<Mask, Score>& options, const Begin& begin, const End& end) {
+               const options<Mask, Score, Accumulation>& options, const Begin& begin, const End& end) {
   using Arch = typename Exec::arch;
   using head_type = scaled_head<decltype(score_of(options.score, 0, 0, 0, 0))>;
-  using block_type = tile::detail::query_block<T, Arch, head_type, softmax, true>;
+  using reducer_type = std::conditional_t<Accumulation::keeps_lost, compensated_softmax, softmax>;
+  using block_type = tile::detail::query_block<T, Arch, head_type, reducer_type, true>;
   using chunk_type = tile::detail::key_chunk_view<T>;
   using P = typename block_type::P;
   constexpr std::int64_t chunk_size = tile::value_chunk;
   if (list.count * x.kv_heads() == 0) return;
 
-  const softmax reducer;
+  const reducer_type reducer;
   const typename block_type::layout_type layout{x.head_dim(), x.value_dim()};
   const int workers = exec.workers();
   std::int64_t rows = 0;
@@ -212,6 +216,7 @@ void walk_keys(const Exec& exec, const sequences<Q, K, V>& x, const sequence_lis
       const head_type score{score_of(options.score, b, h, len_q, len_k), scale * key_scale};
       const typename block_type::rule_type rule(score, reducer);
       const auto mask = head_of(options.mask, b, h, len_q, len_k);
+      const dropped_pairs dropped = pairs_dropped(options, x, b, h);
       const stored_rows<K> keys = x.keys(b, kv_h);
       const stored_rows<V> values = x.values(b, kv_h);
       block_type work(rule, layout, mine.arrays);
@@ -235,9 +240,9 @@ void walk_keys(const Exec& exec, const sequences<Q, K, V>& x, const sequence_lis
       for (std::int64_t c = range.first / chunk_size; c * chunk_size < range.last; ++c) {
         const view<const K, 2> nothing;  // products are never made again from the keys
         if (chunks != nullptr) {
-          work.absorb(chunks[c], nothing, mask);
+          work.absorb(chunks[c], nothing, mask, dropped);
         } else {
-          work.absorb(pack(mine, keys, values, c, mine.packed), nothing, mask);
+          work.absorb(pack(mine, keys, values, c, mine.packed), nothing, mask, dropped);
         }
       }
       end(work, b, h, kv_h);

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "tessera/core/config.hpp"
+#include "tessera/random/detail/philox_rounds.hpp"
 #include "tessera/random/philox.hpp"
 #include "tessera/simd/detail/words.hpp"
 
@@ -27,8 +28,6 @@ inline constexpr int register_bytes = [] {
 
 /// The blocks of one key and stream, a group at a time.
 ///
-/// A block's four words live in four registers, in as many lanes as there are blocks at once. A product leaves the word that
-/// comes next in a lower half and its other half above, so a round is two products, two shifts and two sums of three.
 /// `Executor` only picks the registers; it is a parameter so that code for another instruction set has another symbol.
 template <class Executor>
 class block_source {
@@ -39,10 +38,7 @@ class block_source {
   static constexpr int bytes = register_bytes<Executor>;
 
   block_source(philox_key key, std::uint64_t stream) : stream_(stream) {
-    for (int round = 0; round < 10; ++round) {
-      key_[round][0] = words::all(key.word[0] + static_cast<std::uint32_t>(round) * 0x9E3779B9u);
-      key_[round][1] = words::all(key.word[1] + static_cast<std::uint32_t>(round) * 0xBB67AE85u);
-    }
+    fill_round_keys(static_cast<std::uint64_t>(key.word[1]) << 32 | key.word[0], key_);
     for (int i = 0; i < words::lanes; ++i) {
       rising_[i] = static_cast<std::uint64_t>(i);
       zipped_[i] = static_cast<std::uint64_t>(words::zipped_lane(i));
@@ -90,8 +86,6 @@ class block_source {
 
   template <class Put>
   TESSERA_ALWAYS_INLINE void generate(std::uint64_t first, const std::uint64_t* lane, Put put) const {
-    const words m0 = words::all(0xD2511F53u);
-    const words m1 = words::all(0xCD9E8D57u);
     const words numbers = either(words::load(lane), words::all(first & 0xFFFFFFFFu));
     for (std::size_t block = 0; block < group_blocks; block += static_cast<std::size_t>(at_once * words::lanes)) {
       words x0[at_once], x1[at_once], x2[at_once], x3[at_once];
@@ -102,18 +96,7 @@ class block_source {
         x2[i] = words::all(stream_);
         x3[i] = words::all(stream_ >> 32);
       }
-      TESSERA_UNROLL
-      for (int round = 0; round < 10; ++round) {
-        TESSERA_UNROLL
-        for (int i = 0; i < at_once; ++i) {
-          const words p0 = product(x0[i], m0);
-          const words p1 = product(x2[i], m1);
-          x0[i] = exclusive_or(high(p1), x1[i], key_[round][0]);
-          x2[i] = exclusive_or(high(p0), x3[i], key_[round][1]);
-          x1[i] = p1;
-          x3[i] = p0;
-        }
-      }
+      philox_rounds(key_, x0, x1, x2, x3);
       TESSERA_UNROLL
       for (int i = 0; i < at_once; ++i) put(block + static_cast<std::size_t>(i * words::lanes), x0[i], x1[i], x2[i], x3[i]);
     }

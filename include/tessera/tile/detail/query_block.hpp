@@ -50,6 +50,9 @@ void set_lane_state(typename Reducer::template state<P>& packed, int l, const ty
   }
 }
 
+/// Strikes no weight out.
+struct keep_weights {};
+
 /// A block of queries that one worker walks past all keys.
 template <class T, class Arch, class Score, class Reducer, bool HasValues>
 class query_block {
@@ -64,6 +67,8 @@ class query_block {
   static constexpr int width = shape::width;
   static constexpr int rows = shape::rows;
   /// Distances are made of norms, and folds that ask whether a score can be NaN are told by them; weights ask nothing.
+  /// The fold keeps what its sums lose, and adds to both.
+  static constexpr bool keeps_lost = requires { requires Reducer::keeps_lost; };
   static constexpr bool wants_norms = rule_type::is_distance || !HasValues;
 
   /// What a block of up to `panels` panels works in.
@@ -72,6 +77,7 @@ class query_block {
     T* query_rows;   ///< [panels * width][depth], where distances may be computed again from the differences
     T* norms;        ///< [panels * width]
     T* sums;         ///< [panels][value_blocks * rows][width]
+    T* lost;         ///< [panels][value_blocks * rows][width] what the sums lost, where the fold keeps it
     T* scores;       ///< [chunk][width]
     T* row;          ///< [lanes][row_size]
     bool* ordinary;  ///< [panels] whether no score of the panel's queries can be NaN beside ordinary keys
@@ -82,6 +88,7 @@ class query_block {
           query_rows(memory.take<T>(rule_type::from_norms ? panels * width * layout.depth : 0)),
           norms(memory.take<T>(panels * width)),
           sums(memory.take<T>(panels * layout.value_blocks() * rows * width)),
+          lost(memory.take<T>(keeps_lost ? panels * layout.value_blocks() * rows * width : 0)),
           scores(memory.take<T>(layout_type::chunk * width)),
           row(memory.take<T>(P::lanes * row_size(layout))),
           ordinary(memory.take<bool>(panels)),
@@ -134,6 +141,7 @@ class query_block {
     }
     for (std::int64_t s = 0; s < panels_ * shape::packs; ++s) memory_.states[s] = rule_.reducer.template identity<P>();
     if constexpr (HasValues) std::memset(memory_.sums, 0, sizeof(T) * static_cast<std::size_t>(panels_ * panel_sums()));
+    if constexpr (keeps_lost) std::memset(memory_.lost, 0, sizeof(T) * static_cast<std::size_t>(panels_ * panel_sums()));
   }
 
   /// Takes up the folds that suspend left: load(row, values) writes the [value_dim] sums of a row and returns its state.
@@ -156,29 +164,38 @@ class query_block {
     }
   }
 
-  /// Folds one chunk of keys into every query that sees some of it.
-  template <class K, class Mask>
-  void absorb(const key_chunk_view<T>& chunk, const view<const K, 2>& keys, const Mask& mask) {
+  /// Folds one chunk of keys into every query that sees some of it. `struck` may take weights for 0 after they are part of the mass.
+  template <class K, class Mask, class Struck = keep_weights>
+  void absorb(const key_chunk_view<T>& chunk, const view<const K, 2>& keys, const Mask& mask, const Struck& struck = {}) {
     for (std::int64_t p = 0; p < panels_; ++p) {
       const std::int64_t left = count_ - p * width;
       const std::int64_t packs = (left + P::lanes - 1) / P::lanes;
       if (packs >= shape::packs) {
-        absorb_panel<shape::packs>(p, chunk, keys, mask);
+        absorb_panel<shape::packs>(p, chunk, keys, mask, struck);
       } else if (packs == 1) {
-        absorb_panel<1>(p, chunk, keys, mask);
+        absorb_panel<1>(p, chunk, keys, mask, struck);
       } else {
-        absorb_panel<2>(p, chunk, keys, mask);
+        absorb_panel<2>(p, chunk, keys, mask, struck);
       }
     }
   }
 
   /// Joins one more state to those of all queries, without values.
-  void join(const state& more) {
+  template <class More>
+  void join(const More& more) {
     for (std::int64_t p = 0; p < panels_; ++p) {
       for (int v = 0; v < shape::packs; ++v) {
         const P kept = rule_.reducer.join(memory_.states[p * shape::packs + v], more).kept;
         T* const sums = memory_.sums + p * panel_sums() + v * P::lanes;
-        for (std::int64_t c = 0; c < layout_.value_dim; ++c) (P::load(sums + c * width) * kept).store(sums + c * width);
+        if constexpr (keeps_lost) {
+          T* const lost = memory_.lost + p * panel_sums() + v * P::lanes;
+          for (T* const all : {sums, lost}) {
+            for (std::int64_t c = 0; c < layout_.value_dim; ++c)
+              fma(P::load(all + c * width), kept, P(T(0))).store(all + c * width);
+          }
+        } else {
+          for (std::int64_t c = 0; c < layout_.value_dim; ++c) (P::load(sums + c * width) * kept).store(sums + c * width);
+        }
       }
     }
   }
@@ -187,7 +204,7 @@ class query_block {
   template <class Store>
   void finish_values(const Store& store) {
     constexpr int lanes = P::lanes;
-    const std::int64_t step = row_size(layout_);
+    const std::int64_t stride = row_size(layout_);
     for (std::int64_t i0 = 0; i0 < count_; i0 += lanes) {
       const T* const sums = memory_.sums + i0 / width * panel_sums() + i0 % width;
       const P mass = rule_.reducer.normalizer(memory_.states[state_of(i0)]);
@@ -197,17 +214,17 @@ class query_block {
         P x[lanes];
         if (stored >= lanes) {
           TESSERA_UNROLL
-          for (int k = 0; k < lanes; ++k) x[k] = select(empty, P(T(0)), P::load(sums + (c + k) * width) / mass);
+          for (int k = 0; k < lanes; ++k) x[k] = select(empty, P(T(0)), total(sums + (c + k) * width) / mass);
         } else {
           for (int k = 0; k < lanes; ++k)
-            x[k] = k < stored ? select(empty, P(T(0)), P::load(sums + (c + k) * width) / mass) : P(T(0));
+            x[k] = k < stored ? select(empty, P(T(0)), total(sums + (c + k) * width) / mass) : P(T(0));
         }
         simd::transpose_square(x);
         TESSERA_UNROLL
-        for (int l = 0; l < lanes; ++l) x[l].store(memory_.row + l * step + c);
+        for (int l = 0; l < lanes; ++l) x[l].store(memory_.row + l * stride + c);
       }
       const std::int64_t n = count_ - i0 < lanes ? count_ - i0 : lanes;
-      for (std::int64_t l = 0; l < n; ++l) store(first_ + i0 + l, memory_.row + l * step);
+      for (std::int64_t l = 0; l < n; ++l) store(first_ + i0 + l, memory_.row + l * stride);
     }
   }
 
@@ -230,6 +247,13 @@ class query_block {
   }
 
  private:
+  /// Keys between which it is told apart what a panel sees: whole register blocks.
+  static constexpr int step = 48;
+  static_assert(step % rows == 0 && layout_type::chunk % step == 0);
+  /// Where the step of key j ends; where that of the key before j begins.
+  [[nodiscard]] static int step_end(int j, int last) { return std::min((j / step + 1) * step, last); }
+  [[nodiscard]] static int step_begin(int j, int first) { return std::max((j - 1) / step * step, first); }
+
   /// Where the state of query i of the block is, in lane i % lanes.
   [[nodiscard]] static std::int64_t state_of(std::int64_t i) { return i / width * shape::packs + i % width / P::lanes; }
   /// Of a row of values, whole packs.
@@ -242,9 +266,9 @@ class query_block {
     return static_cast<int>(packs < shape::packs ? packs : shape::packs);
   }
 
-  template <int Packs, class K, class Mask>
+  template <int Packs, class K, class Mask, class Struck>
   TESSERA_NOINLINE void absorb_panel(std::int64_t p, const key_chunk_view<T>& chunk, const view<const K, 2>& keys,
-                                     const Mask& mask) {
+                                     const Mask& mask, const Struck& struck) {
     const std::int64_t i0 = first_ + p * width;
     const std::int64_t left = count_ - p * width;
     const std::int64_t i1 = i0 + (left < width ? left : width);
@@ -259,6 +283,14 @@ class query_block {
       count = static_cast<int>(range.last - chunk.first < count ? range.last - chunk.first : count);
       // Hidden keys add exact zeros, so those before and after the rest may be left out.
       if (!rule_type::from_norms && range.first > chunk.first) begin = static_cast<int>(range.first - chunk.first) / rows * rows;
+      if (seen == tile_class::some) {
+        const auto hidden = [&](int j0, int j1) {
+          return mask.classify(i0, i1, chunk.first + j0, chunk.first + j1) == tile_class::none;
+        };
+        for (int j = begin; !rule_type::from_norms && j < count && hidden(j, step_end(j, count)); begin = j)
+          j = step_end(j, count);
+        for (int j = count; j > begin && hidden(step_begin(j, begin), j); count = j) j = step_begin(j, begin);
+      }
       if (begin >= count) return;
     }
 
@@ -272,13 +304,13 @@ class query_block {
                                ordinary && seen == tile_class::all);
       state& s = memory_.states[p * shape::packs + v];
       if constexpr (masked) {
-        if (seen == tile_class::some) hide(tile, mask, i0 + v * P::lanes);
+        if (seen == tile_class::some) hide(tile, mask, i0, i1, v, chunk.first + begin);
       }
       if constexpr (rule_type::from_norms) {
         const key_range refined = refine(s, tile, chunk, keys, p, v, ordinary);
         if constexpr (masked) {
           // Where a row has seen nothing yet its limit is `excluded` itself, and hidden pairs were computed, too.
-          if (seen == tile_class::some) hide(tile, mask, i0 + v * P::lanes);
+          if (seen == tile_class::some) hide(tile, mask, i0, i1, v, chunk.first + begin);
         }
         if constexpr (requires { Reducer::only_suspects_matter; }) {
           if (refined.first < refined.last) rule_.reducer.absorb(s, tile.part(refined.first, refined.last));
@@ -287,6 +319,12 @@ class query_block {
       }
       if constexpr (HasValues) {
         factors[v] = rule_.reducer.join(s, rule_.reducer.weigh(tile));
+        if constexpr (!std::is_same_v<Struck, keep_weights>) {
+          if (struck.any()) {
+            struck.template strike<P>(memory_.scores + begin * width + v * P::lanes, width, i0 + v * P::lanes,
+                                      chunk.first + begin, count - begin);
+          }
+        }
       } else {
         rule_.reducer.absorb(s, tile);
       }
@@ -331,6 +369,28 @@ class query_block {
     }
   }
 
+  /// Joins the sum of a chunk to the one at `at`.
+  TESSERA_ALWAYS_INLINE void add_to(T* at, const join_factors<P>& factors, P sum) {
+    if constexpr (keeps_lost) {
+      T* const lost_at = memory_.lost + (at - memory_.sums);
+      P all = P::load(at);
+      P lost = P::load(lost_at);
+      Reducer::add(all, lost, factors.kept, sum, factors.joined);
+      all.store(at);
+      lost.store(lost_at);
+    } else {
+      fma(P::load(at), factors.kept, sum * factors.joined).store(at);
+    }
+  }
+  /// The sum at `at`, with what it lost.
+  [[nodiscard]] TESSERA_ALWAYS_INLINE P total(const T* at) const {
+    if constexpr (keeps_lost) {
+      return Reducer::total(P::load(at), P::load(memory_.lost + (at - memory_.sums)));
+    } else {
+      return P::load(at);
+    }
+  }
+
   /// sums[c][lane] = kept * sums[c][lane] + joined * sum over keys of value[key][c] * weight[key][lane].
   template <int Packs>
   TESSERA_NOINLINE void add_values(std::int64_t p, const key_chunk_view<T>& chunk, int begin, int count,
@@ -348,8 +408,7 @@ class query_block {
       for (int r = 0; r < rows; ++r) {
         TESSERA_UNROLL
         for (int v = 0; v < Packs; ++v) {
-          T* const at = to + r * width + v * P::lanes;
-          fma(P::load(at), factors[v].kept, sums[r][v] * factors[v].joined).store(at);
+          add_to(to + r * width + v * P::lanes, factors[v], sums[r][v]);
         }
       }
     }
@@ -368,17 +427,23 @@ class query_block {
           const P weight = P::load(memory_.scores + j * width + v * P::lanes);
           sum = select(mask.visible(i, I(static_cast<index>(chunk.first + j))), fma(P(values[j * rows]), weight, sum), sum);
         }
-        T* const at = memory_.sums + p * panel_sums() + c * width + v * P::lanes;
-        fma(P::load(at), factors[v].kept, sum * factors[v].joined).store(at);
+        add_to(memory_.sums + p * panel_sums() + c * width + v * P::lanes, factors[v], sum);
       }
     }
   }
 
+  /// Excludes the scores of pack v of queries [i0, i1) with the keys that they do not see.
   template <class Mask>
-  void hide(const score_tile<P>& tile, const Mask& mask, std::int64_t i0) {
-    const I i = I::iota(static_cast<index>(i0));
-    for (int j = 0; j < tile.size(); ++j) {
-      tile.set(j, select(mask.visible(i, tile.key(j)), tile[j], P(Reducer::template excluded<T>())));
+  void hide(const score_tile<P>& tile, const Mask& mask, std::int64_t i0, std::int64_t i1, int v, std::int64_t key0) {
+    const I i = I::iota(static_cast<index>(i0 + v * P::lanes));
+    for (int j = 0; j < tile.size();) {
+      const int next = j + step - static_cast<int>((key0 + j) % step);
+      const int end = next < tile.size() ? next : tile.size();
+      if (mask.classify(i0, i1, key0 + j, key0 + end) == tile_class::all) {
+        j = end;
+        continue;
+      }
+      for (; j < end; ++j) tile.set(j, select(mask.visible(i, tile.key(j)), tile[j], P(Reducer::template excluded<T>())));
     }
   }
 
