@@ -88,13 +88,31 @@ struct key_walk {
     if (n == heads()) return chunks.before[list.count];
     return chunks.before[n / x.kv_heads()] + n % x.kv_heads() * kept_chunks(n / x.kv_heads());
   }
-  /// The heads from n on whose chunks are kept together: up to which.
+  /// The heads from n on whose chunks are kept together: up to which. No more than are work for everybody: what was packed last should still
+  /// be in a cache.
   [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t together(std::int64_t n) const {
     std::int64_t end = n + 1;
-    // No more than are work for everybody: what was packed last should still be in a cache.
-    const auto enough = [&] { return first_item(end) - first_item(n) >= 4 * items_enough; };
-    while (end < heads() && !enough() && first_chunk(end + 1) - first_chunk(n) <= chunks_kept) ++end;
+    while (end < heads() && first_item(end) - first_item(n) < 4 * items_enough &&
+           first_chunk(end + 1) - first_chunk(n) <= chunks_kept) {
+      ++end;
+    }
     return end;
+  }
+  /// The most chunks of heads that are kept together, before anything is numbered.
+  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t most_kept() const {
+    std::int64_t most = 0;
+    std::int64_t of_heads = 0;
+    std::int64_t of_items = 0;
+    for (std::int64_t s = 0; s < list.count; ++s) {
+      const std::int64_t more = kept_chunks(s);
+      for (std::int64_t h = 0; h < x.kv_heads(); ++h) {
+        if (of_items >= 4 * items_enough || of_heads + more > chunks_kept) of_heads = of_items = 0;
+        of_heads += more;
+        of_items += head_items(s);
+        most = std::max(most, of_heads);
+      }
+    }
+    return most;
   }
 };
 
@@ -128,13 +146,9 @@ void walk_keys(const Exec& exec, const sequences<Q, K, V>& x, const sequence_lis
                          packed_heads_limit / chunk_bytes / sharers,
                          4 * static_cast<std::int64_t>(workers)};
 
-  std::int64_t kept = 0;
+  const std::int64_t kept = walk.most_kept();
   bool keeps_all = true;
-  for (std::int64_t s = 0; s < list.count; ++s) {
-    kept += x.kv_heads() * walk.kept_chunks(s);
-    keeps_all = keeps_all && walk.keeps(s);
-  }
-  kept = std::min(kept, walk.chunks_kept);
+  for (std::int64_t s = 0; s < list.count; ++s) keeps_all = keeps_all && walk.keeps(s);
 
   /// What a worker copies rows to that lie apart, or are rotated, and packs a chunk to that is not kept.
   struct place {
