@@ -87,15 +87,18 @@ TESSERA_ALWAYS_INLINE void check_rotary_tables(const char* function, const rotar
   if (r.rotates()) check_tables(function, r, {"options.rotary.cos", "options.rotary.sin"}, head_dim);
 }
 
+/// A position to which lengths may be added: no sum leaves int64, and what is far from any table stays far.
+TESSERA_ALWAYS_INLINE std::int64_t held_position(std::int64_t x) {
+  constexpr std::int64_t most = std::int64_t{1} << 60;
+  return x < -most ? -most : (x > most ? most : x);
+}
+
 /// Refuses a sequence with positions that the tables do not have.
 TESSERA_ALWAYS_INLINE void check_rotary_positions(const char* function, const rotary& r, std::int64_t len_q, std::int64_t len_k) {
   if (!r.rotates()) return;
-  // Positions so far from 0 that sums with them leave int64 are not those of any table.
-  constexpr std::int64_t most = std::int64_t{1} << 60;
-  const auto usual = [](std::int64_t x) { return x < -most ? -most : (x > most ? most : x); };
-  if (r.keys) check_positions(function, r, "options.rotary.first_key", usual(r.first_key), len_k);
+  if (r.keys) check_positions(function, r, "options.rotary.first_key", r.first_key, len_k);
   if (r.queries) {
-    const std::int64_t first = r.first_query ? usual(*r.first_query) : usual(r.first_key) + len_k - len_q;
+    const std::int64_t first = r.first_query ? *r.first_query : held_position(r.first_key) + len_k - len_q;
     check_positions(function, r, "options.rotary.first_query", first, len_q);
   }
 }
