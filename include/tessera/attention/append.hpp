@@ -182,7 +182,7 @@ void append(const Exec& exec, const paged<K, V>& cache, const view<const NK, Ran
   check_disjoint(cache.keys, cache.table.bytes(), function, "cache.keys", "cache.table");
   check_disjoint(cache.keys, cache.lengths.bytes(), function, "cache.keys", "cache.lengths");
   if (by.rotates()) {
-    check_tables(function, by, {"rotary.cos", "rotary.sin"}, cache.keys.extent(3));
+    check_tables(function, by, {"rotary.cos", "rotary.sin", "rotary.first_dim"}, cache.keys.extent(3));
     check_disjoint(cache.keys, by.cos, function, "cache.keys", "rotary.cos");
     check_disjoint(cache.keys, by.sin, function, "cache.keys", "rotary.sin");
   }
