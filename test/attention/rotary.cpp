@@ -68,7 +68,8 @@ void check_type() {
       const std::int64_t first = static_cast<std::int64_t>(++seed % 4) * 11;
       const support::placement where{static_cast<std::int64_t>(seed % 3), seed % 2 == 1};
       const tables of(first + x.len, x.dims, static_cast<std::int64_t>(seed % 2) * 5);
-      const rotary by = of.with(layout);
+      rotary by = of.with(layout);
+      by.first_dim = seed % 5 < 2 ? x.dim - x.dims : (x.dim - x.dims) / 3;
       array<In, 4> in({x.batch, x.heads, x.len, x.dim}, where);
       in.fill([=](std::uint64_t n) { return support::spread(seed, n, -12, 6); });
       for (const bool back : {false, true}) {
@@ -132,13 +133,15 @@ BOOST_AUTO_TEST_CASE(in_place_gives_the_same_bits_and_leaves_the_rest_of_a_row_a
   for (const shape& x : shapes) {
     for (const rotary_layout layout : layouts) {
       const tables of(x.len + 3, x.dims);
+      rotary by = of.with(layout);
+      by.first_dim = x.dims < x.dim ? x.dim - x.dims - 1 : 0;
       array<tessera::bfloat16, 4> in({x.batch, x.heads, x.len, x.dim}, {2, true});
       in.fill([](std::uint64_t n) { return support::normal(1, n); });
       const auto signalling = tessera::bfloat16::from_bits(0x7FA1);
       if (x.dims < x.dim && in.view().size() > 0) in(0, 0, 0, x.dim - 1) = signalling;
       array<tessera::bfloat16, 4> out({x.batch, x.heads, x.len, x.dim});
-      attention::rotate(seq, in.view(), out.view(), of.with(layout), 3);
-      attention::rotate(par.threads(2), in.view(), in.view(), of.with(layout), 3);
+      attention::rotate(seq, in.view(), out.view(), by, 3);
+      attention::rotate(par.threads(2), in.view(), in.view(), by, 3);
       if (x.dims < x.dim && in.view().size() > 0) {
         BOOST_TEST(in(0, 0, 0, x.dim - 1).bits == 0x7FA1);
         in(0, 0, 0, x.dim - 1) = out(0, 0, 0, x.dim - 1);
@@ -277,6 +280,10 @@ BOOST_AUTO_TEST_CASE(misuse) {
              "attention::rotate: by.cos");
   BOOST_TEST(refused([&](auto& by, auto&...) { by.sin = view<const float, 2>(cos, 9, 3); }) == "attention::rotate: by.sin");
   BOOST_TEST(refused([&](auto& by, auto&...) { by.sin = view<const float, 2>(cos, 10, 2); }) == "attention::rotate: by.sin");
+  BOOST_TEST(refused([](auto& by, auto&...) { by.first_dim = 2; }) == "attention::rotate: by.first_dim");
+  BOOST_TEST(refused([](auto& by, auto&...) { by.first_dim = -1; }) == "attention::rotate: by.first_dim");
+  BOOST_TEST(refused([](auto& by, auto&...) { by.first_dim = std::numeric_limits<std::int64_t>::max(); }) ==
+             "attention::rotate: by.first_dim");
   BOOST_TEST(refused(nothing, -1) == "attention::rotate: first_position");
   BOOST_TEST(refused(nothing, 6) == "attention::rotate: first_position");
   BOOST_TEST(refused(nothing, std::numeric_limits<std::int64_t>::max()) == "attention::rotate: first_position");

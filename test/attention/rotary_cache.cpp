@@ -69,6 +69,7 @@ BOOST_AUTO_TEST_CASE(both_times_of_rotating_give_the_same_bits) {
     for (const auto layout : layouts) {
       attention::rotary by = of.with(layout);
       by.first_key = 3;
+      by.first_dim = 2;
       store<float> early(page_size);
       store<float> late(page_size);
       for (const int n : {170, 1, 3, 1, 150}) {

@@ -76,6 +76,7 @@ BOOST_AUTO_TEST_CASE(float32_has_the_bits_of_rotated_arrays_on_both_paths) {
       const tables of(first + x.len_q + x.len_k + 8, x.dims, static_cast<std::int64_t>(seed % 2) * 3);
       attention::options<> options{.mask = attention::causal, .rotary = of.with(layout)};
       options.rotary.first_key = first;
+      if (seed % 4 < 2) options.rotary.first_dim = x.head_dim - x.dims;
       BOOST_TEST_INFO("shape " << seed);
       check_bits(in, options, static_cast<int>(seed % 3) + 1);
       BOOST_TEST(two_paths::differences<float>(par.threads(2), in, 0.3, options) == 0);
@@ -116,6 +117,7 @@ BOOST_AUTO_TEST_CASE(results_are_within_the_bound_of_the_specification) {
     const tables of(x.len_q + x.len_k, x.dims);
     rotary by = of.with(layouts[seed % 2]);
     by.first_key = x.len_q > x.len_k ? x.len_q - x.len_k : 0;
+    by.first_dim = (x.head_dim - x.dims) / 2;
     oracle::check<float>(out, lse, seq, in, attention::options<>{.mask = attention::causal, .rotary = by});
     const auto score = attention::softcap{20} >> attention::alibi{view<const float, 1>(slopes, x.heads)};
     oracle::check<float>(out, lse, par.threads(2), in,
@@ -234,6 +236,7 @@ BOOST_AUTO_TEST_CASE(misuse) {
   BOOST_TEST(refused([&](rotary& by) { by.first_query = 3; }) == "options.rotary.first_query");
   BOOST_TEST(refused([&](rotary& by) { by.first_query = -1; }) == "options.rotary.first_query");
   BOOST_TEST(refused([&](rotary& by) { by.first_query = huge; }) == "options.rotary.first_query");
+  BOOST_TEST(refused([&](rotary& by) { by.first_dim = 1; }) == "options.rotary.first_dim");
   BOOST_TEST(refused([&](rotary& by) { by.sin = {}; }) == "options.rotary.sin");
   BOOST_TEST(refused([&](rotary& by) { by.sin = view<const float, 2>(data, 5, 4); }) == "options.rotary.sin");
   BOOST_TEST(refused([&](rotary& by) { by.cos = view<const float, 2>(data, 4, 5); }) == "options.rotary.cos");

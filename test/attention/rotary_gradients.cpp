@@ -52,6 +52,7 @@ std::int64_t first_of(const shape& x) { return x.len_q > x.len_k ? x.len_q - x.l
 rotary rotary_of(const tables& of, const shape& x, std::uint64_t seed) {
   rotary by = of.with(layouts[seed % 2]);
   by.first_key = first_of(x);
+  if (seed % 4 < 2) by.first_dim = x.head_dim - x.dims;
   return by;
 }
 

@@ -2,6 +2,8 @@
 #include "kernels.hpp"
 
 #include "tessera/attention/forward.hpp"
+#include "tessera/attention/rotary_tables.hpp"
+#include "tessera/attention/rotate.hpp"
 #include "tessera/online/extremum.hpp"
 #include "tessera/online/softmax.hpp"
 #include "tessera/random/beta.hpp"
@@ -39,7 +41,13 @@ void kernels<Arch>::product(view<const float, 2> a, view<const float, 2> b, view
 
 template <class Arch>
 void kernels<Arch>::self_attention(view<const tessera::bfloat16, 4> x, view<float, 4> out) {
-  tessera::attention::forward(on<Arch>, x, x, x, out, {.mask = tessera::attention::causal});
+  float tables[2][1024];
+  const view<float, 2> cos(tables[0], x.extent(2), 2);
+  const view<float, 2> sin(tables[1], x.extent(2), 2);
+  tessera::attention::fill_rotary_tables(on<Arch>, cos, sin);
+  const tessera::attention::rotary by{.cos = cos, .sin = sin};
+  tessera::attention::forward(on<Arch>, x, x, x, out, {.mask = tessera::attention::causal, .rotary = by});
+  tessera::attention::rotate(on<Arch>, out, out, by);
 }
 
 template <class Arch>

@@ -81,12 +81,6 @@ struct page_piece {
   std::int64_t count;
 };
 
-/// Where key number `at` of a sequence stands; far from any table where the sum would leave int64.
-TESSERA_ALWAYS_INLINE std::int64_t append_position(const rotary& by, std::int64_t at) {
-  constexpr std::int64_t most = std::int64_t{1} << 60;
-  return (by.first_key < -most ? -most : (by.first_key > most ? most : by.first_key)) + at;
-}
-
 /// Writes keys, and values unless `values` is null, of as many rows a sequence as `keys` has.
 template <class Exec, class K, class V, class NK, class NV>
 void append(const Exec& exec, const page_views<K, V>& pages, const view<K, 4>& to_keys, const view<V, 4>& to_values,
@@ -102,7 +96,7 @@ void append(const Exec& exec, const page_views<K, V>& pages, const view<K, 4>& t
   for (std::int64_t b = 0; b < batch; ++b) {
     const std::int64_t n = keys.count(b);
     check_place_in_pages<Arch>(function, pages, b, pages.lengths(b), pages.lengths(b) + n);
-    if (by.rotates()) check_positions(function, by, "rotary.first_key", append_position(by, pages.lengths(b)), n);
+    if (by.rotates()) check_positions(function, by, "rotary.first_key", held_position(by.first_key) + pages.lengths(b), n);
     if (n > 0) most += (n - 1) / page_size + 2;
     rows += n;
   }
@@ -148,8 +142,8 @@ void append(const Exec& exec, const page_views<K, V>& pages, const view<K, 4>& t
       const std::int64_t slot = position % page_size;
       // Every key that enters a cache is written here, every value in the line below.
       if (by.rotates()) {
-        rotate_row<P>(&to_keys(page, kv_h, slot, 0), keys.rows.at(b, kv_h, t), by, append_position(by, position),
-                      to_keys.extent(3), direction::forth);
+        rotate_row<P>(&to_keys(page, kv_h, slot, 0), keys.rows.at(b, kv_h, t), by, by.first_key + position, to_keys.extent(3),
+                      direction::forth);
       } else {
         write_row<Arch>(&to_keys(page, kv_h, slot, 0), keys.rows.at(b, kv_h, t), to_keys.extent(3));
       }
@@ -188,7 +182,7 @@ void append(const Exec& exec, const paged<K, V>& cache, const view<const NK, Ran
   check_disjoint(cache.keys, cache.table.bytes(), function, "cache.keys", "cache.table");
   check_disjoint(cache.keys, cache.lengths.bytes(), function, "cache.keys", "cache.lengths");
   if (by.rotates()) {
-    check_tables(function, by, {"rotary.cos", "rotary.sin"}, cache.keys.extent(3));
+    check_tables(function, by, {"rotary.cos", "rotary.sin", "rotary.first_dim"}, cache.keys.extent(3));
     check_disjoint(cache.keys, by.cos, function, "cache.keys", "rotary.cos");
     check_disjoint(cache.keys, by.sin, function, "cache.keys", "rotary.sin");
   }

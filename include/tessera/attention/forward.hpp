@@ -155,8 +155,9 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 docs/reference/attention.md has all this in numbers, and the tests.
 /// Cost            4 batch heads len_q len_k head_dim flops of tiles that the mask shows (half of all if causal), one exp2 a score. With
 ///                 rotary 3 flops for each element of q and, once a block of few queries or once for many, of k. Scratch:
-///                 keys and values of some heads in the compute type (32 MiB or one head a worker), and up to 16 panels of queries a
-///                 worker; with up to 128 queries tiles of keys alone, each key read once for all heads of its group.
+///                 packed keys and values of some heads in the compute type, 32 MiB at most; a head beyond that, or beyond a worker's
+///                 share of it, is packed 192 keys at a time by each block of queries. Besides, up to 16 panels of queries a worker; with
+///                 up to 128 queries tiles of keys alone, each key read once for all heads of its group.
 /// Determinism     the same bits for every number of threads, every batch, and for a row alone or inside a block.
 /// Errors          argument_error before out is touched: shapes, null data, strides, overlap, a scale that is not finite, views of masks
 ///                 and scores that are not of the call's shape, positions that tables do not have.

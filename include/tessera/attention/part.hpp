@@ -129,7 +129,7 @@ options<part_mask<Mask>, part_score<Score>, Accumulation> part_options(const opt
                                                                    whole.sinks,  whole.key_scales, whole.value_scales,
                                                                    whole.rotary, whole.dropout,    whole.accumulation};
   result.rotary.first_query = whole.rotary.query_position(at.len_q, at.len_k) + at.first_query;
-  result.rotary.first_key += at.first_key;
+  result.rotary.first_key = held_position(whole.rotary.first_key) + at.first_key;
   return result;
 }
 

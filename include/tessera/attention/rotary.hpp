@@ -19,20 +19,31 @@ enum class rotary_layout : std::uint8_t {
   interleaved,  ///< 2 m and 2 m + 1 (the paper, GPT-J)
 };
 
-/// Row x at position p becomes, for each pair m of its elements a and b, of the first `dims` of a row; the rest stays as it is:
+namespace detail {
+
+/// A position to which lengths may be added: no sum leaves int64, and what is far from any table stays far.
+TESSERA_ALWAYS_INLINE std::int64_t held_position(std::int64_t x) {
+  constexpr std::int64_t most = std::int64_t{1} << 60;
+  return x < -most ? -most : (x > most ? most : x);
+}
+
+}  // namespace detail
+
+/// Row x at position p becomes, for each pair m of its elements a and b, of `dims` elements of a row; the rest stays as it is:
 ///
 ///   a' = a cos[p, m] - b sin[p, m],   b' = b cos[p, m] + a sin[p, m]
 ///
 /// forward, backward, jvp and accumulate rotate rows while they pack them, with the bits of a call on arrays that `rotate` wrote in the
 /// compute type; gradients are those of the rows as they are stored.
 ///
-/// Shapes  cos, sin [positions, dims / 2], dims at most head_dim: attention/rotary_tables.hpp fills them, or whoever wants other
+/// Shapes  cos, sin [positions, dims / 2], first_dim + dims at most head_dim: attention/rotary_tables.hpp fills them, or whoever wants other
 ///         frequencies
 /// Source  Su et al. 2021, arXiv:2104.09864
 struct rotary {
   view<const float, 2> cos{};  ///< null: nothing is rotated
   view<const float, 2> sin{};
   rotary_layout layout = rotary_layout::halves;
+  std::int64_t first_dim = 0;  ///< first element of a row that is rotated
   bool queries = true;         ///< whether queries are rotated
   bool keys = true;            ///< whether keys are: those of a cache often are already
   std::int64_t first_key = 0;  ///< position of key 0; key j stands at first_key + j
@@ -44,7 +55,7 @@ struct rotary {
   [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t dims() const { return 2 * cos.extent(1); }
   /// Where query 0 of a call stands.
   [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t query_position(std::int64_t len_q, std::int64_t len_k) const {
-    return first_query ? *first_query : first_key + len_k - len_q;
+    return detail::held_position(first_query ? *first_query : detail::held_position(first_key) + len_k - len_q);
   }
 };
 
@@ -54,6 +65,7 @@ namespace detail {
 struct rotary_names {
   const char* cos;
   const char* sin;
+  const char* first_dim;
 };
 
 /// Refuses tables that do not belong together, or rotate more than there is.
@@ -65,6 +77,10 @@ TESSERA_ALWAYS_INLINE void check_tables(const char* function, const rotary& r, c
   expects(
       r.dims() <= head_dim, function, names.cos, [&] { return "shape " + shape(r.cos); },
       "needs [positions, dims / 2] with dims of at most head_dim");
+  expects(
+      r.first_dim >= 0 && r.first_dim <= head_dim - r.dims(), function, names.first_dim,
+      [&] { return std::to_string(r.dims()) + " from " + std::to_string(r.first_dim) + " of " + std::to_string(head_dim); },
+      "needs dims that lie within a row");
   expects(
       r.sin.extent(0) == r.cos.extent(0) && r.sin.extent(1) == r.cos.extent(1), function, names.sin,
       [&] { return "shape " + shape(r.sin); }, "needs the shape of cos");
@@ -84,19 +100,15 @@ TESSERA_ALWAYS_INLINE void check_positions(const char* function, const rotary& r
 
 /// Refuses an option whose tables do not fit; null tables are none.
 TESSERA_ALWAYS_INLINE void check_rotary_tables(const char* function, const rotary& r, std::int64_t head_dim) {
-  if (r.rotates()) check_tables(function, r, {"options.rotary.cos", "options.rotary.sin"}, head_dim);
+  if (r.rotates()) check_tables(function, r, {"options.rotary.cos", "options.rotary.sin", "options.rotary.first_dim"}, head_dim);
 }
 
 /// Refuses a sequence with positions that the tables do not have.
 TESSERA_ALWAYS_INLINE void check_rotary_positions(const char* function, const rotary& r, std::int64_t len_q, std::int64_t len_k) {
   if (!r.rotates()) return;
-  // Positions so far from 0 that sums with them leave int64 are not those of any table.
-  constexpr std::int64_t most = std::int64_t{1} << 60;
-  const auto usual = [](std::int64_t x) { return x < -most ? -most : (x > most ? most : x); };
-  if (r.keys) check_positions(function, r, "options.rotary.first_key", usual(r.first_key), len_k);
+  if (r.keys) check_positions(function, r, "options.rotary.first_key", r.first_key, len_k);
   if (r.queries) {
-    const std::int64_t first = r.first_query ? usual(*r.first_query) : usual(r.first_key) + len_k - len_q;
-    check_positions(function, r, "options.rotary.first_query", first, len_q);
+    check_positions(function, r, "options.rotary.first_query", r.query_position(len_q, len_k), len_q);
   }
 }
 

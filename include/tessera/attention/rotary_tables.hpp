@@ -121,7 +121,7 @@ TESSERA_NOINLINE void fill_position(float* cos_row, float* sin_row, const split_
 /// Accuracy        |error| <= (1 + 2^-20) u |exact| + 2^-43 (2^-60 below position 2^20) with u = 2^-24: angles are computed with twice the
 ///                 digits of float64 and reduced with as many as it takes. Programs that multiply positions and frequencies in float32
 ///                 are wrong by up to 0.07 at position 2^20, and their tables differ from these. test/attention/rotary_tables.cpp
-/// Cost            some 10 ns a pair of elements; scratch: 3 doubles a column
+/// Cost            2 ns a position and pair with AVX-512, 25 without FMA; scratch: 3 doubles a column
 /// Determinism     the same bits for any executor and number of threads
 /// Errors          argument_error before anything is written: shapes, null data, strides, overlap, what is out of range
 template <executor Exec>

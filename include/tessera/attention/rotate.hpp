@@ -25,7 +25,7 @@ TESSERA_ALWAYS_INLINE void check_rotate(const char* function, const view<const I
   tessera::detail::check_operand(in, function, "in");
   tessera::detail::check_operand(out, function, "out");
   tessera::detail::expects(by.rotates(), function, "by.cos", [] { return "null data"; }, "needs a table");
-  check_tables(function, by, {"by.cos", "by.sin"}, in.extent(3));
+  check_tables(function, by, {"by.cos", "by.sin", "by.first_dim"}, in.extent(3));
   check_positions(function, by, "first_position", first_position, in.extent(2));
   tessera::detail::check_disjoint(out, by.cos, function, "out", "by.cos");
   tessera::detail::check_disjoint(out, by.sin, function, "out", "by.sin");
@@ -39,7 +39,7 @@ void rotate(const char* function, const Exec& exec, const view<const In, 4>& in,
   constexpr std::int64_t most = 64;  // rows that are one piece of work
   const std::int64_t len = in.extent(2);
   const std::int64_t pieces = (len + most - 1) / most;
-  const rotation tables{by.cos, by.sin, by.layout, first_position};
+  const rotation tables{by.cos, by.sin, by.layout, by.first_dim, first_position};
   tessera::detail::for_each_worth(
       exec, static_cast<double>(in.size()), in.extent(0) * in.extent(1) * pieces, [&](int, std::int64_t item) {
         const std::int64_t b = item / pieces / in.extent(1);
@@ -57,8 +57,8 @@ void rotate(const char* function, const Exec& exec, const view<const In, 4>& in,
 
 /// out = in, row i of every head rotated as rotary position embedding does at position first_position + i.
 ///
-/// Shapes          in, out [batch, heads, len, head_dim]; any stride but the innermost. Of `by` the tables and the layout count, nothing
-///                 else. Elements of a row beyond the tables' dims are converted
+/// Shapes          in, out [batch, heads, len, head_dim]; any stride but the innermost. Of `by` the tables, layout and first_dim count,
+///                 nothing else. Elements of a row that are not rotated are converted
 /// Types           any storage type to any other, computed in float32, in float64 if one of both is float64
 /// Special values  a NaN reaches its pair; infinity times a sine of 0 is NaN
 /// Accuracy        |out - exact| <= 2 u (|a cos| + |b sin|) + u_out |out| for elements a and b of a pair and the cosines and sines that stand

@@ -24,8 +24,8 @@ Real rotary_angle(std::int64_t position, std::int64_t m, std::int64_t dims, doub
 /// The elements of pair m of a row.
 inline void rotary_pair(const tessera::attention::rotary& by, std::int64_t m, std::int64_t& a, std::int64_t& b) {
   const bool halves = by.layout == tessera::attention::rotary_layout::halves;
-  a = halves ? m : 2 * m;
-  b = halves ? m + by.dims() / 2 : 2 * m + 1;
+  a = by.first_dim + (halves ? m : 2 * m);
+  b = by.first_dim + (halves ? m + by.dims() / 2 : 2 * m + 1);
 }
 
 /// x [batch, heads, len, dim], contiguous, row i rotated as at position first + i, or rotated back.

@@ -169,10 +169,10 @@ struct gradient_layout {
     return chunk;
   }
 
-  /// Rows first, first + 1 … at `rows` [count][stride], rotated in place.
-  static void rotate_stored(T* rows, std::int64_t stride, int count, std::int64_t size, std::int64_t first, const rotation& by,
+  /// Rows first, first + 1 … at `from` [count][stride], rotated in place.
+  static void rotate_stored(T* from, std::int64_t stride, int count, std::int64_t size, std::int64_t first, const rotation& by,
                             direction way) {
-    rotate_rows<P>(rows, stride, view<const T, 2>(rows, {count, size}, {stride, 1}), first, by, way);
+    rotate_rows<P>(from, stride, view<const T, 2>(from, {count, size}, {stride, 1}), first, by, way);
   }
 
  private:

@@ -23,6 +23,7 @@ struct rotation {
   view<const float, 2> cos{};  ///< null: nothing is rotated
   view<const float, 2> sin{};
   rotary_layout layout = rotary_layout::halves;
+  std::int64_t first_dim = 0;
   std::int64_t first = 0;
 
   [[nodiscard]] TESSERA_ALWAYS_INLINE bool rotates() const { return cos.data_handle() != nullptr; }
@@ -31,11 +32,11 @@ struct rotation {
 /// That of the queries, and that of the keys, of a sequence.
 TESSERA_ALWAYS_INLINE rotation query_rotation(const rotary& r, std::int64_t len_q, std::int64_t len_k) {
   if (!r.queries) return {};
-  return {r.cos, r.sin, r.layout, r.query_position(len_q, len_k)};
+  return {r.cos, r.sin, r.layout, r.first_dim, r.query_position(len_q, len_k)};
 }
 TESSERA_ALWAYS_INLINE rotation key_rotation(const rotary& r) {
   if (!r.keys) return {};
-  return {r.cos, r.sin, r.layout, r.first_key};
+  return {r.cos, r.sin, r.layout, r.first_dim, r.first_key};
 }
 
 enum class direction : std::uint8_t { forth, back };
@@ -48,10 +49,11 @@ TESSERA_ALWAYS_INLINE void rotate_pair(P& a, P& b, P c, P s) {
   a = rotated;
 }
 
-/// to[0 … columns) = the row from[0 … columns), rotated by the angles of which c and s are the cosines and sines. In place, too.
+/// to[0 … columns) = the row from[0 … columns), of which the elements from first_dim on are rotated by the angles of which c and s are the
+/// cosines and sines. In place, too.
 template <class P, class S, class O>
 TESSERA_NOINLINE void rotate_row(O* to, const S* from, const float* c, const float* s, std::int64_t pairs, std::int64_t columns,
-                                 rotary_layout layout, direction way) {
+                                 rotary_layout layout, std::int64_t first_dim, direction way) {
   using tile::detail::load_columns;
   constexpr int lanes = P::lanes;
   const auto put = [](O* at, int n, P x) {
@@ -61,6 +63,18 @@ TESSERA_NOINLINE void rotate_row(O* to, const S* from, const float* c, const flo
       simd::store_partial(at, n, x);
     }
   };
+  const auto copy = [&](std::int64_t first, std::int64_t last) {
+    for (std::int64_t k = first; k < last; k += lanes) {
+      const int n = static_cast<int>(last - k < lanes ? last - k : lanes);
+      put(to + k, n, load_columns<P>(from + k, n));
+    }
+  };
+  if (static_cast<const void*>(to) != static_cast<const void*>(from)) {
+    copy(0, first_dim);
+    copy(first_dim + 2 * pairs, columns);
+  }
+  to += first_dim;
+  from += first_dim;
   for (std::int64_t m = 0; m < pairs; m += lanes) {
     const int n = static_cast<int>(pairs - m < lanes ? pairs - m : lanes);
     const P cosine = load_columns<P>(c + m, n);
@@ -84,11 +98,6 @@ TESSERA_NOINLINE void rotate_row(O* to, const S* from, const float* c, const flo
       if (high > 0) put(to + 2 * m + lanes, high, x[1]);
     }
   }
-  if (static_cast<const void*>(to) == static_cast<const void*>(from)) return;
-  for (std::int64_t k = 2 * pairs; k < columns; k += lanes) {
-    const int n = static_cast<int>(columns - k < lanes ? columns - k : lanes);
-    put(to + k, n, load_columns<P>(from + k, n));
-  }
 }
 
 /// The same by the tables of a position.
@@ -96,7 +105,7 @@ template <class P, class S, class O, class Tables>
 TESSERA_ALWAYS_INLINE void rotate_row(O* to, const S* from, const Tables& by, std::int64_t position, std::int64_t columns,
                                       direction way) {
   rotate_row<P>(to, from, by.cos.data_handle() + position * by.cos.stride(0), by.sin.data_handle() + position * by.sin.stride(0),
-                by.cos.extent(1), columns, by.layout, way);
+                by.cos.extent(1), columns, by.layout, by.first_dim, way);
 }
 
 /// Row i of `to` = row i of `from`, rotated as row first_row + i of an array is.
