@@ -145,6 +145,8 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
         if (mass == 0) continue;
         double mean = 0;  // |dout| sum_j p |v_j|
         for (std::size_t e = 0; e < row.size(); ++e) mean += (weights[e] /= mass) * touched[e];
+        double faint_mean = 0;  // what weights that are taken for 0 leave out of it
+        for (const double gradient : touched) faint_mean += faintest * gradient;
         const double of_weight = ((2 * head_dim + 12 + 2 * rotating) * largest + 210 + keys / 192 + 8 * std::log(keys + 1)) * u;
         const double of_slope =
             ((4 * head_dim + 20 + 4 * rotating) * largest + 624 + value_dim + 3 * keys / 192 + 8 * std::log(keys + 1)) * u +
@@ -153,13 +155,14 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
           const std::int64_t j = row[e].key;
           if (j < 0) continue;
           const double slope = std::fabs(scale) * (touched[e] + mean) * (weights[e] + faintest);
+          const double faint = std::fabs(scale) * weights[e] * faint_mean;
           for (std::size_t d = 0; d < static_cast<std::size_t>(q.extent(3)); ++d) {
             dq_size[at(q, b, h, i) + d] +=
-                slope * multiplied.k.sizes[at(k, b, kv_h, j) + d] *
-                (of_slope + (192 + keys / 192 + 3 + rotating) * u + faintest / (weights[e] + faintest));
+                multiplied.k.sizes[at(k, b, kv_h, j) + d] *
+                (slope * (of_slope + (192 + keys / 192 + 3 + rotating) * u + faintest / (weights[e] + faintest)) + faint);
             dk_size[at(k, b, kv_h, j) + d] +=
-                slope * multiplied.q.sizes[at(q, b, h, i) + d] *
-                (of_slope + (96 + rows_of_key / 96 + 3 + rotating) * u + faintest / (weights[e] + faintest));
+                multiplied.q.sizes[at(q, b, h, i) + d] *
+                (slope * (of_slope + (96 + rows_of_key / 96 + 3 + rotating) * u + faintest / (weights[e] + faintest)) + faint);
           }
           for (std::int64_t c = 0; c < v.extent(3); ++c) {
             dv_size[at(v, b, kv_h, j) + static_cast<std::size_t>(c)] +=
