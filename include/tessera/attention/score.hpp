@@ -16,6 +16,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/numeric/hyperbolic.hpp"
 #include "tessera/numeric/lane.hpp"
+#include "tessera/tile/score.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera::attention {
