@@ -16,21 +16,15 @@ namespace {
 
 using oracle::backward_call;
 using oracle::inputs;
+using oracle::shape;
 using support::array;
+using support::normals;
 using tessera::par;
 using tessera::seq;
 using tessera::view;
 namespace attention = tessera::attention;
 constexpr attention::options<> causal{.mask = attention::causal};
 constexpr attention::options<> causal_top_left{.mask = {.right = 0, .alignment = attention::alignment::top_left}};
-
-auto normal(std::uint64_t seed, double factor = 1) {
-  return [=](std::uint64_t n) { return factor * support::normal(seed, n); };
-}
-
-struct shape {
-  std::int64_t batch, heads, kv_heads, len_q, len_k, head_dim, value_dim;
-};
 
 // Lengths around chunks of queries (96) and keys (192) and around panels; head_dims around registers; GQA and MQA; more queries than keys.
 constexpr shape shapes[] = {
@@ -44,12 +38,12 @@ constexpr shape shapes[] = {
 };
 
 backward_call<float> normal_call(const shape& x, std::uint64_t seed, support::placement where = {}, double query_size = 2) {
-  inputs<float> in(x.batch, x.heads, x.kv_heads, x.len_q, x.len_k, x.head_dim, x.value_dim, where);
-  in.q.fill(normal(seed, query_size));
-  in.k.fill(normal(seed + 100));
-  in.v.fill(normal(seed + 200));
+  inputs<float> in(x, where);
+  in.q.fill(normals(seed, query_size));
+  in.k.fill(normals(seed + 100));
+  in.v.fill(normals(seed + 200));
   backward_call<float> call(in, where);
-  call.dout.fill(normal(seed + 300));
+  call.dout.fill(normals(seed + 300));
   return call;
 }
 
@@ -80,8 +74,8 @@ BOOST_AUTO_TEST_CASE(float32_is_within_its_bound_for_every_shape_and_mask) {
 BOOST_AUTO_TEST_CASE(extreme_logits_are_within_the_bound) {
   oracle::gradient_errors errors;
   backward_call<float> call = normal_call({1, 1, 1, 40, 400, 24, 9}, 1);
-  call.in.q.fill(normal(2, 300));
-  call.in.k.fill(normal(3, 300));
+  call.in.q.fill(normals(2, 300));
+  call.in.k.fill(normals(3, 300));
   check(errors, call);
   check(errors, call, {.scale = -1});
   check(errors, call, {.scale = 0});
@@ -109,7 +103,7 @@ BOOST_AUTO_TEST_CASE(large_and_tiny_gradients_and_values_are_within_the_bound) {
   call.in.v.fill([](std::uint64_t n) { return n % 3 == 0 ? 1e15 : -1e15; });
   check(errors, call);
   call.dout.fill([](std::uint64_t n) { return 1e-42 * static_cast<double>(n % 5); });
-  call.in.v.fill(normal(3));
+  call.in.v.fill(normals(3));
   check(errors, call);
   CHECK_GRADIENTS_WITHIN_BOUND(errors);
 }

@@ -13,6 +13,7 @@ namespace {
 using oracle::backward_call;
 using oracle::inputs;
 using support::array;
+using support::normals;
 using tessera::par;
 using tessera::view;
 namespace attention = tessera::attention;
@@ -23,17 +24,13 @@ constexpr std::int64_t len_k = 290;
 const float slopes[] = {0.5f, 0.25f, 0.0625f, 0.01f};
 const float sinks[] = {0.0f, 3.0f, -2.0f, 5.0f};
 
-auto normal(std::uint64_t seed) {
-  return [=](std::uint64_t n) { return support::normal(seed, n); };
-}
-
 backward_call<float> normal_call() {
   inputs<float> in(2, heads, 2, len_q, len_k, 20, 9);
-  in.q.fill(normal(1));
-  in.k.fill(normal(2));
-  in.v.fill(normal(3));
+  in.q.fill(normals(1));
+  in.k.fill(normals(2));
+  in.v.fill(normals(3));
   backward_call<float> call(in);
-  call.dout.fill(normal(4));
+  call.dout.fill(normals(4));
   return call;
 }
 

@@ -81,7 +81,8 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
   const auto k = x.in.k.view();
   const auto v = x.in.v.view();
   const auto dout = x.dout.view();
-  const double scale = options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(q.extent(3) > 0 ? q.extent(3) : 1));
+  const double call_scale =
+      options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(q.extent(3) > 0 ? q.extent(3) : 1));
   const auto want = tessera::reference::attention_backward<Real>(q, k, v, dout, options);
   const operands multiplied(x.in, options);
   const double rotating = multiplied.roundings;
@@ -102,6 +103,8 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
   for (std::int64_t b = 0; b < q.extent(0); ++b) {
     for (std::int64_t h = 0; h < q.extent(1); ++h) {
       const std::int64_t kv_h = h * k.extent(1) / q.extent(1);
+      const double scale = call_scale * factor_of(options.key_scales, kv_h);
+      const double value_scale = std::fabs(factor_of(options.value_scales, kv_h));
       for (std::int64_t i = 0; i < q.extent(2); ++i) {
         tessera::reference::scored_row<double> row;
         std::vector<double> touched;  // |dout||v_j|
@@ -124,7 +127,8 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
           largest = std::fmax(largest, sum_size);
           row.push_back({j, sum});
           double gradient = 0;
-          for (std::int64_t c = 0; c < v.extent(3); ++c) gradient += size(dout(b, h, i, c)) * size(v(b, kv_h, j, c));
+          for (std::int64_t c = 0; c < v.extent(3); ++c)
+            gradient += size(dout(b, h, i, c)) * size(v(b, kv_h, j, c)) * value_scale;
           const bool keeps = options.dropout.keeps(b, h, i, j, q.extent(1), q.extent(2));
           kept.push_back(keeps ? options.dropout.factor() : 0.0);
           touched.push_back(kept.back() * gradient);
@@ -133,7 +137,7 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
           row.push_back({-1, static_cast<double>(options.sinks(h))});
           touched.push_back(0);
           kept.push_back(0);
-          largest = std::fmax(largest, std::fabs(row.back().score));
+          if (std::isfinite(row.back().score)) largest = std::fmax(largest, std::fabs(row.back().score));
         }
         std::vector<double> weights = tessera::reference::softmax_weights(row);
         double mass = 0;
@@ -159,7 +163,8 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
           }
           for (std::int64_t c = 0; c < v.extent(3); ++c) {
             dv_size[at(v, b, kv_h, j) + static_cast<std::size_t>(c)] +=
-                kept[e] * (weights[e] * (of_weight + (96 + rows_of_key / 96 + 2) * u) + faintest) * size(dout(b, h, i, c));
+                kept[e] * (weights[e] * (of_weight + (96 + rows_of_key / 96 + 2) * u) + faintest) * size(dout(b, h, i, c)) *
+                value_scale;
           }
         }
       }

@@ -15,23 +15,20 @@ namespace {
 using oracle::backward_call;
 using oracle::inputs;
 using support::array;
+using support::normals;
 using tessera::par;
 using tessera::view;
 namespace attention = tessera::attention;
-
-auto normal(std::uint64_t seed, double factor = 1) {
-  return [=](std::uint64_t n) { return factor * support::normal(seed, n); };
-}
 
 template <class S = float>
 backward_call<S> normal_call(std::int64_t heads, std::int64_t kv_heads, std::int64_t len_q, std::int64_t len_k,
                              std::int64_t head_dim, std::int64_t value_dim) {
   inputs<S> in(2, heads, kv_heads, len_q, len_k, head_dim, value_dim);
-  in.q.fill(normal(1));
-  in.k.fill(normal(2));
-  in.v.fill(normal(3));
+  in.q.fill(normals(1));
+  in.k.fill(normals(2));
+  in.v.fill(normals(3));
   backward_call<S> call(in);
-  call.dout.fill(normal(4));
+  call.dout.fill(normals(4));
   return call;
 }
 

@@ -163,4 +163,33 @@ BOOST_AUTO_TEST_CASE(nan_that_is_hidden_stays_hidden) {
   }
 }
 
+// A row that sees nothing of a chunk stands in a block with one that does: what is there must not reach it.
+BOOST_AUTO_TEST_CASE(nan_in_a_chunk_that_only_neighbours_see_does_not_leak) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const float odd : {nan, std::numeric_limits<float>::infinity()}) {
+    for (const std::int64_t group : {1, 3}) {
+      inputs<float> in(1, group, 1, 6, 195, 20, 18);  // the last three queries alone see keys of the second chunk
+      fill(in, 4);
+      array<float, 4> clean(in.out_extents());
+      array<float, 4> out(in.out_extents());
+      const attention::options options{.mask = attention::causal};
+      attention::forward(seq, in.q.view(), in.k.view(), in.v.view(), clean.view(), options);
+      in.v(0, 0, 192, 3) = odd;
+      attention::forward(seq, in.q.view(), in.k.view(), in.v.view(), out.view(), options);
+      int wrong = 0;
+      for (std::int64_t h = 0; h < group; ++h) {
+        for (std::int64_t i = 0; i < 6; ++i) {
+          for (std::int64_t c = 0; c < 18; ++c) {
+            const float x = out(0, h, i, c);
+            wrong += i >= 3 && c == 3 ? std::isfinite(x) : std::memcmp(&x, &clean(0, h, i, c), sizeof x) != 0;
+          }
+        }
+      }
+      BOOST_TEST_INFO("group " << group << " value " << odd);
+      BOOST_TEST(wrong == 0);
+      BOOST_TEST(differences<float>(par.threads(2), in, 0.3, options) == 0);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

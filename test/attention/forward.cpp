@@ -15,21 +15,15 @@
 namespace {
 
 using oracle::inputs;
+using oracle::shape;
 using support::array;
+using support::normals;
 using tessera::par;
 using tessera::seq;
 using tessera::view;
 namespace attention = tessera::attention;
 constexpr attention::options<> causal{.mask = attention::causal};
 constexpr attention::options<> causal_top_left{.mask = {.right = 0, .alignment = attention::alignment::top_left}};
-
-auto normal(std::uint64_t seed, double factor = 1) {
-  return [=](std::uint64_t n) { return factor * support::normal(seed, n); };
-}
-
-struct shape {
-  std::int64_t batch, heads, kv_heads, len_q, len_k, head_dim, value_dim;
-};
 
 // Lengths around chunks (96) and panels (16, 32, 48 queries), head_dims around registers; GQA and MQA; more queries than keys.
 constexpr shape shapes[] = {
@@ -51,10 +45,10 @@ BOOST_AUTO_TEST_CASE(float32_is_within_its_bound_for_every_shape_and_mask) {
   for (std::size_t s = 0; s < std::size(shapes); ++s) {
     const shape& x = shapes[s];
     const support::placement where{static_cast<std::int64_t>(s % 3), s % 2 == 1};
-    inputs<float> in(x.batch, x.heads, x.kv_heads, x.len_q, x.len_k, x.head_dim, x.value_dim, where);
-    in.q.fill(normal(s, 2));
-    in.k.fill(normal(s + 100));
-    in.v.fill(normal(s + 200));
+    inputs<float> in(x, where);
+    in.q.fill(normals(s, 2));
+    in.k.fill(normals(s + 100));
+    in.v.fill(normals(s + 200));
     oracle::check<float>(out, lse, seq, in, {}, where);
     oracle::check<float>(out, lse, par.threads(2), in, causal, where);
     oracle::check<float>(out, lse, seq, in, causal_top_left);
@@ -68,10 +62,10 @@ BOOST_AUTO_TEST_CASE(extreme_logits_are_within_the_bound) {
   support::worst out;
   support::worst lse;
   inputs<float> in(1, 1, 1, 40, 400, 24, 9);
-  in.v.fill(normal(1));
+  in.v.fill(normals(1));
   const auto check = [&](const attention::options<>& options = {}) { oracle::check<float>(out, lse, seq, in, options); };
-  in.q.fill(normal(2, 300));
-  in.k.fill(normal(3, 300));
+  in.q.fill(normals(2, 300));
+  in.k.fill(normals(3, 300));
   check();
   check({.scale = -1});
   check({.scale = 0});
@@ -110,8 +104,8 @@ BOOST_AUTO_TEST_CASE(large_and_tiny_values_are_within_the_bound) {
   support::worst out;
   support::worst lse;
   inputs<float> in(1, 1, 1, 20, 250, 16, 20);
-  in.q.fill(normal(1));
-  in.k.fill(normal(2));
+  in.q.fill(normals(1));
+  in.k.fill(normals(2));
   in.v.fill([](std::uint64_t n) { return support::spread(3, n, -40, 40); });
   oracle::check<float>(out, lse, seq, in);
   in.v.fill([](std::uint64_t n) { return n % 2 == 0 ? 1e34 : -1e34; });
@@ -141,9 +135,9 @@ BOOST_AUTO_TEST_CASE(rows_without_a_key_are_zero_with_lse_of_minus_infinity) {
   for (const std::int64_t len_k : {0, 3, 97}) {
     const std::int64_t len_q = len_k + 60;  // bottom right: the first 60 queries see nothing
     inputs<float> in(1, 1, 1, len_q, len_k, 4, 5);
-    in.q.fill(normal(1));
-    in.k.fill(normal(2));
-    in.v.fill(normal(3));
+    in.q.fill(normals(1));
+    in.k.fill(normals(2));
+    in.v.fill(normals(3));
     array<float, 4> out(in.out_extents());
     array<float, 3> lse(in.lse_extents());
     attention::forward(seq, in.q.view(), in.k.view(), in.v.view(), out.view(), lse.view(), causal);
@@ -162,8 +156,8 @@ BOOST_AUTO_TEST_CASE(rows_without_a_key_are_zero_with_lse_of_minus_infinity) {
 BOOST_AUTO_TEST_CASE(values_of_one_give_exactly_one) {
   for (const double factor : {0.1, 3.0, 100.0}) {
     inputs<float> in(1, 1, 1, 70, 1000, 20, 3);
-    in.q.fill(normal(1, factor));
-    in.k.fill(normal(2));
+    in.q.fill(normals(1, factor));
+    in.k.fill(normals(2));
     in.v.fill([](std::uint64_t) { return 1; });
     array<float, 4> out(in.out_extents());
     for (const auto& options : {attention::options{}, causal}) {
@@ -197,9 +191,9 @@ BOOST_AUTO_TEST_CASE(nan_that_a_row_sees_reaches_it_and_only_it) {
   for (const std::int64_t at : {0, 5, 95, 96, 100, 209}) {
     for (const int where : {0, 1, 2}) {  // in the query, the key or the value
       inputs<float> in(1, 1, 1, len, len, 20, 9);
-      in.q.fill(normal(1));
-      in.k.fill(normal(2));
-      in.v.fill(normal(3));
+      in.q.fill(normals(1));
+      in.k.fill(normals(2));
+      in.v.fill(normals(3));
       array<float, 4> clean(in.out_extents());
       array<float, 4> out(in.out_extents());
       array<float, 3> lse(in.lse_extents());
@@ -228,7 +222,7 @@ BOOST_AUTO_TEST_CASE(infinities_act_as_in_ieee_arithmetic) {
   inputs<float> in(1, 1, 1, 3, 120, 2, 3);
   in.q.fill([](std::uint64_t n) { return n % 2 == 0 ? 1.0 : 0.5; });
   in.k.fill([](std::uint64_t n) { return 0.01 * static_cast<double>(n % 7); });
-  in.v.fill(normal(1));
+  in.v.fill(normals(1));
   array<float, 4> out(in.out_extents());
   array<float, 3> lse(in.lse_extents());
   const auto run = [&] { attention::forward(seq, in.q.view(), in.k.view(), in.v.view(), out.view(), lse.view()); };
@@ -266,9 +260,9 @@ BOOST_AUTO_TEST_CASE(no_head_dim_averages_and_no_value_dim_still_gives_lse) {
 
 BOOST_AUTO_TEST_CASE(same_bits_for_every_team_batch_and_row_alone) {
   inputs<float> in(2, 4, 2, 150, 290, 24, 10);
-  in.q.fill(normal(1, 3));
-  in.k.fill(normal(2));
-  in.v.fill(normal(3));
+  in.q.fill(normals(1, 3));
+  in.k.fill(normals(2));
+  in.v.fill(normals(3));
   for (const auto& options : {attention::options{}, causal}) {
     array<float, 4> whole(in.out_extents());
     array<float, 3> lse(in.lse_extents());
@@ -309,9 +303,9 @@ BOOST_AUTO_TEST_CASE(same_bits_for_every_team_batch_and_row_alone) {
 // More heads than are packed at a time: 32 MiB hold fewer than 90 heads of 4000 keys of 12 + 12 numbers.
 BOOST_AUTO_TEST_CASE(heads_beyond_the_packing_limit_give_the_same_bits) {
   inputs<float> one(1, 1, 1, 2, 4000, 8, 8);
-  one.q.fill(normal(1));
-  one.k.fill(normal(2));
-  one.v.fill(normal(3));
+  one.q.fill(normals(1));
+  one.k.fill(normals(2));
+  one.v.fill(normals(3));
   array<float, 4> want(one.out_extents());
   attention::forward(seq, one.q.view(), one.k.view(), one.v.view(), want.view());
   const std::int64_t heads = 150;
@@ -332,9 +326,9 @@ BOOST_AUTO_TEST_CASE(heads_beyond_the_packing_limit_give_the_same_bits) {
 
 BOOST_AUTO_TEST_CASE(takes_scratch_once_from_the_given_resource) {
   inputs<float> in(2, 3, 3, 70, 200, 16, 16);
-  in.q.fill(normal(1));
-  in.k.fill(normal(2));
-  in.v.fill(normal(3));
+  in.q.fill(normals(1));
+  in.k.fill(normals(2));
+  in.v.fill(normals(3));
   support::counting_resource memory;
   array<float, 4> out(in.out_extents());
   attention::forward(par.threads(2).scratch(&memory), in.q.view(), in.k.view(), in.v.view(), out.view());

@@ -6,7 +6,8 @@
 #include <type_traits>
 
 #include "../support/random.hpp"
-#include "oracle.hpp"
+#include "exact_results.hpp"
+#include "storage_types.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
 
@@ -19,27 +20,17 @@ using tessera::float16;
 using tessera::seq;
 namespace attention = tessera::attention;
 
-struct shape {
-  std::int64_t len_q, len_k, head_dim, value_dim;
-};
-constexpr shape shapes[] = {{1, 1, 1, 1},      {3, 95, 5, 7},     {17, 97, 8, 15},  {33, 192, 16, 17}, {50, 193, 31, 33},
-                            {65, 257, 33, 31}, {49, 100, 64, 64}, {30, 600, 65, 3}, {129, 130, 17, 9}, {7, 31, 100, 129}};
-
 template <class Q, class K, class V, class O>
 void check_type() {
   support::worst out;
   support::worst lse;
-  for (std::size_t s = 0; s < std::size(shapes); ++s) {
-    const support::placement where{static_cast<std::int64_t>(s % 4), s % 2 == 0};
-    inputs<Q, K, V> in(1, 2, 1, shapes[s].len_q, shapes[s].len_k, shapes[s].head_dim, shapes[s].value_dim, where);
-    in.q.fill([=](std::uint64_t n) { return 2 * support::normal(s, n); });
-    in.k.fill([=](std::uint64_t n) { return support::normal(s + 50, n); });
-    in.v.fill([=](std::uint64_t n) { return support::spread(s + 70, n, -10, 10); });
-    const attention::options options{.mask = s % 2 == 0 ? attention::everything : attention::causal};
-    oracle::check<O>(out, lse, seq, in, options, where);
+  for (std::size_t s = 0; s < std::size(storage_types::shapes); ++s) {
+    const auto in = storage_types::inputs<Q, K, V>(s);
+    oracle::check<O>(out, lse, seq, in, storage_types::options(s), storage_types::place(s));
   }
   CHECK_WITHIN_BOUND(out);
   CHECK_WITHIN_BOUND(lse);
+  exact::check<Q, K, V, O>();
 }
 
 }  // namespace

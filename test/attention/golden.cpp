@@ -1,5 +1,7 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// Attention, forward and backward, and its specification, against values of PyTorch.
+#include "golden.hpp"
+
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdint>
@@ -7,31 +9,14 @@
 #include <vector>
 
 #include "backward_oracle.hpp"
-#include "golden_torch.hpp"
 
 namespace {
 
+using golden::distance;
+using golden::ramp;
 using support::array;
 using tessera::seq;
 namespace attention = tessera::attention;
-
-auto ramp(std::uint64_t seed) {
-  return [=](std::uint64_t n) { return (static_cast<double>((37 * n + 11 * seed) % 61) - 30) / 32; };
-}
-
-/// Largest |got - want| / max |want|.
-template <class T>
-double distance(const std::vector<T>& got, const std::vector<double>& want) {
-  BOOST_TEST_REQUIRE(got.size() == want.size());
-  double error = 0;
-  double size = 0;
-  for (std::size_t n = 0; n < want.size(); ++n) {
-    const double difference = std::fabs(static_cast<double>(got[n]) - want[n]);
-    error = difference <= error ? error : difference;
-    size = std::fmax(size, std::fabs(want[n]));
-  }
-  return error / size;
-}
 
 template <class S>
 oracle::backward_call<S> call_of(const golden::attention& x) {

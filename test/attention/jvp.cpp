@@ -9,12 +9,14 @@
 #include <vector>
 
 #include "../support/random.hpp"
-#include "oracle.hpp"
+#include "jvp_oracle.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 
 namespace {
 
+using oracle::shape;
 using support::array;
+using support::normals;
 using tessera::par;
 using tessera::seq;
 using tessera::view;
@@ -23,13 +25,6 @@ namespace reference = tessera::reference;
 
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
-auto normal(std::uint64_t seed, double factor = 1) {
-  return [=](std::uint64_t n) { return factor * support::normal(seed, n); };
-}
-
-struct shape {
-  std::int64_t batch, heads, kv_heads, len_q, len_k, head_dim, value_dim;
-};
 constexpr shape shapes[] = {{1, 1, 1, 1, 1, 1, 1},     {1, 2, 1, 3, 2, 2, 5},      {2, 2, 2, 16, 97, 17, 31},
                             {1, 4, 2, 49, 193, 65, 3}, {1, 1, 1, 129, 257, 9, 10}, {1, 1, 1, 60, 31, 8, 40},
                             {1, 1, 1, 3, 0, 4, 4},     {1, 1, 1, 50, 600, 32, 8}};
@@ -40,15 +35,13 @@ struct arguments {
   oracle::inputs<T> at;
   oracle::inputs<T> along;
 
-  explicit arguments(const shape& x, support::placement where = {}, double size = 1)
-      : at(x.batch, x.heads, x.kv_heads, x.len_q, x.len_k, x.head_dim, x.value_dim, where),
-        along(x.batch, x.heads, x.kv_heads, x.len_q, x.len_k, x.head_dim, x.value_dim, where) {
-    at.q.fill(normal(1, size));
-    at.k.fill(normal(2, size));
-    at.v.fill(normal(3));
-    along.q.fill(normal(4));
-    along.k.fill(normal(5));
-    along.v.fill(normal(6));
+  explicit arguments(const shape& x, support::placement where = {}, double size = 1) : at(x, where), along(x, where) {
+    at.q.fill(normals(1, size));
+    at.k.fill(normals(2, size));
+    at.v.fill(normals(3));
+    along.q.fill(normals(4));
+    along.k.fill(normals(5));
+    along.v.fill(normals(6));
   }
   template <class Exec, class Out, class Options>
   void run(const Exec& exec, Out& out, Out& dout, const Options& options) const {
@@ -60,8 +53,6 @@ struct arguments {
 /// The bound of the docs, from the same loops on absolute values.
 template <class T, class Options>
 void check(support::worst& errors, const arguments<T>& in, const Options& options) {
-  using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
-  using C = tessera::compute_t<T>;
   array<T, 4> out(in.at.out_extents());
   array<T, 4> dout(in.at.out_extents());
   in.run(par.threads(2), out, dout, options);
@@ -70,53 +61,7 @@ void check(support::worst& errors, const arguments<T>& in, const Options& option
   attention::forward(seq, in.at.q.view(), in.at.k.view(), in.at.v.view(), plain.view(), options);
   BOOST_TEST(std::memcmp(plain.elements().data(), out.elements().data(), plain.elements().size() * sizeof(T)) == 0);
 
-  const auto q = in.at.q.view();
-  const auto k = in.at.k.view();
-  const std::int64_t dim = q.extent(3);
-  const double scale = options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(dim > 0 ? dim : 1));
-  const auto number = [](auto x) { return std::fabs(static_cast<double>(x)); };
-  reference::attention_jvp<Real>(
-      q, k, in.at.v.view(), in.along.q.view(), in.along.k.view(), in.along.v.view(), options,
-      [&](std::int64_t b, std::int64_t h, std::int64_t i, const std::vector<Real>& want_out, const std::vector<Real>& want) {
-        const std::int64_t kv_h = h * k.extent(1) / q.extent(1);
-        double s = 0;
-        double d = 0;
-        std::vector<double> logits;
-        std::vector<std::int64_t> seen;
-        for (std::int64_t j = 0; j < k.extent(2); ++j) {
-          if (!reference::visible(options.mask, b, h, i, j, q.extent(2), k.extent(2))) continue;
-          double size = 0;
-          double moved = 0;
-          double logit = 0;
-          for (std::int64_t e = 0; e < dim; ++e) {
-            size += number(q(b, h, i, e)) * number(k(b, kv_h, j, e));
-            moved += number(in.along.q(b, h, i, e)) * number(k(b, kv_h, j, e)) +
-                     number(q(b, h, i, e)) * number(in.along.k(b, kv_h, j, e));
-            logit += static_cast<double>(q(b, h, i, e)) * static_cast<double>(k(b, kv_h, j, e));
-          }
-          s = std::fmax(s, std::fabs(scale) * size);
-          d = std::fmax(d, std::fabs(scale) * moved);
-          seen.push_back(j);
-          logits.push_back(reference::scored(options.score, scale * logit, b, h, i, j, q.extent(2), k.extent(2)));
-        }
-        double top = -std::numeric_limits<double>::infinity();
-        for (const double logit : logits) top = std::fmax(top, logit);
-        double mass = 0;
-        for (double& logit : logits) mass += logit = std::exp(logit - top);
-        for (std::size_t c = 0; c < want.size(); ++c) {
-          double size = 0;
-          for (std::size_t e = 0; e < seen.size(); ++e) {
-            const auto column = static_cast<std::int64_t>(c);
-            size += logits[e] / mass *
-                    (number(in.along.v(b, kv_h, seen[e], column)) +
-                     d * (number(in.at.v(b, kv_h, seen[e], column)) + number(want_out[c])));
-          }
-          const double roundings =
-              (static_cast<double>(dim) + 4) * s + 2 * static_cast<double>(dim) + 230 + static_cast<double>(k.extent(2)) / 192;
-          const double bound = 2 * roundings * tessera::unit_roundoff<C> * size + support::rounding<T>(want[c]) + 1e-37;
-          errors(static_cast<double>(dout(b, h, i, static_cast<std::int64_t>(c))), want[c], bound, "row", b, h, i, "column", c);
-        }
-      });
+  oracle::compare_jvp(errors, in.at, in.along, dout, options);
 }
 
 }  // namespace

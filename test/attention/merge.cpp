@@ -202,6 +202,61 @@ BOOST_AUTO_TEST_CASE(two_parts_give_the_same_bits_in_either_order) {
   BOOST_TEST((b.same_elements(out) && lse_b.same_elements(lse)));
 }
 
+// (a b) c and a (b c) of three parts: each is the merge of all, but for the roundings of what is merged again.
+BOOST_AUTO_TEST_CASE(groupings_differ_by_roundings_alone) {
+  support::worst errors;
+  for (const double spread : {0.0, 1.0, 20.0, 80.0}) {
+    results<float> r{3, 1, 2, 40, 19};
+    r.outs.fill([](std::uint64_t n) { return support::spread(1, n, -8, 8); });
+    r.lses.fill([=](std::uint64_t n) { return support::below(5, n, 9) == 0 ? -inf : spread * support::normal(6, n); });
+    const auto x = r.outs.view();
+    const auto y = r.lses.view();
+    results<float> left{1, 1, 2, 40, 19};
+    results<float> right{1, 1, 2, 40, 19};
+    attention::merge(seq, x[0], y[0], x[1], y[1], left.out.view(), left.lse.view());
+    attention::merge(seq, left.out.view(), left.lse.view(), x[2], y[2], left.out.view(), left.lse.view());
+    attention::merge(seq, x[1], y[1], x[2], y[2], right.out.view(), right.lse.view());
+    attention::merge(seq, x[0], y[0], right.out.view(), right.lse.view(), right.out.view(), right.lse.view());
+    constexpr double u = 0x1p-24;
+    for (std::int64_t h = 0; h < 2; ++h) {
+      for (std::int64_t i = 0; i < 40; ++i) {
+        double top = -inf;
+        double least = inf;
+        double largest = 0;
+        for (std::int64_t p = 0; p < 3; ++p) {
+          const auto lse = static_cast<double>(r.lses(p, 0, h, i));
+          top = std::fmax(top, lse);
+          if (lse > -inf) least = std::fmin(least, lse), largest = std::fmax(largest, std::fabs(lse));
+        }
+        if (top == -inf) {
+          BOOST_TEST((left.lse(0, h, i) == -std::numeric_limits<float>::infinity() && left.out(0, h, i, 0) == 0));
+          continue;
+        }
+        double mass = 0;
+        for (std::int64_t p = 0; p < 3; ++p) mass += std::exp(static_cast<double>(r.lses(p, 0, h, i)) - top);
+        const double of_lse = (4 + largest + std::log(2.0)) * 3 * u;  // of a merged log-sum-exp, which moves weights by as much
+        const double of_merge = (2 * (top - least) + 12) * u;
+        for (std::int64_t c = 0; c < 19; ++c) {
+          double sum = 0;
+          double size = 0;
+          for (std::int64_t p = 0; p < 3; ++p) {
+            const double w = std::exp(static_cast<double>(r.lses(p, 0, h, i)) - top) / mass;
+            sum += w * static_cast<double>(r.outs(p, 0, h, i, c));
+            size += w * std::fabs(static_cast<double>(r.outs(p, 0, h, i, c)));
+          }
+          const double bound = (2 * of_merge + 2 * of_lse + 2 * u) * size;
+          errors(static_cast<double>(left.out(0, h, i, c)), sum, bound, "(ab)c", h, i, c);
+          errors(static_cast<double>(right.out(0, h, i, c)), sum, bound, "a(bc)", h, i, c);
+        }
+        const double want = top + std::log(mass);
+        errors(static_cast<double>(left.lse(0, h, i)), want, 2 * of_lse, "lse of (ab)c", h, i);
+        errors(static_cast<double>(right.lse(0, h, i)), want, 2 * of_lse, "lse of a(bc)", h, i);
+      }
+    }
+  }
+  CHECK_WITHIN_BOUND(errors);
+}
+
 BOOST_AUTO_TEST_CASE(nan_and_infinite_lses_reach_the_row) {
   for (const double bad : {std::numeric_limits<double>::quiet_NaN(), inf}) {
     for (const std::int64_t at : {0, 1, 2}) {

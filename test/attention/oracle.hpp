@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdint>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "../support/array.hpp"
@@ -18,6 +19,10 @@
 namespace oracle {
 
 using support::array;
+
+struct shape {
+  std::int64_t batch, heads, kv_heads, len_q, len_k, head_dim, value_dim;
+};
 
 /// Queries, keys and values of a call.
 template <class Q, class K = Q, class V = K>
@@ -31,6 +36,8 @@ struct inputs {
       : q({batch, heads, len_q, head_dim}, where),
         k({batch, kv_heads, len_k, head_dim}, where),
         v({batch, kv_heads, len_k, value_dim}, where) {}
+  explicit inputs(const shape& x, support::placement where = {})
+      : inputs(x.batch, x.heads, x.kv_heads, x.len_q, x.len_k, x.head_dim, x.value_dim, where) {}
 
   [[nodiscard]] std::array<std::int64_t, 4> out_extents() const {
     const auto rows = q.view();
@@ -95,11 +102,92 @@ struct operands {
         roundings(options.rotary.rotates() ? 4 : 0) {}
 };
 
-/// What the bound of a row is made of.
-struct row_size {
-  double scores = 0;           ///< S, the largest sum |scale q||k| of the keys that the row sees
-  std::vector<double> values;  ///< A, the sums p|v|, one a column
+/// What the options multiply the keys or values of a head by.
+inline double factor_of(const tessera::view<const float, 1>& factors, std::int64_t kv_h) {
+  return factors.data_handle() != nullptr ? static_cast<double>(factors(kv_h)) : 1.0;
+}
+
+/// What the docs allow a row to be wrong by, besides its rounding to the types of the results.
+struct row_bound {
+  double scores = 0;        ///< S, the largest sum |scale q||k| of the keys that the row sees, or a sink beyond it
+  std::vector<double> out;  ///< one a column
+  double lse = 0;
 };
+
+/// The bound of every row.
+template <class Q, class K, class V, class Mask, class Score, class Accumulation>
+std::vector<row_bound> bounds(const inputs<Q, K, V>& in, const tessera::attention::options<Mask, Score, Accumulation>& options) {
+  using T = tessera::attention::detail::accumulated_t<Accumulation, tessera::compute_t<Q>, tessera::compute_t<K>,
+                                                      tessera::compute_t<V>>;
+  const double u = tessera::unit_roundoff<T>;
+  const auto q = in.q.view();
+  const auto k = in.k.view();
+  const std::int64_t len_q = q.extent(2);
+  const std::int64_t len_k = k.extent(2);
+  const std::int64_t head_dim = q.extent(3);
+  const auto keys = static_cast<double>(len_k);
+  const double call_scale = options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(head_dim > 0 ? head_dim : 1));
+
+  const operands multiplied(in, options);
+  constexpr bool compensated = Accumulation::keeps_lost;
+
+  // The same loops on absolute values: A from the true scores and |v|, which `out` holds until S is known.
+  array<V, 4> v_size = in.v;
+  const auto values = in.v.elements();
+  v_size.fill([&](std::uint64_t n) { return std::fabs(static_cast<double>(values[n])); });
+  double largest_value = 0;
+  for (const V value : v_size.elements()) {
+    if (std::isfinite(static_cast<double>(value))) largest_value = std::fmax(largest_value, static_cast<double>(value));
+  }
+  double largest_factor = 1;
+  for (std::int64_t h = 0; h < k.extent(1); ++h) {
+    largest_factor = std::fmax(largest_factor, std::fabs(factor_of(options.value_scales, h)));
+  }
+  const double faintest = sizeof(T) == 4 ? 0x1p-63 : 0x1p-511;
+  const double dropped = keys * largest_factor * (faintest * largest_value + support::rounding<T>(0));
+  std::vector<row_bound> rows;
+  tessera::reference::attention(q, k, std::as_const(v_size).view(), options,
+                                [&](auto, auto, auto, std::vector<double> a, double) {
+                                  for (double& x : a) x = std::fabs(x);  // a factor of values may be negative
+                                  rows.push_back({0, std::move(a), 0});
+                                });
+  std::size_t r = 0;
+  for (std::int64_t b = 0; b < q.extent(0); ++b) {
+    for (std::int64_t h = 0; h < q.extent(1); ++h) {
+      const std::int64_t kv_h = h * k.extent(1) / q.extent(1);
+      const double scale = call_scale * factor_of(options.key_scales, kv_h);
+      for (std::int64_t i = 0; i < len_q; ++i, ++r) {
+        row_bound& row = rows[r];
+        for (std::int64_t j = 0; j < len_k; ++j) {
+          if (!tessera::reference::visible(options.mask, b, h, i, j, len_q, len_k)) continue;
+          double product = 0;
+          double size = 0;
+          const auto q_at = static_cast<std::size_t>(((b * q.extent(1) + h) * len_q + i) * head_dim);
+          const auto k_at = static_cast<std::size_t>(((b * k.extent(1) + kv_h) * len_k + j) * head_dim);
+          for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) {
+            product += scale * multiplied.q.elements[q_at + d] * multiplied.k.elements[k_at + d];
+            size += std::fabs(scale) * multiplied.q.sizes[q_at + d] * multiplied.k.sizes[k_at + d];
+          }
+          if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
+            // A score moves no farther than its product does, and has its own roundings: those of its size.
+            const double score = tessera::reference::scored(options.score, product, b, h, i, j, len_q, len_k);
+            if (std::isfinite(score)) size += 2 * std::fabs(score - product);
+          }
+          row.scores = std::fmax(row.scores, size);
+        }
+        if (options.sinks.data_handle() != nullptr && std::isfinite(options.sinks(h))) {
+          row.scores = std::fmax(row.scores, std::fabs(static_cast<double>(options.sinks(h))));
+        }
+        const double score_error =
+            (static_cast<double>(head_dim) + (compensated ? 5 : 4) + multiplied.roundings) * u * row.scores;
+        const double sums = compensated ? 214 + keys / 192 * (keys / 192) * u : 206 + keys / 192;
+        for (double& x : row.out) x = 2 * (score_error + sums * u) * x + dropped;
+        row.lse = score_error + (row.scores + sums + 6 * std::log(keys + 1)) * u;
+      }
+    }
+  }
+  return rows;
+}
 
 template <class Q, class K, class V, class Mask, class Score, class Accumulation>
 void compare(support::worst& out_errors, support::worst& lse_errors, const inputs<Q, K, V>& in, const auto& out, const auto& lse,
@@ -109,75 +197,15 @@ void compare(support::worst& out_errors, support::worst& lse_errors, const input
   using O = tessera::value_type_of<std::remove_cvref_t<decltype(out.view())>>;
   using L = tessera::value_type_of<std::remove_cvref_t<decltype(lse.view())>>;
   using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
-  const double u = tessera::unit_roundoff<T>;
-
-  // The same loops on absolute values: S from |q||k|, A from the true scores and |v|.
-  const auto absolute = [](auto array) {
-    auto copy = array;
-    const auto elements = array.elements();
-    copy.fill([&](std::uint64_t n) { return std::fabs(static_cast<double>(elements[n])); });
-    return copy;
-  };
-  const operands multiplied(in, options);
-  const auto v_size = absolute(in.v);
-  std::vector<row_size> sizes;
-  tessera::reference::attention(in.q.view(), in.k.view(), v_size.view(), options,
-                                [&](auto, auto, auto, const std::vector<double>& a, double) { sizes.push_back({0, a}); });
-  const std::int64_t len_k = in.k.view().extent(2);
-  const auto head_dim = in.q.view().extent(3);
-  const double scale = options.scale ? *options.scale : 1 / std::sqrt(static_cast<double>(head_dim > 0 ? head_dim : 1));
+  const std::vector<row_bound> rows = bounds(in, options);
   std::size_t r = 0;
-  for (std::int64_t b = 0; b < in.q.view().extent(0); ++b) {
-    for (std::int64_t h = 0; h < in.q.view().extent(1); ++h) {
-      const std::int64_t kv_h = h * in.k.view().extent(1) / in.q.view().extent(1);
-      for (std::int64_t i = 0; i < in.q.view().extent(2); ++i, ++r) {
-        for (std::int64_t j = 0; j < len_k; ++j) {
-          if (!tessera::reference::visible(options.mask, b, h, i, j, in.q.view().extent(2), len_k)) continue;
-          double sum = 0;
-          const auto q_at = static_cast<std::size_t>(((b * in.q.view().extent(1) + h) * in.q.view().extent(2) + i) * head_dim);
-          const auto k_at = static_cast<std::size_t>(((b * in.k.view().extent(1) + kv_h) * len_k + j) * head_dim);
-          for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) {
-            sum += multiplied.q.sizes[q_at + d] * multiplied.k.sizes[k_at + d];
-          }
-          double size = std::fabs(scale) * sum;
-          if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
-            // A score moves no farther than its product does, and has its own roundings: those of its size.
-            double product = 0;
-            for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) {
-              product += multiplied.q.elements[q_at + d] * multiplied.k.elements[k_at + d];
-            }
-            const double score =
-                tessera::reference::scored(options.score, scale * product, b, h, i, j, in.q.view().extent(2), len_k);
-            if (std::isfinite(score)) size += 2 * std::fabs(score - scale * product);
-          }
-          sizes[r].scores = std::fmax(sizes[r].scores, size);
-        }
-      }
-    }
-  }
-
-  r = 0;
-  const double products = static_cast<double>(head_dim);
-  const double keys = static_cast<double>(len_k);
-  double largest_value = 0;
-  for (const V value : v_size.elements()) {
-    if (std::isfinite(static_cast<double>(value))) largest_value = std::fmax(largest_value, static_cast<double>(value));
-  }
-  const double faintest = sizeof(T) == 4 ? 0x1p-63 : 0x1p-511;
-  const double dropped = keys * (faintest * largest_value + support::rounding<T>(0));
-  constexpr bool compensated = Accumulation::keeps_lost;
-  const double sums = compensated ? 214 + keys / 192 * (keys / 192) * u : 206 + keys / 192;
   tessera::reference::attention<Real>(
       in.q.view(), in.k.view(), in.v.view(), options, [&](auto b, auto h, auto i, const std::vector<Real>& want, Real want_lse) {
-        const double score_error = (products + (compensated ? 5 : 4) + multiplied.roundings) * u * sizes[r].scores;
         for (std::size_t c = 0; c < want.size(); ++c) {
-          const double bound = 2 * (score_error + sums * u) * sizes[r].values[c] + support::rounding<O>(want[c]) + dropped;
-          out_errors(static_cast<double>(out(b, h, i, static_cast<std::int64_t>(c))), want[c], bound, "row", b, h, i, "column",
-                     c);
+          out_errors(static_cast<double>(out(b, h, i, static_cast<std::int64_t>(c))), want[c],
+                     rows[r].out[c] + support::rounding<O>(want[c]), "row", b, h, i, "column", c);
         }
-        lse_errors(static_cast<double>(lse(b, h, i)), want_lse,
-                   score_error + (sizes[r].scores + sums + 6 * std::log(keys + 1)) * u + support::rounding<L>(want_lse), "row", b,
-                   h, i);
+        lse_errors(static_cast<double>(lse(b, h, i)), want_lse, rows[r].lse + support::rounding<L>(want_lse), "row", b, h, i);
         ++r;
       });
 }

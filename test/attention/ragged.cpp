@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "../support/memory.hpp"
 #include "sequence_set.hpp"
 #include "tessera/attention/score.hpp"
 
@@ -114,6 +115,39 @@ BOOST_AUTO_TEST_CASE(functions_get_the_number_of_the_sequence) {
           BOOST_TEST(got.out(h, x.at(x.query_offsets, b) + i, c) == want);
         }
       }
+    }
+  }
+}
+
+// Heads whose packed keys are too large to be kept for so many workers are packed chunk by chunk; of a sequence alone they are kept.
+BOOST_AUTO_TEST_CASE(keys_that_are_not_kept) {
+  lengths of(8, {130, 3000});
+  of.emplace_back(200, 50);
+  const set<float> x(of, 4, 2, 128, 128, 12);
+  BOOST_TEST(differences(par.threads(16), x, true, attention::options<>{.mask = attention::sliding_window(2000, 0)}) == 0);
+}
+
+// Nor are those of one head beyond the limit, whatever its queries: scratch does not grow with the keys.
+BOOST_AUTO_TEST_CASE(scratch_of_long_sequences) {
+  const std::int64_t len_k = 70000;  // 35 MB
+  const set<float> x({{140, len_k}, {129, 300}}, 1, 1, 64, 60, 13);
+  const auto q = x.joined<float>(x.query_offsets, 1, 64, false, [&](auto b) { return x.at(x.alone, b).q.view(); });
+  const auto k = x.joined<float>(x.key_offsets, 1, 64, false, [&](auto b) { return x.at(x.alone, b).k.view(); });
+  const auto v = x.joined<float>(x.key_offsets, 1, 60, false, [&](auto b) { return x.at(x.alone, b).v.view(); });
+  const view<const std::int64_t, 1> query_offsets(x.query_offsets.data(), 3);
+  const view<const std::int64_t, 1> key_offsets(x.key_offsets.data(), 3);
+  for (const int threads : {1, 3}) {
+    support::counting_resource memory;
+    results<float> got(x, false);
+    attention::forward(par.threads(threads).scratch(&memory), q.view(), k.view(), v.view(), got.out.view(), got.lse.view(),
+                       {query_offsets, key_offsets}, attention::options<>{});
+    BOOST_TEST(memory.bytes() < static_cast<std::size_t>(threads) << 20U);
+    const auto& in = x.at(x.alone, 0);
+    array<float, 4> some({1, 1, 3, 60});  // on the path of few queries
+    attention::forward(par.threads(2), view<const float, 4>(&in.q(0, 0, 70, 0), 1, 1, 3, 64), in.k.view(), in.v.view(),
+                       some.view());
+    for (std::int64_t i = 0; i < 3; ++i) {
+      for (std::int64_t c = 0; c < 60; ++c) BOOST_TEST(some(0, 0, i, c) == got.out(0, 70 + i, c));
     }
   }
 }

@@ -32,6 +32,11 @@ inline double normal(std::uint64_t seed, std::uint64_t index) {
   return std::sqrt(-2 * std::log(u)) * std::cos(3.141592653589793 * uniform(seed, 2 * index + 1));
 }
 
+/// n -> factor times a normal number, to fill arrays with.
+inline auto normals(std::uint64_t seed, double factor = 1) {
+  return [=](std::uint64_t n) { return factor * normal(seed, n); };
+}
+
 /// Of random sign, with an exponent spread evenly over [low, high): sums of such numbers live on few of their terms.
 inline double spread(std::uint64_t seed, std::uint64_t index, int low, int high) {
   return uniform(seed, index) * std::exp2(static_cast<double>(low) + static_cast<double>(below(seed + 1, index, high - low)));

@@ -111,8 +111,8 @@ BOOST_AUTO_TEST_SUITE(tile_contraction_mask)
 BOOST_AUTO_TEST_CASE(causal_masks_hide_the_keys_after_the_diagonal) {
   support::worst errors;
   for (const std::int64_t offset : {-500, -97, -96, -1, 0, 1, 47, 96, 500}) {
-    check(errors, data(130, 210, 6), causal_mask{offset}, causal_rule{offset});
-    check(errors, data(17, 300, 6, 100), causal_mask{offset}, causal_rule{offset});
+    check(errors, data(130, 210, 6), causal_mask(offset), causal_rule{offset});
+    check(errors, data(17, 300, 6, 100), causal_mask(offset), causal_rule{offset});
   }
   CHECK_WITHIN_BOUND(errors);
 }
@@ -133,7 +133,7 @@ BOOST_AUTO_TEST_CASE(hidden_nan_and_inf_change_no_bit) {
   for (const float bad : {not_a_number, inf, -inf}) {
     for (const std::int64_t at : {0, 95, 96, 150, 191, 192, 239}) {
       for (const bool in_values : {false, true}) {
-        const causal_mask mask{0};
+        const auto mask = causal_mask(0);
         const data clean(n, n, 8, 10);
         data d = clean;
         (in_values ? d.values(at, 4) : d.keys(at, 7)) = bad;
@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(hidden_nan_and_inf_change_no_bit) {
 
 BOOST_AUTO_TEST_CASE(rows_that_see_nothing_have_the_state_of_no_scores) {
   const data d(50, 120, 4);
-  const causal_mask nothing{-1000};
+  const auto nothing = causal_mask(-1000);
   matrix<float> out({50, 5});
   int wrong = 0;
   contract(

@@ -31,72 +31,65 @@ struct more_gradients {
 
 namespace detail {
 
-/// Refuses what does not fit together. With the architecture in its name: it is too long to be inlined everywhere.
-template <class Arch, class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV>
-void check_backward(const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v, const view<const O, 4>& out,
-                    const view<const L, 3>& lse, const view<const G, 4>& dout, const view<DQ, 4>& dq, const view<DK, 4>& dk,
-                    const view<DV, 4>& dv, const char* function) {
+/// Refuses an output that shares memory with an input. With the architecture in its name: it is too long to be inlined everywhere.
+template <class Arch, class X, class Operands>
+void check_apart_from_inputs(const X& x, const Operands& of, const char* function, const char* argument) {
+  using tessera::detail::check_disjoint;
+  check_disjoint(x, of.q, function, argument, "q");
+  check_disjoint(x, of.k, function, argument, "k");
+  check_disjoint(x, of.v, function, argument, "v");
+  check_disjoint(x, of.out, function, argument, "out");
+  check_disjoint(x, of.lse, function, argument, "lse");
+  check_disjoint(x, of.dout, function, argument, "dout");
+}
+
+/// Refuses what does not fit together.
+template <class Arch, class Operands>
+void check_backward(const Operands& x, const char* function) {
   using tessera::detail::check_disjoint;
   using tessera::detail::check_operand;
   using tessera::detail::check_output;
-  using tessera::detail::expects;
-  using tessera::detail::shape;
-  check_inputs(function, q, k, v);
-  check_operand(out, function, "out");
-  tessera::detail::check_readable(lse, function, "lse");
-  check_operand(dout, function, "dout");
-  check_output(dq, function, "dq");
-  check_output(dk, function, "dk");
-  check_output(dv, function, "dv");
-  check_rows(function, out, "out", q, v);
-  check_rows(function, dout, "dout", q, v);
-  check_extents(lse, {q.extent(0), q.extent(1), q.extent(2)}, function, "lse", "needs [batch, heads, len_q]");
-  const auto alike = [&](const auto& x, const auto& y, const char* argument, const char* needs) {
-    expects(
-        x.extent(0) == y.extent(0) && x.extent(1) == y.extent(1) && x.extent(2) == y.extent(2) && x.extent(3) == y.extent(3),
-        function, argument, [&] { return "shape " + shape(x); }, needs);
+  check_inputs(function, x.q, x.k, x.v);
+  check_operand(x.out, function, "out");
+  tessera::detail::check_readable(x.lse, function, "lse");
+  check_operand(x.dout, function, "dout");
+  check_output(x.dq, function, "dq");
+  check_output(x.dk, function, "dk");
+  check_output(x.dv, function, "dv");
+  check_rows(function, x.out, "out", x.q, x.v);
+  check_rows(function, x.dout, "dout", x.q, x.v);
+  check_extents(x.lse, {x.q.extent(0), x.q.extent(1), x.q.extent(2)}, function, "lse", "needs [batch, heads, len_q]");
+  const auto alike = [&](const auto& a, const auto& b, const char* argument, const char* needs) {
+    check_extents(a, {b.extent(0), b.extent(1), b.extent(2), b.extent(3)}, function, argument, needs);
   };
-  alike(dq, q, "dq", "needs q's shape");
-  alike(dk, k, "dk", "needs k's shape");
-  alike(dv, v, "dv", "needs v's shape");
-  const auto apart = [&](const auto& x, const char* argument) {
-    check_disjoint(x, q, function, argument, "q");
-    check_disjoint(x, k, function, argument, "k");
-    check_disjoint(x, v, function, argument, "v");
-    check_disjoint(x, out, function, argument, "out");
-    check_disjoint(x, lse, function, argument, "lse");
-    check_disjoint(x, dout, function, argument, "dout");
-  };
-  apart(dq, "dq");
-  apart(dk, "dk");
-  apart(dv, "dv");
-  check_disjoint(dk, dq, function, "dk", "dq");
-  check_disjoint(dv, dq, function, "dv", "dq");
-  check_disjoint(dv, dk, function, "dv", "dk");
+  alike(x.dq, x.q, "dq", "needs q's shape");
+  alike(x.dk, x.k, "dk", "needs k's shape");
+  alike(x.dv, x.v, "dv", "needs v's shape");
+  check_apart_from_inputs<Arch>(x.dq, x, function, "dq");
+  check_apart_from_inputs<Arch>(x.dk, x, function, "dk");
+  check_apart_from_inputs<Arch>(x.dv, x, function, "dv");
+  check_disjoint(x.dk, x.dq, function, "dk", "dq");
+  check_disjoint(x.dv, x.dq, function, "dv", "dq");
+  check_disjoint(x.dv, x.dk, function, "dv", "dk");
 }
 
 template <class Exec, class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV, class Mask, class Score,
           class Accumulation, class B>
-void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
-              const view<const O, 4>& out, const view<const L, 3>& lse, const view<const G, 4>& dout, const view<DQ, 4>& dq,
-              const view<DK, 4>& dk, const view<DV, 4>& dv, const options<Mask, Score, Accumulation>& options,
-              const more_gradients<B>& more) {
+void backward(const Exec& exec, const gradient_operands<Q, K, V, O, L, G, DQ, DK, DV>& operands,
+              const options<Mask, Score, Accumulation>& options, const more_gradients<B>& more) {
   static_assert(!Accumulation::keeps_lost,
                 "attention::backward: compensated sums are made by attention::forward alone; take in_float64");
   using T = accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>, compute_t<G>>;
+  using Arch = typename Exec::arch;
   using tessera::detail::check_disjoint;
   using tessera::detail::expects;
   const char* const function = "attention::backward";
-  check_backward<typename Exec::arch>(q, k, v, out, lse, dout, dq, dk, dv, function);
+  const auto& [q, k, v, out, lse, dout, dq, dk, dv] = operands;
+  check_backward<Arch>(operands, function);
   const double scale = check_options<T>(function, q, k, options);
-  const gradient_operands<Q, K, V, O, L, G, DQ, DK, DV> operands{q, k, v, out, lse, dout, dq, dk, dv};
   const auto check_more = [&](const auto& x, const char* argument) {
-    check_disjoint(x, q, function, argument, "q");
-    check_disjoint(x, k, function, argument, "k");
-    check_disjoint(x, v, function, argument, "v");
-    check_disjoint(x, out, function, argument, "out");
-    check_disjoint(x, lse, function, argument, "lse");
-    check_disjoint(x, dout, function, argument, "dout");
+    tessera::detail::check_distinct(x, function, argument);
+    check_apart_from_inputs<Arch>(x, operands, function, argument);
     check_disjoint(x, dq, function, argument, "dq");
     check_disjoint(x, dk, function, argument, "dk");
     check_disjoint(x, dv, function, argument, "dv");
@@ -105,13 +98,11 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
   if (more.sinks.data_handle() != nullptr) {
     expects(options.sinks.data_handle() != nullptr, function, "more.sinks", [] { return "given"; }, "needs options.sinks, too");
     check_extents(more.sinks, {q.extent(1)}, function, "more.sinks", "needs [heads]");
-    tessera::detail::check_distinct(more.sinks, function, "more.sinks");
     check_more(more.sinks, "more.sinks");
   }
   if (more.slopes.data_handle() != nullptr) {
     expects(has_stage<of_slopes, score_head>::value, function, "more.slopes", [] { return "given"; }, "needs a score with alibi");
     check_extents(more.slopes, {q.extent(1)}, function, "more.slopes", "needs [heads]");
-    tessera::detail::check_distinct(more.slopes, function, "more.slopes");
     check_more(more.slopes, "more.slopes");
   }
   if (more.bias.data_handle() != nullptr) {
@@ -126,8 +117,9 @@ void backward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4
       extents[r] = strides[r] == 0 ? std::min<std::int64_t>(more.bias.extent(r), 1) : more.bias.extent(r);
     }
     const view<B, 4> written(more.bias.data_handle(), extents, strides);
-    tessera::detail::check_distinct(written, function, "more.bias");
     check_more(written, "more.bias");
+    if (more.sinks.data_handle() != nullptr) check_disjoint(written, more.sinks, function, "more.bias", "more.sinks");
+    if (more.slopes.data_handle() != nullptr) check_disjoint(written, more.slopes, function, "more.bias", "more.slopes");
   }
   if (more.sinks.data_handle() != nullptr && more.slopes.data_handle() != nullptr) {
     check_disjoint(more.slopes, more.sinks, function, "more.slopes", "more.sinks");
@@ -188,9 +180,10 @@ template <executor Exec, mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_lik
 void backward(const Exec& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse, const DOut& dout,
               const DQ& dq, const DK& dk, const DV& dv, const options<Mask, Score, Accumulation>& options = {},
               const more_gradients<B>& more = {}) {
-  detail::backward<Exec, value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, value_type_of<Lse>,
-                   value_type_of<DOut>, value_type_of<DQ>, value_type_of<DK>, value_type_of<DV>>(exec, q, k, v, out, lse, dout,
-                                                                                                 dq, dk, dv, options, more);
+  const detail::gradient_operands<value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>, value_type_of<Lse>,
+                                  value_type_of<DOut>, value_type_of<DQ>, value_type_of<DK>, value_type_of<DV>>
+      operands{q, k, v, out, lse, dout, dq, dk, dv};
+  detail::backward(exec, operands, options, more);
 }
 
 }  // namespace tessera::attention

@@ -149,14 +149,15 @@ void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 of the smallest subnormal for each key.
 ///                 Dropout: A is that of the weights that are kept, times its factor; lse is that of all weights.
 ///                 Compensated sums: 214 + (len_k / 192)^2 u in place of 206 + len_k / 192, and head_dim + 5 of head_dim + 4.
-///                 lse: ((head_dim + 5) S + 206 + len_k / 192 + 6 log len_k) u. A score adds twice what it moves a product by to S.
+///                 lse: ((head_dim + 5) S + 206 + len_k / 192 + 6 log len_k) u. A score adds twice what it moves a product by to S,
+///                 a sink counts as a key of its size. scale q must be finite.
 ///                 With rotary |q| and |k| are |a cos| + |b sin| of a pair, and 4 S more are added.
-///                 Tested in test/attention/forward.cpp, masks.cpp, scores.cpp, decode.cpp, rotary_forward.cpp, dropout.cpp,
-///                 accumulation.cpp.
+///                 docs/reference/attention.md has all this in numbers, and the tests.
 /// Cost            4 batch heads len_q len_k head_dim flops of tiles that the mask shows (half of all if causal), one exp2 a score. With
 ///                 rotary 3 flops for each element of q and, once a block of few queries or once for many, of k. Scratch:
-///                 keys and values of some heads in the compute type (32 MiB or one head a worker), and up to 16 panels of queries a
-///                 worker; with up to 128 queries tiles of keys alone, each key read once for all heads of its group.
+///                 packed keys and values of some heads in the compute type, 32 MiB at most; a head beyond that, or beyond a worker's
+///                 share of it, is packed 192 keys at a time by each block of queries. Besides, up to 16 panels of queries a worker; with
+///                 up to 128 queries tiles of keys alone, each key read once for all heads of its group.
 /// Determinism     the same bits for every number of threads, every batch, and for a row alone or inside a block.
 /// Errors          argument_error before out is touched: shapes, null data, strides, overlap, a scale that is not finite, views of masks
 ///                 and scores that are not of the call's shape, positions that tables do not have.

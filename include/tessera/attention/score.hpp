@@ -16,6 +16,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/numeric/hyperbolic.hpp"
 #include "tessera/numeric/lane.hpp"
+#include "tessera/tile/score.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera::attention {
@@ -72,24 +73,7 @@ struct bias_head {
   view<const B, 2> bias;
   template <class T>
   [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
-    using V = lane_value<T>;
-    // Rows of a panel past the last query, and the padding of a block of keys, are computed and not used: they read what is there.
-    const std::int64_t last_row = bias.extent(0) - 1;
-    const std::int64_t last_column = bias.extent(1) - 1;
-    const auto at = [&](std::int64_t row, std::int64_t column) {
-      return static_cast<V>(bias(row < last_row ? row : last_row, column < last_column ? column : last_column));
-    };
-    if constexpr (lane<T>::width == 1) {
-      return s + at(i, j);
-    } else {
-      alignas(T::alignment) lane_index<V> rows[lane<T>::width];
-      alignas(T::alignment) lane_index<V> columns[lane<T>::width];
-      alignas(T::alignment) V added[lane<T>::width];
-      i.store(rows);
-      j.store(columns);
-      for (int l = 0; l < lane<T>::width; ++l) added[l] = at(rows[l], columns[l]);
-      return s + T::load(added);
-    }
+    return tessera::detail::plus_bias(s, bias, i, j);
   }
   template <class T>
   [[nodiscard]] TESSERA_ALWAYS_INLINE T derivative(T, lane_index<T>, lane_index<T>) const {

@@ -73,7 +73,8 @@ void attention_backward(const Exec& exec, const communicator& ranks, const shard
   };
   agreement all;
   all.prepare([&] {
-    attention::detail::check_backward<typename Exec::arch>(q, k, v, out, lse, dout, dq, dk, dv, function);
+    const attention::detail::gradient_operands<Q, K, V, O, L, G, DQ, DK, DV> operands{q, k, v, out, lse, dout, dq, dk, dv};
+    attention::detail::check_backward<typename Exec::arch>(operands, function);
     const attention::part whole{0, 0, s.queries.length(), s.keys.length()};
     attention::detail::check_options<T>(function, q, k, attention::detail::part_options(options, whole));
     attention::detail::check_rotary_positions(function, options.rotary, s.queries.length(), s.keys.length());

@@ -65,25 +65,6 @@ TESSERA_HD TESSERA_ALWAYS_INLINE M either(M a, M b) {
 
 }  // namespace detail
 
-/// Query i sees the keys j <= i + offset.
-struct causal_mask {
-  std::int64_t offset = 0;
-
-  /// The keys that some query of [i0, i1) sees.
-  [[nodiscard]] TESSERA_HD key_range keys(std::int64_t, std::int64_t i1, std::int64_t n_keys) const {
-    const std::int64_t last = i1 + offset;
-    return {0, last < 0 ? 0 : (last < n_keys ? last : n_keys)};
-  }
-  [[nodiscard]] TESSERA_HD tile_class classify(std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) const {
-    if (j1 - 1 <= i0 + offset) return tile_class::all;
-    return j0 > i1 - 1 + offset ? tile_class::none : tile_class::some;
-  }
-  template <class I>
-  [[nodiscard]] TESSERA_HD auto visible(I i, I j) const {
-    return j <= i + detail::saturated_index<I>(offset);
-  }
-};
-
 /// Query i sees the keys of a window around the diagonal, low <= j - i <= high, and the keys j < prefix besides.
 struct band_mask {
   /// No bound; sums with positions stay in range.
@@ -114,5 +95,8 @@ struct band_mask {
     return detail::either(inside, j < detail::saturated_index<I>(prefix));
   }
 };
+
+/// Query i sees the keys j <= i + offset.
+TESSERA_HD TESSERA_ALWAYS_INLINE constexpr band_mask causal_mask(std::int64_t offset = 0) { return {.high = offset}; }
 
 }  // namespace tessera

@@ -34,6 +34,33 @@ struct scaled_dot {
   }
 };
 
+namespace detail {
+
+/// s + bias(i, j), of numbers or packs. Rows of a panel past the last query, and the padding of a block of keys, are computed and not used: they
+/// read what is there.
+template <class T, class B>
+TESSERA_HD TESSERA_ALWAYS_INLINE T plus_bias(T s, const view<const B, 2>& bias, lane_index<T> i, lane_index<T> j) {
+  using V = lane_value<T>;
+  const std::int64_t last_row = bias.extent(0) - 1;
+  const std::int64_t last_column = bias.extent(1) - 1;
+  const auto at = [&](std::int64_t row, std::int64_t column) {
+    return static_cast<V>(bias(row < last_row ? row : last_row, column < last_column ? column : last_column));
+  };
+  if constexpr (lane<T>::width == 1) {
+    return s + at(i, j);
+  } else {
+    alignas(64) lane_index<V> rows[lane<T>::width];
+    alignas(64) lane_index<V> columns[lane<T>::width];
+    alignas(64) V added[lane<T>::width];
+    i.store(rows);
+    j.store(columns);
+    for (int l = 0; l < lane<T>::width; ++l) added[l] = at(rows[l], columns[l]);
+    return s + T::load(added);
+  }
+}
+
+}  // namespace detail
+
 /// scale * (q . k) + bias[i, j]; bias is [queries, keys] with any strides (0 broadcasts), read once per pair.
 template <class B>
 struct scaled_dot_bias {
@@ -44,24 +71,7 @@ struct scaled_dot_bias {
 
   template <class T>
   TESSERA_HD T operator()(T product, lane_index<T> i, lane_index<T> j) const {
-    using V = lane_value<T>;
-    if constexpr (lane<T>::width == 1) {
-      return product +
-             static_cast<V>(bias(i < bias.extent(0) ? i : bias.extent(0) - 1, j < bias.extent(1) ? j : bias.extent(1) - 1));
-    } else {
-      alignas(64) lane_index<V> rows[lane<T>::width];
-      alignas(64) lane_index<V> columns[lane<T>::width];
-      alignas(64) V added[lane<T>::width];
-      i.store(rows);
-      j.store(columns);
-      for (int l = 0; l < lane<T>::width; ++l) {
-        // Lanes past the last row and padded keys are computed and never used; they read an element that exists.
-        const std::int64_t row = rows[l] < bias.extent(0) ? rows[l] : bias.extent(0) - 1;
-        const std::int64_t column = columns[l] < bias.extent(1) ? columns[l] : bias.extent(1) - 1;
-        added[l] = static_cast<V>(bias(row, column));
-      }
-      return product + T::load(added);
-    }
+    return detail::plus_bias(product, bias, i, j);
   }
 };
 

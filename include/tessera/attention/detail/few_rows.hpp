@@ -402,8 +402,9 @@ class few_rows {
           n, weights, [&](int j, int tile) { return value_rows(first + j, tile, n - j); }, layout_.value_dim, sums, row_size);
     }
     for (int r = 0; r < used(block); ++r) {
-      const bool some = memory_.classes[(a + block) * shape::rows + r] == tile_class::some;
-      if (some && !is_finite(sums + r * row_size)) {
+      // A row that sees nothing of the chunk is summed with those that do, too: 0 times what they see, or what nobody sees.
+      const bool hides = memory_.classes[(a + block) * shape::rows + r] != tile_class::all;
+      if (hides && !is_finite(sums + r * row_size)) {
         sum_visible(block * shape::rows + r, first, n, weights + r, Rows, sums + r * row_size);
       }
     }

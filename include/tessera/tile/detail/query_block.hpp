@@ -5,8 +5,6 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
-#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -16,6 +14,8 @@
 #include "tessera/simd/math.hpp"
 #include "tessera/simd/transpose.hpp"
 #include "tessera/tile/detail/key_store.hpp"
+#include "tessera/tile/detail/lane_state.hpp"
+#include "tessera/tile/detail/rough_distances.hpp"
 #include "tessera/tile/detail/score_rule.hpp"
 #include "tessera/tile/mask.hpp"
 #include "tessera/tile/microkernel.hpp"
@@ -23,32 +23,6 @@
 #include "tessera/tile/shape.hpp"
 
 namespace tessera::tile::detail {
-
-/// The state of lane l: a state of packs is an array of packs, a state of numbers the same array of numbers.
-template <class Reducer, class T, class P>
-typename Reducer::template state<T> lane_state(const typename Reducer::template state<P>& packed, int l) {
-  using scalar = typename Reducer::template state<T>;
-  using vector = typename Reducer::template state<P>;
-  static_assert(std::is_trivially_copyable_v<scalar> && sizeof(vector) == sizeof(scalar) * P::lanes,
-                "a reducer's state<T> may hold T and lane_index<T> members only");
-  scalar result;
-  const char* const from = reinterpret_cast<const char*>(&packed);
-  char* const to = reinterpret_cast<char*>(&result);
-  for (std::size_t m = 0; m < sizeof(scalar) / sizeof(T); ++m) {
-    std::memcpy(to + m * sizeof(T), from + (m * P::lanes + static_cast<std::size_t>(l)) * sizeof(T), sizeof(T));
-  }
-  return result;
-}
-
-/// Makes `state` that of lane l.
-template <class Reducer, class T, class P>
-void set_lane_state(typename Reducer::template state<P>& packed, int l, const typename Reducer::template state<T>& state) {
-  const char* const from = reinterpret_cast<const char*>(&state);
-  char* const to = reinterpret_cast<char*>(&packed);
-  for (std::size_t m = 0; m < sizeof(state) / sizeof(T); ++m) {
-    std::memcpy(to + (m * P::lanes + static_cast<std::size_t>(l)) * sizeof(T), from + m * sizeof(T), sizeof(T));
-  }
-}
 
 /// Strikes no weight out.
 struct keep_weights {};
@@ -307,7 +281,12 @@ class query_block {
         if (seen == tile_class::some) hide(tile, mask, i0, i1, v, chunk.first + begin);
       }
       if constexpr (rule_type::from_norms) {
-        const key_range refined = refine(s, tile, chunk, keys, p, v, ordinary);
+        const std::int64_t i = p * width + v * P::lanes;
+        const rough_distances<P, Reducer, K> rough{
+            rule_.reducer, rule_.factor,      far_below_, layout_.depth, memory_.query_rows + i * layout_.depth,
+            count_ - i,    memory_.norms + i, chunk,      keys,          memory_.scores + v * P::lanes,
+            width};
+        const key_range refined = rough.refine(s, tile, ordinary);
         if constexpr (masked) {
           // Where a row has seen nothing yet its limit is `excluded` itself, and hidden pairs were computed, too.
           if (seen == tile_class::some) hide(tile, mask, i0, i1, v, chunk.first + begin);
@@ -445,78 +424,6 @@ class query_block {
       }
       for (; j < end; ++j) tile.set(j, select(mask.visible(i, tile.key(j)), tile[j], P(Reducer::template excluded<T>())));
     }
-  }
-
-  /// Recomputes from the differences what the reducer suspects; the keys of the tile among which there was something.
-  template <class K>
-  key_range refine(const state& s, const score_tile<P>& tile, const key_chunk_view<T>& chunk, const view<const K, 2>& keys,
-                   std::int64_t p, int v, bool ordinary) {
-    const int size = tile.size();
-    key_range found{size, 0};
-    if (!ordinary) {
-      // Only rows that could overflow: the bits of a row must not depend on its neighbours.
-      const T* const squares = memory_.norms + p * width + v * P::lanes;
-      for (int l = 0; l < P::lanes; ++l) {
-        if (squares[l] < far_below_ && chunk.largest_norm < far_below_) continue;
-        for (int j = 0; j < size; ++j) refine_pair(chunk, keys, p, v, j, l);
-        found = {0, size};
-      }
-      if (!(chunk.largest_norm < far_below_)) return found;
-    }
-    const T scale = rule_.factor < 0 ? -rule_.factor : rule_.factor;
-    // Norms are summed in float64: exact to a rounding beside float32, to depth roundings beside float64.
-    const T chain = static_cast<T>(layout_.depth) * (sizeof(T) == 4 ? T(1) : T(2)) + T(16);
-    const P rounding(chain * static_cast<T>(unit_roundoff<T>) * scale);
-    const P norms = P::load(memory_.norms + p * width + v * P::lanes);
-    const P error = (norms + P(chunk.largest_norm)) * rounding;
-    if constexpr (requires { Reducer::tolerance; }) {
-      if (!lane<P>::any(error > P(T(Reducer::tolerance)))) return found;
-    }
-    suspects<P> wanted = rule_.reducer.exact_within(s, tile, error);
-    if constexpr (requires { Reducer::tolerance; }) {
-      // A key within reach of the limit is at most that far from the query: its norm, and so its error, is bounded by the query's.
-      // Keys out of reach stay out while the error of the farthest is a few units.
-      const P reach = sqrt(norms) + sqrt(max(P(T(0)), wanted.limit / P(rule_.factor)));
-      const P near_error = (norms + min(P(chunk.largest_norm), reach * reach)) * rounding;
-      wanted.limit = select((near_error <= P(T(Reducer::tolerance))) & (error <= P(T(4))), P(infinity<T>()), wanted.limit);
-    }
-    const auto suspect = [&](P score) {
-      if constexpr (Reducer::smallest_wins) {
-        return score <= wanted.limit;
-      } else {
-        return score >= wanted.limit;
-      }
-    };
-    if (!lane<P>::any(suspect(wanted.best))) return found;
-    constexpr int stride = 8;  // rows looked at together: suspects are few
-    for (int j0 = 0; j0 < size; j0 += stride) {
-      const int j1 = j0 + stride < size ? j0 + stride : size;
-      P best = tile[j0];
-      for (int j = j0 + 1; j < j1; ++j) best = Reducer::smallest_wins ? min(tile[j], best) : max(tile[j], best);
-      if (!lane<P>::any(suspect(best))) continue;
-      for (int j = j0; j < j1; ++j) {
-        std::uint32_t lanes = simd::lane_bits(suspect(tile[j]));
-        if (lanes != 0) found = {std::min<std::int64_t>(found.first, j), j + 1};
-        for (; lanes != 0; lanes &= lanes - 1) refine_pair(chunk, keys, p, v, j, std::countr_zero(lanes));
-      }
-    }
-    return found;
-  }
-
-  template <class K>
-  void refine_pair(const key_chunk_view<T>& chunk, const view<const K, 2>& keys, std::int64_t p, int v, int j, int l) {
-    const std::int64_t i = p * width + v * P::lanes + l;
-    if (i >= count_) return;
-    const T* const query = memory_.query_rows + i * layout_.depth;
-    const K* const key = keys.data_handle() + (chunk.first + j) * keys.stride(0);
-    memory_.scores[j * width + v * P::lanes + l] = squared_difference<P>(query, key, layout_.depth) * rule_.factor;
-  }
-
-  /// By Cauchy-Schwarz no sum of products overflows, hence none becomes NaN, while squared norms stay below this. Distances are
-  /// multiplied by a factor before norms and products are added up.
-  static T far_below(T factor) {
-    const T size = factor < 0 ? -factor : factor;
-    return (sizeof(T) == 4 ? T(1e37) : T(1e300)) / (size > 1 ? size : T(1));
   }
 
   const rule_type& rule_;
