@@ -11,5 +11,6 @@
 #include "tessera/attention/options.hpp"
 #include "tessera/attention/paged.hpp"
 #include "tessera/attention/ragged.hpp"
+#include "tessera/attention/ragged_backward.hpp"
 #include "tessera/attention/rotary_tables.hpp"
 #include "tessera/attention/rotate.hpp"

@@ -124,13 +124,14 @@ void backward(const Exec& exec, const gradient_operands<Q, K, V, O, L, G, DQ, DK
   if (more.sinks.data_handle() != nullptr && more.slopes.data_handle() != nullptr) {
     check_disjoint(more.slopes, more.sinks, function, "more.slopes", "more.sinks");
   }
-  run_backward<T>(exec, operands, scale, options);
-  if (more.sinks.data_handle() != nullptr) sink_gradient(exec, operands, options.sinks, more.sinks);
+  const gradient_sequences<Q, K, V, O, L, G, DQ, DK, DV> x(operands);
+  run_backward<T>(exec, x, scale, options);
+  if (more.sinks.data_handle() != nullptr) sink_gradient(exec, x, options.sinks, more.sinks);
   if constexpr (has_stage<of_slopes, score_head>::value) {
-    if (more.slopes.data_handle() != nullptr) slope_gradient<T>(exec, operands, scale, options, more.slopes);
+    if (more.slopes.data_handle() != nullptr) slope_gradient<T>(exec, x, scale, options, more.slopes);
   }
   if constexpr (has_stage<of_bias, score_head>::value) {
-    if (more.bias.data_handle() != nullptr) bias_gradient<T>(exec, operands, scale, options, more.bias);
+    if (more.bias.data_handle() != nullptr) bias_gradient<T>(exec, x, scale, options, more.bias);
   }
 }
 

@@ -123,7 +123,8 @@ class score_gradients {
   typename head_type::bench bench_;
 };
 
-/// dbias [batch, heads, len_q, len_k] = the gradient of what is added to each score, summed, in order, over axes of stride 0.
+/// dbias [batch, heads, len_q, len_k] = the gradient of what is added to each score, summed, in order, over axes of stride 0. Sequences are
+/// of one length.
 template <class T, class Exec, class Operands, class Options, class B>
 void bias_gradient(const Exec& exec, const Operands& x, double scale, const Options& call_options, const view<B, 4>& dbias) {
   using Arch = typename Exec::arch;
@@ -131,11 +132,11 @@ void bias_gradient(const Exec& exec, const Operands& x, double scale, const Opti
   using options_type = stage_options<of_bias, Options>;
   using worker_type = score_gradients<T, Arch, Operands, options_type>;
   const options_type options(call_options);
-  const typename worker_type::layout_type layout{x.q.extent(3), x.v.extent(3)};
-  const std::int64_t chunks[] = {x.q.extent(0), x.q.extent(1), (x.q.extent(2) + query_chunk - 1) / query_chunk,
-                                 (x.k.extent(2) + key_chunk - 1) / key_chunk};
+  const typename worker_type::layout_type layout{x.head_dim(), x.value_dim()};
+  const std::int64_t chunks[] = {x.batch(), x.heads(), (x.len_q(0) + query_chunk - 1) / query_chunk,
+                                 (x.len_k(0) + key_chunk - 1) / key_chunk};
   if (chunks[0] == 0 || chunks[1] == 0 || chunks[2] == 0 || chunks[3] == 0) return;
-  const std::int64_t group = x.q.extent(1) / x.k.extent(1);
+  const std::int64_t group = x.heads() / x.kv_heads();
   // One item for each (b, h, chunk of queries) that is written, and all chunks of keys.
   std::int64_t own[3];
   for (std::size_t r = 0; r < 3; ++r) own[r] = dbias.stride(r) == 0 && dbias.extent(r) > 1 ? 1 : chunks[r];
@@ -157,7 +158,7 @@ void bias_gradient(const Exec& exec, const Operands& x, double scale, const Opti
       for (std::int64_t h = first(1); h < last(1); ++h) {
         for (std::int64_t i = first(2); i < last(2); ++i) {
           work.queries(b, h, i);
-          const std::int64_t count = std::min<std::int64_t>(query_chunk, x.q.extent(2) - i * query_chunk);
+          const std::int64_t count = std::min<std::int64_t>(query_chunk, x.len_q(0) - i * query_chunk);
           for (std::int64_t c = 0; c < chunks[3]; ++c) {
             work.keys(b, h / group, c);
             work.tile(b, h, [&](const T* slopes, auto seen) {
@@ -177,10 +178,10 @@ void bias_gradient(const Exec& exec, const Operands& x, double scale, const Opti
     // Rows of dbias that are one row are added up here; so are its columns.
     const bool one_row = dbias.stride(2) == 0 && dbias.extent(2) > 1;
     const bool one_column = dbias.stride(3) == 0 && dbias.extent(3) > 1;
-    const std::int64_t rows = one_row ? std::min<std::int64_t>(query_chunk, x.q.extent(2))
-                                      : std::min<std::int64_t>(query_chunk, x.q.extent(2) - at[2] * query_chunk);
+    const std::int64_t rows = one_row ? std::min<std::int64_t>(query_chunk, x.len_q(0))
+                                      : std::min<std::int64_t>(query_chunk, x.len_q(0) - at[2] * query_chunk);
     B* const to = dbias.data_handle() + at[0] * dbias.stride(0) + at[1] * dbias.stride(1);
-    const std::int64_t keys = x.k.extent(2);
+    const std::int64_t keys = x.len_k(0);
     for (std::int64_t i = 0; i < (one_row ? 1 : rows); ++i) {
       T column_sum(0);
       for (std::int64_t j = 0; j < keys; ++j) {
@@ -197,7 +198,7 @@ void bias_gradient(const Exec& exec, const Operands& x, double scale, const Opti
   });
 }
 
-/// dslopes [heads] = -sum over batch, queries and keys of the gradient of ALiBi's score times the distance.
+/// dslopes [heads] = -sum over batch, queries and keys of the gradient of ALiBi's score times the distance. Sequences are of one length.
 template <class T, class Exec, class Operands, class Options>
 void slope_gradient(const Exec& exec, const Operands& x, double scale, const Options& call_options,
                     const view<float, 1>& dslopes) {
@@ -206,11 +207,11 @@ void slope_gradient(const Exec& exec, const Operands& x, double scale, const Opt
   using options_type = stage_options<of_slopes, Options>;
   using worker_type = score_gradients<T, Arch, Operands, options_type>;
   const options_type options(call_options);
-  const typename worker_type::layout_type layout{x.q.extent(3), x.v.extent(3)};
-  const std::int64_t batch = x.q.extent(0);
-  const std::int64_t heads = x.q.extent(1);
-  const std::int64_t query_chunks = (x.q.extent(2) + query_chunk - 1) / query_chunk;
-  const std::int64_t key_chunks = (x.k.extent(2) + key_chunk - 1) / key_chunk;
+  const typename worker_type::layout_type layout{x.head_dim(), x.value_dim()};
+  const std::int64_t batch = x.batch();
+  const std::int64_t heads = x.heads();
+  const std::int64_t query_chunks = (x.len_q(0) + query_chunk - 1) / query_chunk;
+  const std::int64_t key_chunks = (x.len_k(0) + key_chunk - 1) / key_chunk;
   const std::int64_t items = batch * heads * query_chunks;
   tessera::detail::bump size;
   if (items > 0) worker_type(size, x, layout, scale, options);
@@ -225,12 +226,12 @@ void slope_gradient(const Exec& exec, const Operands& x, double scale, const Opt
     const std::int64_t b = item / query_chunks % batch;
     const std::int64_t h = item / query_chunks / batch;
     const std::int64_t first = item % query_chunks * query_chunk;
-    const std::int64_t count = std::min<std::int64_t>(query_chunk, x.q.extent(2) - first);
+    const std::int64_t count = std::min<std::int64_t>(query_chunk, x.len_q(0) - first);
     work.queries(b, h, item % query_chunks);
-    const std::int64_t offset = alibi_offset(score_of(call_options.score, b, h, x.q.extent(2), x.k.extent(2)));
+    const std::int64_t offset = alibi_offset(score_of(call_options.score, b, h, x.len_q(0), x.len_k(0)));
     double total = 0;
     for (std::int64_t c = 0; c < key_chunks; ++c) {
-      work.keys(b, h * x.k.extent(1) / heads, c);
+      work.keys(b, h * x.kv_heads() / heads, c);
       work.tile(b, h, [&](const T* slopes, auto seen) {
         for (std::int64_t l = 0; l < count; l += P::lanes) {
           const int n = static_cast<int>(std::min<std::int64_t>(P::lanes, count - l));
@@ -258,17 +259,20 @@ void slope_gradient(const Exec& exec, const Operands& x, double scale, const Opt
 /// dsinks [heads] = -sum over batch and queries of the sink's weight times dout . out.
 template <class Exec, class Operands>
 void sink_gradient(const Exec& exec, const Operands& x, const view<const float, 1>& sinks, const view<float, 1>& dsinks) {
-  exec.for_each(x.q.extent(1), [&](int, std::int64_t h) {
+  exec.for_each(x.heads(), [&](int, std::int64_t h) {
     double total = 0;
-    for (std::int64_t b = 0; b < x.q.extent(0); ++b) {
-      for (std::int64_t i = 0; i < x.q.extent(2); ++i) {
-        const auto lse = static_cast<double>(x.lse(b, h, i));
-        if (lse == -infinity<double>()) continue;
+    for (std::int64_t b = 0; b < x.batch(); ++b) {
+      const auto out = x.out(b, h);
+      const auto dout = x.dout(b, h);
+      const auto lse = x.lse(b, h);
+      for (std::int64_t i = 0; i < x.len_q(b); ++i) {
+        const auto row_lse = static_cast<double>(lse(i));
+        if (row_lse == -infinity<double>()) continue;
         double delta = 0;
-        for (std::int64_t c = 0; c < x.out.extent(3); ++c) {
-          delta += static_cast<double>(x.dout(b, h, i, c)) * static_cast<double>(x.out(b, h, i, c));
+        for (std::int64_t c = 0; c < x.value_dim(); ++c) {
+          delta += static_cast<double>(dout(i, c)) * static_cast<double>(out(i, c));
         }
-        total -= std::exp(static_cast<double>(sinks(h)) - lse) * delta;
+        total -= std::exp(static_cast<double>(sinks(h)) - row_lse) * delta;
       }
     }
     dsinks(h) = static_cast<float>(total);
