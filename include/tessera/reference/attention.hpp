@@ -82,7 +82,8 @@ void attention(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v,
           q[b][h], k[b][kv_h], scaled_dot{scale * factor(options.key_scales, kv_h)},
           [&](std::int64_t i, scored_row<Real> row) {
             if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
-              for (auto& [j, s] : row) s = scored(options.score, static_cast<double>(s), b, h, i, j, len_q, len_k);
+              for (auto& [j, s] : row)
+                s = static_cast<Real>(scored(options.score, static_cast<double>(s), b, h, i, j, len_q, len_k));
             }
             auto mean = weighted_mean(row, values, value_dim);
             if (options.dropout.active())

@@ -80,7 +80,8 @@ attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 
           products.push_back(factor * dot{}(query, keys[static_cast<std::size_t>(j)], i, j));
           row.push_back({j, products.back()});
           if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
-            row.back().score = scored(options.score, static_cast<double>(products.back()), b, h, i, j, len_q, len_k);
+            row.back().score =
+                static_cast<Real>(scored(options.score, static_cast<double>(products.back()), b, h, i, j, len_q, len_k));
           }
         }
         const bool sink = options.sinks.data_handle() != nullptr;
@@ -105,7 +106,8 @@ attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 
           if (j < 0) continue;
           Real slope = factor * ds;
           if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
-            slope *= score_derivative(options.score, static_cast<double>(products[e]), b, h, i, j, len_q, len_k);
+            slope *=
+                static_cast<Real>(score_derivative(options.score, static_cast<double>(products[e]), b, h, i, j, len_q, len_k));
           }
           const std::vector<Real>& key = keys[static_cast<std::size_t>(j)];
           for (std::size_t d = 0; d < query.size(); ++d) {
