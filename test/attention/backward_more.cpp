@@ -55,45 +55,49 @@ using with_score = attention::options<attention::band, Score>;
 BOOST_AUTO_TEST_SUITE(attention_backward_more)
 
 BOOST_AUTO_TEST_CASE(sinks_and_slopes_of_a_chain_are_those_of_the_specification) {
-  const attention::alibi alibi{view<const float, 1>(slopes, heads)};
-  const auto score = alibi >> attention::softcap{3};
-  const with_score<std::remove_const_t<decltype(score)>> options{
-      .mask = attention::causal, .score = score, .sinks = view<const float, 1>(sinks, heads)};
-  backward_call<float> call = normal_call();
-  array<float, 1> dsinks({heads});
-  array<float, 1> dslopes({heads});
-  const attention::more_gradients<> more{.sinks = dsinks.view(), .slopes = dslopes.view()};
-  run(call, par.threads(1), options, more);
+  for (const double rate : {0.0, 0.3}) {
+    const attention::alibi alibi{view<const float, 1>(slopes, heads)};
+    const auto score = alibi >> attention::softcap{3};
+    const with_score<std::remove_const_t<decltype(score)>> options{.mask = attention::causal,
+                                                                   .score = score,
+                                                                   .sinks = view<const float, 1>(sinks, heads),
+                                                                   .dropout = {.rate = rate, .seed = 5}};
+    backward_call<float> call = normal_call();
+    array<float, 1> dsinks({heads});
+    array<float, 1> dslopes({heads});
+    const attention::more_gradients<> more{.sinks = dsinks.view(), .slopes = dslopes.view()};
+    run(call, par.threads(1), options, more);
 
-  double want_sinks[heads] = {};
-  double want_slopes[heads] = {};
-  double sink_size[heads] = {};
-  double slope_size[heads] = {};
-  const auto q = call.in.q.view();
-  const auto k = call.in.k.view();
-  each_gradient(call, options, [&](std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j, double ds) {
-    if (j < 0) {
-      want_sinks[h] += ds;
-      sink_size[h] += std::fabs(ds);
-      return;
+    double want_sinks[heads] = {};
+    double want_slopes[heads] = {};
+    double sink_size[heads] = {};
+    double slope_size[heads] = {};
+    const auto q = call.in.q.view();
+    const auto k = call.in.k.view();
+    each_gradient(call, options, [&](std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j, double ds) {
+      if (j < 0) {
+        want_sinks[h] += ds;
+        sink_size[h] += std::fabs(ds);
+        return;
+      }
+      double s = 0;
+      for (std::int64_t d = 0; d < 20; ++d) s += static_cast<double>(q(b, h, i, d)) * static_cast<double>(k(b, h / 2, j, d));
+      s /= std::sqrt(20.0);
+      const double distance = static_cast<double>(std::abs(j - i - (len_k - len_q)));
+      const double t = std::tanh((s - static_cast<double>(slopes[h]) * distance) / 3);
+      want_slopes[h] -= ds * (1 - t * t) * distance;
+      slope_size[h] += std::fabs(ds) * distance;
+    });
+    for (std::int64_t h = 0; h < heads; ++h) {
+      BOOST_TEST(std::fabs(static_cast<double>(dsinks(h)) - want_sinks[h]) <= 1e-5 * sink_size[h]);
+      BOOST_TEST(std::fabs(static_cast<double>(dslopes(h)) - want_slopes[h]) <= 1e-5 * slope_size[h]);
+      BOOST_TEST((want_sinks[h] != 0 && want_slopes[h] != 0));
     }
-    double s = 0;
-    for (std::int64_t d = 0; d < 20; ++d) s += static_cast<double>(q(b, h, i, d)) * static_cast<double>(k(b, h / 2, j, d));
-    s /= std::sqrt(20.0);
-    const double distance = static_cast<double>(std::abs(j - i - (len_k - len_q)));
-    const double t = std::tanh((s - static_cast<double>(slopes[h]) * distance) / 3);
-    want_slopes[h] -= ds * (1 - t * t) * distance;
-    slope_size[h] += std::fabs(ds) * distance;
-  });
-  for (std::int64_t h = 0; h < heads; ++h) {
-    BOOST_TEST(std::fabs(static_cast<double>(dsinks(h)) - want_sinks[h]) <= 1e-5 * sink_size[h]);
-    BOOST_TEST(std::fabs(static_cast<double>(dslopes(h)) - want_slopes[h]) <= 1e-5 * slope_size[h]);
-    BOOST_TEST((want_sinks[h] != 0 && want_slopes[h] != 0));
+    array<float, 1> other_sinks({heads});
+    array<float, 1> other_slopes({heads});
+    run(call, par.threads(3), options, attention::more_gradients<>{.sinks = other_sinks.view(), .slopes = other_slopes.view()});
+    BOOST_TEST((other_sinks.same_elements(dsinks) && other_slopes.same_elements(dslopes)));
   }
-  array<float, 1> other_sinks({heads});
-  array<float, 1> other_slopes({heads});
-  run(call, par.threads(3), options, attention::more_gradients<>{.sinks = other_sinks.view(), .slopes = other_slopes.view()});
-  BOOST_TEST((other_sinks.same_elements(dsinks) && other_slopes.same_elements(dslopes)));
 }
 
 // Every choice of axes that the bias does not have.
@@ -113,7 +117,9 @@ BOOST_AUTO_TEST_CASE(biases_of_any_broadcast_are_those_of_the_specification) {
     bias.fill([](std::uint64_t n) { return 2 * support::normal(9, n); });
     const auto all = [&](auto* data) { return view<std::remove_pointer_t<decltype(data)>, 4>(data, full, strides); };
     using score = attention::additive_bias<float>;
-    const with_score<score> options{.mask = attention::causal, .score = {all(std::as_const(bias).view().data_handle())}};
+    const with_score<score> options{.mask = attention::causal,
+                                    .score = {all(std::as_const(bias).view().data_handle())},
+                                    .dropout = {.rate = broadcast % 3 == 2 ? 0.3 : 0.0, .seed = 6}};
     backward_call<float> call = normal_call();
     array<float, 4> dbias(kept);
     run(call, par.threads(1), options, attention::more_gradients<>{.bias = all(dbias.view().data_handle())});
@@ -141,7 +147,7 @@ BOOST_AUTO_TEST_CASE(biases_of_any_broadcast_are_those_of_the_specification) {
     }
     std::int64_t rows = 1;
     for (std::size_t r = 0; r < 3; ++r) rows *= full[r] / kept[r];
-    const double rounding = 13 * 0x1p-24 * products * static_cast<double>(rows);
+    const double rounding = 13 * 0x1p-24 * products * static_cast<double>(rows) * options.dropout.factor();
     int wrong = 0;
     for (std::size_t n = 0; n < got.size(); ++n) {
       wrong += !(std::fabs(static_cast<double>(got[n]) - wanted[n]) <= 1e-5 * sizes[n] + rounding);

@@ -1,5 +1,5 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
-/// Random calls of attention: shapes, strides, masks and their combinations, scores, sinks, factors, grouped heads, types and threads,
+/// Random calls of attention: shapes, strides, masks and their combinations, scores, sinks, factors, dropout, grouped heads, types and threads,
 /// forward, backward and along tangents, against the references with the bounds of the docs. A failure names the seed of its call.
 #include <algorithm>
 #include <array>
@@ -253,6 +253,9 @@ void check(std::uint64_t seed, totals& reached) {
   if (random.one_in(3)) options.sinks = view<const float, 1>(sinks.data(), x.heads);
   if (random.one_in(4)) options.key_scales = view<const float, 1>(factors.data(), x.kv_heads);
   if (random.one_in(4)) options.value_scales = view<const float, 1>(factors.data(), x.kv_heads);
+  if (random.one_in(5)) {
+    options.dropout = {.rate = random.one_of({0.1, 0.5, 0.95}), .seed = seed, .stream = static_cast<std::uint64_t>(seed % 7)};
+  }
   spread_array<float, 4> bias(random, {x.batch, x.heads, x.len_q, x.len_k}, true);
   calls::score_parts parts(x.batch, x.heads, x.len_q, x.len_k);
   if constexpr (scored) {
@@ -306,7 +309,8 @@ void check(std::uint64_t seed, totals& reached) {
 
   BOOST_TEST_INFO_SCOPE(x.batch << " x " << x.heads << " heads over " << x.kv_heads << ", " << x.len_q << " queries, " << x.len_k
                                 << " keys, " << x.head_dim << " and " << x.value_dim << " columns, masks " << masks.mask.a.index()
-                                << " and " << masks.mask.b.index() << " joined by " << static_cast<int>(masks.mask.how));
+                                << " and " << masks.mask.b.index() << " joined by " << static_cast<int>(masks.mask.how)
+                                << ", dropout " << options.dropout.rate);
 
   // Forward.
   oracle::backward_call<S, K, V, S, S> call(in, random_placement(random));
@@ -328,7 +332,7 @@ void check(std::uint64_t seed, totals& reached) {
 
   // A row alone, under a list of what it sees, has the same bits.
   if constexpr (!scored) {
-    if (x.batch > 0 && x.len_q > 0) {
+    if (x.batch > 0 && x.len_q > 0 && !options.dropout.active()) {
       const std::int64_t b = random.below(x.batch);
       const std::int64_t h = random.below(x.heads);
       const std::int64_t i = random.below(x.len_q);

@@ -61,8 +61,11 @@ void compare_jvp(support::worst& errors, const inputs<T>& at, const inputs<T>& a
           double touched = 0;  // A
           double dropped = 0;  // what weights that are taken for 0 would have added
           for (std::size_t e = 0; e < seen.size(); ++e) {
-            const double term = value_scale * size(along.v(b, kv_h, seen[e], column)) +
-                                largest_move * (value_scale * size(at.v(b, kv_h, seen[e], column)) + size(want_out[c]));
+            const bool kept = options.dropout.keeps(b, h, i, seen[e], q.extent(1), q.extent(2));
+            const double factor = kept ? value_scale * options.dropout.factor() : 0;
+            const double term =
+                factor * (size(along.v(b, kv_h, seen[e], column)) + largest_move * size(at.v(b, kv_h, seen[e], column))) +
+                largest_move * size(want_out[c]);
             touched += weights[e] / mass * term;
             dropped += faintest * term + support::rounding<C>(0);
           }

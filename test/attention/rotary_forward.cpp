@@ -76,6 +76,7 @@ BOOST_AUTO_TEST_CASE(float32_has_the_bits_of_rotated_arrays_on_both_paths) {
       const tables of(first + x.len_q + x.len_k + 8, x.dims, static_cast<std::int64_t>(seed % 2) * 3);
       attention::options<> options{.mask = attention::causal, .rotary = of.with(layout)};
       options.rotary.first_key = first;
+      if (seed % 5 == 0) options.dropout = {.rate = 0.3, .seed = seed};
       if (seed % 4 < 2) options.rotary.first_dim = x.head_dim - x.dims;
       BOOST_TEST_INFO("shape " << seed);
       check_bits(in, options, static_cast<int>(seed % 3) + 1);

@@ -80,13 +80,14 @@ BOOST_AUTO_TEST_CASE(gradients_have_the_bits_of_rotated_arrays_rotated_back) {
       attention::options<> options{.mask = attention::causal, .rotary = rotary_of(of, x, seed)};
       options.rotary.queries = which != 1;
       options.rotary.keys = which != 2;
+      if (which == 3) options.dropout = {.rate = 0.3, .seed = seed};
       call.run(par.threads(which + 1), options);
       BOOST_TEST((call.in.untouched() && call.gaps_untouched()));
       auto rotated = call;
       const rotary& by = options.rotary;
       rotate_as(by, true, x.len_q, x.len_k, rotated.in.q);
       rotate_as(by, false, x.len_q, x.len_k, rotated.in.k);
-      rotated.run(seq, {.mask = attention::causal});
+      rotated.run(seq, attention::options<>{.mask = attention::causal, .dropout = options.dropout});
       BOOST_TEST(rotated.out.same_elements(call.out));
       rotate_as(by, true, x.len_q, x.len_k, rotated.dq, true);
       rotate_as(by, false, x.len_q, x.len_k, rotated.dk, true);

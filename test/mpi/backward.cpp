@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "../attention/backward_oracle.hpp"
+#include "../attention/rotary_tables.hpp"
 #include "tessera/mpi/attention_backward.hpp"
 #include "whole.hpp"
 
@@ -83,10 +84,12 @@ BOOST_AUTO_TEST_SUITE(mpi_attention_backward)
 BOOST_AUTO_TEST_CASE(gradients_are_within_the_bound_and_the_same_in_every_run) {
   oracle::gradient_errors errors;
   const std::vector<float> sinks{0.5f, 3};
+  const rotary_test::tables of(1600, 2);
   const attention::options<> options[] = {{.mask = attention::causal},
                                           {.sinks = view<const float, 1>(sinks.data(), 2)},
                                           {.mask = attention::sliding_window(-400, 700)},
-                                          {.mask = attention::causal, .dropout = {.rate = 0.4, .seed = 3}}};
+                                          {.mask = attention::causal, .dropout = {.rate = 0.4, .seed = 3}},
+                                          {.mask = attention::causal, .rotary = of.with(rotary_test::layouts[1])}};
   for (const sizes& n : {sizes{1, 2, 1, 1600, 1600, 5, 4}, sizes{2, 2, 2, 193, 500, 3, 6}}) {
     for (const auto& o : options) {
       call x = data(n);

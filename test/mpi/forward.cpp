@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "../attention/rotary_tables.hpp"
 #include "tessera/mpi/attention.hpp"
 #include "whole.hpp"
 
@@ -75,6 +76,20 @@ BOOST_AUTO_TEST_CASE(bands_have_the_bits_of_one_call) {
   }
   BOOST_TEST(same_bits<float>(par.threads(2), in, attention::options<>{.mask = attention::causal}));
   BOOST_TEST(same_bits<float>(seq, in, attention::options<>{.mask = attention::causal, .dropout = {.rate = 0.4, .seed = 3}}));
+  const rotary_test::tables of(2000, 8);
+  BOOST_TEST(
+      same_bits<float>(seq, in, attention::options<>{.mask = attention::causal, .rotary = of.with(rotary_test::layouts[0])}));
+  // Positions of the whole, which no rank has all of.
+  const rotary_test::tables shorter(1999, 8);
+  const mpi::zigzag plan(2000, world().size());
+  const array<float, 4> q = whole::shard(in.q, plan, world().rank());
+  const array<float, 4> k = whole::shard(in.k, plan, world().rank());
+  const array<float, 4> v = whole::shard(in.v, plan, world().rank());
+  array<float, 4> out({2, 4, q.view().extent(2), 5});
+  CHECK_REFUSED("mpi::attention_forward: options.rotary.first_key: ",
+                mpi::attention_forward(seq, world(), mpi::shards(plan, plan), q.view(), k.view(), v.view(), out.view(),
+                                       attention::options<>{.rotary = shorter.with(rotary_test::layouts[0])}));
+  BOOST_TEST(out.untouched());
 }
 
 BOOST_AUTO_TEST_CASE(short_and_unequal_lengths_have_the_bits_of_one_call) {

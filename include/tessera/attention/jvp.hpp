@@ -152,7 +152,7 @@ void run_jvp(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>
 ///                 |dout - exact| <= 2 ((head_dim + 4) S + 2 head_dim + 230 + len_k / 192) u A + u_out |dout|, S as there, and
 ///                 A = sum_j p_j (|dv| + D (|v| + |out|)), D the largest |scale| sum (|dq||k| + |q||dk|) of the row; besides, the same
 ///                 with 2^-63 (float64: 2^-511) for weights that are taken for 0.
-///                 With rotary q, k, dq and dk are the rotated ones. test/attention/jvp.cpp, rotary_gradients.cpp, fuzz.cpp
+///                 With rotary q, k, dq and dk are the rotated ones; with dropout |v| and |dv| count as often as the pair. test/attention/jvp.cpp, rotary_gradients.cpp, fuzz.cpp
 /// Cost            12 batch heads len_q len_k head_dim flops: three times attention::forward's
 /// Determinism     the same bits for every number of threads, every batch, and for a row alone or inside a block
 /// Errors          argument_error before anything is written: as attention::forward

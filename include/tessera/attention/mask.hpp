@@ -124,20 +124,48 @@ struct opaque_tiles {
   [[nodiscard]] tile_class classify(std::int64_t, std::int64_t, std::int64_t, std::int64_t) const { return tile_class::some; }
 };
 
+/// A head and its lengths. Rows of a panel past the last query and the padding of a block of keys are asked for, too, and not used: a function gets
+/// pairs that are there instead.
+struct head_pairs {
+  std::int64_t b;
+  std::int64_t h;
+  std::int64_t len_q;
+  std::int64_t len_k;
+
+  template <class I>
+  [[nodiscard]] TESSERA_ALWAYS_INLINE I query(I i) const {
+    return at_most(i, len_q - 1);
+  }
+  template <class I>
+  [[nodiscard]] TESSERA_ALWAYS_INLINE I key(I j) const {
+    return at_most(j, len_k - 1);
+  }
+
+ private:
+  template <class I>
+  TESSERA_ALWAYS_INLINE static I at_most(I x, std::int64_t end) {
+    const I last = tessera::detail::saturated_index<I>(end);
+    if constexpr (requires { typename I::value_type; }) {
+      return min(x, last);
+    } else {
+      return x < last ? x : last;
+    }
+  }
+};
+
 template <class F>
 struct function_mask : opaque_tiles {
   const F& f;
-  std::int64_t b;
-  std::int64_t h;
+  head_pairs at;
 
-  function_mask(const F& function, std::int64_t batch, std::int64_t head) : f(function), b(batch), h(head) {}
+  function_mask(const F& function, const head_pairs& pairs) : f(function), at(pairs) {}
 
   template <class I>
   [[nodiscard]] TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
     if constexpr (std::is_invocable_v<const F&, std::int64_t, std::int64_t, I, I>) {
-      return as_mask(i, f(b, h, i, j));
+      return as_mask(i, f(at.b, at.h, at.query(i), at.key(j)));
     } else {
-      return each_pair(i, j, [&](std::int64_t row, std::int64_t column) { return f(b, h, row, column); });
+      return each_pair(at.query(i), at.key(j), [&](std::int64_t row, std::int64_t column) { return f(at.b, at.h, row, column); });
     }
   }
 };
@@ -148,7 +176,7 @@ TESSERA_ALWAYS_INLINE auto head_of(const M& mask, std::int64_t b, std::int64_t h
   if constexpr (head_mask<M>) {
     return mask.head(b, h, len_q, len_k);
   } else {
-    return function_mask<M>(mask, b, h);
+    return function_mask<M>(mask, {b, h, len_q, len_k});
   }
 }
 
@@ -352,8 +380,8 @@ dense_mask(const S&) -> dense_mask<std::remove_const_t<value_type_of<S>>>;
 template <class F>
 struct visible_if {
   F f;
-  [[nodiscard]] detail::function_mask<F> head(std::int64_t b, std::int64_t h, std::int64_t, std::int64_t) const {
-    return {f, b, h};
+  [[nodiscard]] detail::function_mask<F> head(std::int64_t b, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
+    return {f, {b, h, len_q, len_k}};
   }
 };
 template <class F>

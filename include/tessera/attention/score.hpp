@@ -101,24 +101,24 @@ TESSERA_ALWAYS_INLINE T each_score(T s, lane_index<T> i, lane_index<T> j, const 
   }
 }
 
-/// A user's function of (s, b, h, i, j), called with packs where it takes them.
+/// A user's function of (s, b, h, i, j), called with packs where it takes them, for pairs that are there.
 template <class F, class T>
-TESSERA_ALWAYS_INLINE T call_score(const F& f, T s, std::int64_t b, std::int64_t h, lane_index<T> i, lane_index<T> j) {
+TESSERA_ALWAYS_INLINE T call_score(const F& f, T s, const head_pairs& at, lane_index<T> i, lane_index<T> j) {
   if constexpr (std::is_invocable_v<const F&, T, std::int64_t, std::int64_t, lane_index<T>, lane_index<T>>) {
-    return T(f(s, b, h, i, j));
+    return T(f(s, at.b, at.h, at.query(i), at.key(j)));
   } else {
-    return each_score(s, i, j, [&](auto x, std::int64_t row, std::int64_t column) { return f(x, b, h, row, column); });
+    return each_score(s, at.query(i), at.key(j),
+                      [&](auto x, std::int64_t row, std::int64_t column) { return f(x, at.b, at.h, row, column); });
   }
 }
 
 template <class F>
 struct function_head {
   const F& f;
-  std::int64_t b;
-  std::int64_t h;
+  head_pairs at;
   template <class T>
   [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
-    return call_score(f, s, b, h, i, j);
+    return call_score(f, s, at, i, j);
   }
 };
 
@@ -126,15 +126,14 @@ template <class F, class D>
 struct differentiable_head {
   const F& f;
   const D& slope;
-  std::int64_t b;
-  std::int64_t h;
+  head_pairs at;
   template <class T>
   [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
-    return call_score(f, s, b, h, i, j);
+    return call_score(f, s, at, i, j);
   }
   template <class T>
   [[nodiscard]] TESSERA_ALWAYS_INLINE T derivative(T s, lane_index<T> i, lane_index<T> j) const {
-    return call_score(slope, s, b, h, i, j);
+    return call_score(slope, s, at, i, j);
   }
 };
 
@@ -159,7 +158,7 @@ TESSERA_ALWAYS_INLINE auto score_of(const S& score, std::int64_t b, std::int64_t
   if constexpr (head_score<S>) {
     return score.head(b, h, len_q, len_k);
   } else {
-    return function_head<S>{score, b, h};
+    return function_head<S>{score, {b, h, len_q, len_k}};
   }
 }
 
@@ -223,15 +222,16 @@ template <class F, class D = void>
 struct score_by {
   F f;
   D derivative;
-  [[nodiscard]] detail::differentiable_head<F, D> head(std::int64_t b, std::int64_t h, std::int64_t, std::int64_t) const {
-    return {f, derivative, b, h};
+  [[nodiscard]] detail::differentiable_head<F, D> head(std::int64_t b, std::int64_t h, std::int64_t len_q,
+                                                       std::int64_t len_k) const {
+    return {f, derivative, {b, h, len_q, len_k}};
   }
 };
 template <class F>
 struct score_by<F, void> {
   F f;
-  [[nodiscard]] detail::function_head<F> head(std::int64_t b, std::int64_t h, std::int64_t, std::int64_t) const {
-    return {f, b, h};
+  [[nodiscard]] detail::function_head<F> head(std::int64_t b, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
+    return {f, {b, h, len_q, len_k}};
   }
 };
 template <class F>

@@ -98,6 +98,7 @@ void attention_forward(const Exec& exec, const communicator& ranks, const shards
   all.prepare([&] {
     const attention::part whole{0, 0, s.queries.length(), s.keys.length()};
     attention::detail::check_forward<T>(function, q, k, v, out, attention::detail::part_options(options, whole));
+    attention::detail::check_rotary_positions(function, options.rotary, s.queries.length(), s.keys.length());
     if (lse != nullptr) {
       tessera::detail::check_output(*lse, function, "lse");
       tessera::detail::expects(

@@ -77,6 +77,7 @@ void attention_backward(const Exec& exec, const communicator& ranks, const shard
     attention::detail::check_backward<typename Exec::arch>(operands, function);
     const attention::part whole{0, 0, s.queries.length(), s.keys.length()};
     attention::detail::check_options<T>(function, q, k, attention::detail::part_options(options, whole));
+    attention::detail::check_rotary_positions(function, options.rotary, s.queries.length(), s.keys.length());
     check_shards(function, ranks, s, q, k);
     sees = visible_pieces(options.mask, batch, heads, s, rank);
     tessera::detail::bump size;

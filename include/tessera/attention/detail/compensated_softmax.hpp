@@ -75,11 +75,11 @@ struct compensated_softmax {
   }
 
   template <class T>
-  [[nodiscard]] TESSERA_HD T normalizer(const state<T>& s) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T normalizer(const state<T>& s) const {
     return total(s.mass, s.lost);
   }
   template <class T>
-  [[nodiscard]] TESSERA_HD T finish(const state<T>& s) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T finish(const state<T>& s) const {
     return softmax{}.finish(softmax::state<T>{s.max, normalizer(s)});
   }
 

@@ -11,6 +11,7 @@
 #include "tessera/attention/detail/rotate_rows.hpp"
 #include "tessera/attention/detail/row_states.hpp"
 #include "tessera/attention/detail/sequences.hpp"
+#include "tessera/attention/detail/unit_rows.hpp"
 #include "tessera/attention/detail/values_in_lanes.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/numeric/traits.hpp"
@@ -64,36 +65,22 @@ class few_rows {
   few_rows(const layout_type& layout, const Heads& heads, const arrays& memory, const sequences<Q, K, V>& x, std::int64_t b,
            std::int64_t kv_h, std::int64_t first, std::int64_t count)
       : layout_(layout),
-        heads_(heads),
         memory_(memory),
         x_(x),
-        b_(b),
-        head0_(kv_h * layout.group),
-        first_(first),
-        count_(count),
-        len_q_(x.len_q(b)),
+        rows_{heads, layout.group, b, kv_h * layout.group, first, count, x.len_q(b), x.len_k(b)},
         keys_(x.keys(b, kv_h)),
         values_(x.values(b, kv_h)) {}
 
   /// To be called before `fold`.
   void pack() {
-    const T factor = heads_.query_factor(head0_ / layout_.group);
-    for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
+    const T factor = rows_.heads.query_factor(rows_.head0 / layout_.group);
+    for (std::int64_t block = 0; block * shape::rows < rows_.count; ++block) {
       with_block(block, [&](auto rows) { pack_queries<decltype(rows)::value>(block, factor); });
     }
   }
 
   /// The keys that some row sees.
-  [[nodiscard]] key_range range() const {
-    key_range all{keys_.size(), 0};
-    for (std::int64_t r = 0; r < count_; ++r) {
-      const std::int64_t i = query(r);
-      const key_range mine = row_mask(r).keys(i, i + 1, keys_.size());
-      if (mine.first >= mine.last) continue;
-      all = {std::min(all.first, mine.first), std::max(all.last, mine.last)};
-    }
-    return all;
-  }
+  [[nodiscard]] key_range range() const { return rows_.range(); }
 
   /// t(a) = the states of all rows under chunk c + a alone, for a < n, which is at most `at_once` of the layout. Bit a of the result is 0,
   /// and nothing written to t(a), when no row sees any of that chunk.
@@ -101,7 +88,7 @@ class few_rows {
   unsigned fold(std::int64_t c, int n, const States& t) {
     unsigned folded = 0;
     for (int a = 0; a < n; ++a) {
-      const key_range hull = look(a, c + a);
+      const key_range hull = rows_.look(c + a, memory_.seen + a, memory_.classes + a * shape::rows);
       if (hull.first >= hull.last) continue;
       folded |= 1U << a;
       if (layout_.blocks() == 1) {
@@ -117,7 +104,7 @@ class few_rows {
     }
     for (int a = 0; a < n; ++a) {
       if ((folded >> a & 1U) == 0) continue;
-      for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
+      for (std::int64_t block = 0; block * shape::rows < rows_.count; ++block) {
         with_block(block, [&](auto rows) {
           constexpr int Rows = decltype(rows)::value;
           if (!one_block) weigh<Rows>(a, block, c + a, t(a));
@@ -132,29 +119,18 @@ class few_rows {
   template <class Store, class Emit>
   void finish(const row_states<T>& s, std::int64_t first, std::int64_t last, const Store& store, const Emit& emit) const {
     finish_states(
-        layout_, first, last, s, heads_, [&](std::int64_t r) { return head(r); },
-        [&](std::int64_t r, const T* values) { store(b_, head(r), query(r), values); },
-        [&](std::int64_t r, T lse) { emit(b_, head(r), query(r), lse); });
+        layout_, first, last, s, rows_.heads, [&](std::int64_t r) { return rows_.head(r); },
+        [&](std::int64_t r, const T* values) { store(rows_.b, rows_.head(r), rows_.query(r), values); },
+        [&](std::int64_t r, T lse) { emit(rows_.b, rows_.head(r), rows_.query(r), lse); });
   }
 
-  [[nodiscard]] std::int64_t count() const { return count_; }
+  [[nodiscard]] std::int64_t count() const { return rows_.count; }
 
  private:
   static std::int64_t places(const layout_type& layout) { return layout.at_once() * layout.blocks(); }
   static bool copies(const layout_type& layout) { return layout.blocks() > 1 && (!std::is_same_v<T, V> || layout.in_pages); }
-  [[nodiscard]] std::int64_t head(std::int64_t r) const { return head0_ + (first_ + r) % layout_.group; }
-  [[nodiscard]] std::int64_t query(std::int64_t r) const { return (first_ + r) / layout_.group; }
-  [[nodiscard]] auto row_mask(std::int64_t r) const { return heads_.mask(b_, head(r), len_q_, keys_.size()); }
-  [[nodiscard]] auto row_score(std::int64_t r) const { return heads_.score(b_, head(r), len_q_, keys_.size()); }
-  /// Rows of a block.
-  [[nodiscard]] int used(std::int64_t block) const {
-    return static_cast<int>(std::min<std::int64_t>(shape::rows, count_ - block * shape::rows));
-  }
   [[nodiscard]] T* block_queries(std::int64_t block) const {
     return memory_.queries + block * shape::rows * layout_type::rounded(layout_.depth, lanes);
-  }
-  [[nodiscard]] int chunk_size(std::int64_t c) const {
-    return static_cast<int>(std::min<std::int64_t>(chunk, keys_.size() - c * chunk));
   }
   /// f(keys) with a pack of keys of chunk c, or what is left of one, as they are stored, or rotated. The next one is asked for here where it
   /// lies apart.
@@ -165,15 +141,15 @@ class few_rows {
       ask_for_rows(keys_, key + lanes, lanes, layout_.depth);
     }
     const strided_rows<K> keys =
-        keys_.together(key, std::min<std::int64_t>(lanes, chunk_size(c) - j), layout_.depth, memory_.key_rows);
+        keys_.together(key, std::min<std::int64_t>(lanes, rows_.chunk_size(c) - j), layout_.depth, memory_.key_rows);
     with_rows<P>(memory_.rotated, view<const K, 2>(keys.first, {keys.count, layout_.depth}, {keys.stride, 1}), key,
-                 key_rotation(heads_.wanted.rotary), f);
+                 key_rotation(rows_.heads.wanted.rotary), f);
   }
 
   /// f(std::integral_constant of the rows that the block is computed with)
   template <class F>
   TESSERA_ALWAYS_INLINE void with_block(std::int64_t block, const F& f) const {
-    const int n = used(block);
+    const int n = rows_.used(block);
     if (n > 4) {
       f(std::integral_constant<int, shape::rows>{});
     } else if (n > 2) {
@@ -187,15 +163,15 @@ class few_rows {
 
   template <int Rows>
   void pack_queries(std::int64_t block, T factor) {
-    const rotation by = query_rotation(heads_.wanted.rotary, len_q_, keys_.size());
+    const rotation by = query_rotation(rows_.heads.wanted.rotary, rows_.len_q, keys_.size());
     const Q* stored[Rows];
     const T* rotated[Rows] = {};
     for (int r = 0; r < Rows; ++r) {
-      const std::int64_t row = block * shape::rows + std::min(r, used(block) - 1);
-      stored[r] = x_.query(b_, head(row), query(row));
+      const std::int64_t row = block * shape::rows + std::min(r, rows_.used(block) - 1);
+      stored[r] = x_.query(rows_.b, rows_.head(row), rows_.query(row));
       if (!by.rotates()) continue;
       const view<const Q, 2> one(stored[r], 1, layout_.depth);
-      rotated[r] = rotated_rows<P>(memory_.rotated + r * layout_.depth, one, query(row), by).data_handle();
+      rotated[r] = rotated_rows<P>(memory_.rotated + r * layout_.depth, one, rows_.query(row), by).data_handle();
     }
     if (by.rotates()) {
       pack_rows(rotated, factor, block_queries(block));
@@ -220,35 +196,6 @@ class few_rows {
       TESSERA_UNROLL
       for (int r = 0; r < Rows; ++r) x[r].store(to + r * lanes);
     }
-  }
-
-  /// What every row and block sees of chunk c, the a-th of those at once; the hull of all.
-  key_range look(int a, std::int64_t c) {
-    const std::int64_t key0 = c * chunk;
-    const int count = chunk_size(c);
-    key_range all{count, 0};
-    for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
-      key_range& seen = memory_.seen[a + block] = {count, 0};
-      for (int r = 0; r < used(block); ++r) {
-        const std::int64_t row = block * shape::rows + r;
-        const std::int64_t i = query(row);
-        const auto mask = row_mask(row);
-        tile_class& mine = memory_.classes[a * shape::rows + row] = mask.classify(i, i + 1, key0, key0 + count);
-        if (mine == tile_class::none) continue;
-        key_range keys{0, count};
-        if (mine == tile_class::some) {
-          keys = mask.keys(i, i + 1, key0 + count);
-          keys = {std::max<std::int64_t>(0, keys.first - key0), keys.last - key0};
-          if (keys.first >= keys.last) {
-            mine = tile_class::none;
-            continue;
-          }
-        }
-        seen = {std::min(seen.first, keys.first), std::max(seen.last, keys.last)};
-      }
-      if (seen.first < seen.last) all = {std::min(all.first, seen.first), std::max(all.last, seen.last)};
-    }
-    return all;
   }
 
   /// The products of the rows of one block with the keys that they see of chunk c, whole packs.
@@ -287,7 +234,7 @@ class few_rows {
                                static_cast<int>(keys.extent(0)), layout_.depth, ahead);
         });
       }
-      for (std::int64_t block = 0; block * shape::rows < count_; ++block) {
+      for (std::int64_t block = 0; block * shape::rows < rows_.count; ++block) {
         if (memory_.seen[block].first >= (p + n) * lanes || memory_.seen[block].last <= p * lanes) continue;
         T* const to = memory_.scores + block * shape::rows * chunk + p * lanes;
         with_block(block, [&](auto rows) {
@@ -318,7 +265,7 @@ class few_rows {
     P tops[Rows];
     for (int r = 0; r < Rows; ++r) {
       tops[r] = P(-infinity<T>());
-      if (r >= used(block)) continue;
+      if (r >= rows_.used(block)) continue;
       const tile_class mine = memory_.classes[(a + block) * shape::rows + r];
       tops[r] = weigh_row(row0 + r, mine, c * chunk, first, static_cast<int>(seen.last), scores + r * chunk);
     }
@@ -328,10 +275,10 @@ class few_rows {
     top.store(largest);
     softmax::anchor(top).store(base);
     std::copy_n(largest, Rows, t.max + row0);
-    for (int r = used(block); r < Rows; ++r) base[r] = infinity<T>();  // idle rows weigh nothing
+    for (int r = rows_.used(block); r < Rows; ++r) base[r] = infinity<T>();  // idle rows weigh nothing
     T* const weights = memory_.weights + a * chunk * shape::rows;
     weigh_keys<Rows, P>(scores, first, last, base, weights, t.mass + row0);
-    if (heads_.has_dropout()) drop(row0, Rows, used(block), c * chunk + first, last - first, weights + first * Rows);
+    if (rows_.heads.has_dropout()) drop(row0, Rows, rows_.used(block), c * chunk + first, last - first, weights + first * Rows);
   }
 
   /// Strikes the weights of dropped pairs out of [count][rows]; the mass has them.
@@ -339,9 +286,9 @@ class few_rows {
     std::uint64_t addresses[shape::rows];
     for (int r = 0; r < rows; ++r) {
       const std::int64_t row = row0 + std::min(r, used_rows - 1);
-      addresses[r] = heads_.dropped(x_, b_, head(row)).row + static_cast<std::uint64_t>(query(row));
+      addresses[r] = rows_.heads.dropped(x_, rows_.b, rows_.head(row)).row + static_cast<std::uint64_t>(rows_.query(row));
     }
-    heads_.dropped(x_, b_, head0_).template strike_rows<P>(weights, rows, addresses, key, count);
+    rows_.heads.dropped(x_, rows_.b, rows_.head0).template strike_rows<P>(weights, rows, addresses, key, count);
   }
 
   /// Makes of the products with the keys [first, last) of a row its scores, hidden ones and lanes past the last included; the largest, in
@@ -354,16 +301,16 @@ class few_rows {
       for (int j = first; j < last; j += lanes) hidden.store(scores + j);
       return top;
     }
-    using score_type = decltype(row_score(0));
+    using score_type = decltype(rows_.score(0));
     constexpr bool linear = tessera::detail::is_linear<score_type>;
     const int whole = first + (last - first) / lanes * lanes;
     int j = first;
     if (linear && seen == tile_class::all) {
       for (; j < whole; j += lanes) top = max(top, P::load(scores + j));
     }
-    const score_type score = row_score(row);
-    const auto mask = row_mask(row);
-    const I rows(static_cast<index>(query(row)));
+    const score_type score = rows_.score(row);
+    const auto mask = rows_.mask(row);
+    const I rows(static_cast<index>(rows_.query(row)));
     const I end(static_cast<index>(key0 + last));
     for (; j < last; j += lanes) {
       P s = P::load(scores + j);
@@ -401,7 +348,7 @@ class few_rows {
       sum_streamed_values<Rows, P>(
           n, weights, [&](int j, int tile) { return value_rows(first + j, tile, n - j); }, layout_.value_dim, sums, row_size);
     }
-    for (int r = 0; r < used(block); ++r) {
+    for (int r = 0; r < rows_.used(block); ++r) {
       // A row that sees nothing of the chunk is summed with those that do, too: 0 times what they see, or what nobody sees.
       const bool hides = memory_.classes[(a + block) * shape::rows + r] != tile_class::all;
       if (hides && !is_finite(sums + r * row_size)) {
@@ -433,8 +380,8 @@ class few_rows {
   /// The sums of one row over n keys among which hidden ones hold NaN or inf: 0 * NaN must not reach a row that does not see the key.
   TESSERA_NOINLINE void sum_visible(std::int64_t row, std::int64_t key, int n, const T* weights, int step, T* sums) const {
     using index = typename I::value_type;
-    const auto mask = row_mask(row);
-    const I rows(static_cast<index>(query(row)));
+    const auto mask = rows_.mask(row);
+    const I rows(static_cast<index>(rows_.query(row)));
     for (std::int64_t c = 0; c < layout_.value_dim; c += lanes) {
       const int columns = static_cast<int>(std::min<std::int64_t>(lanes, layout_.value_dim - c));
       P sum(T(0));
@@ -457,14 +404,9 @@ class few_rows {
   }
 
   layout_type layout_;
-  const Heads& heads_;
   arrays memory_;
   const sequences<Q, K, V>& x_;
-  std::int64_t b_;
-  std::int64_t head0_;
-  std::int64_t first_;
-  std::int64_t count_;
-  std::int64_t len_q_;
+  unit_rows<T, Arch, Heads> rows_;
   stored_rows<K> keys_;
   stored_rows<V> values_;
 };

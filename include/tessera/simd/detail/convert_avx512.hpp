@@ -153,7 +153,9 @@ struct conversion<double, float, Arch, 64> {
 template <class Arch>
   requires(compat::is_x86<Arch> && sizeof(typename pack<double, Arch>::batch) == 64)
 TESSERA_ALWAYS_INLINE pack<double, Arch> widened_half(pack<float, Arch> x) {
-  return pack<double, Arch>(typename pack<double, Arch>::batch(_mm512_maskz_cvtps_pd(0xff, _mm512_castps512_ps256(x.v))));
+  // Not _mm512_castps512_ps256: GCC 12 finds something uninitialised in it.
+  const __m256 low = _mm256_castpd_ps(_mm512_maskz_extractf64x4_pd(0xff, _mm512_castps_pd(x.v), 0));
+  return pack<double, Arch>(typename pack<double, Arch>::batch(_mm512_maskz_cvtps_pd(0xff, low)));
 }
 
 template <class Arch>
