@@ -140,6 +140,45 @@ BOOST_AUTO_TEST_CASE(sinks_and_factors) {
   BOOST_TEST(differences(par.threads(3), set<float>({{30, 400}, {140, 150}, {1, 5}, {7, 0}}, 4, 2, 16, 16, 8), options) == 0);
 }
 
+// What forward drops backward drops, wherever a sequence lies: out is linear in v, so the sum of v dv is that of out dout.
+BOOST_AUTO_TEST_CASE(dropout) {
+  const attention::options<> options{.mask = attention::causal, .dropout = {.rate = 0.4, .seed = 7}};
+  // A sequence alone lies as a call of its own does.
+  BOOST_TEST(differences(par.threads(2), set<float>({{130, 250}}, 4, 2, 16, 16, 3), options) == 0);
+  const set<float> x({{40, 90}, {3, 10}, {110, 210}}, 2, 1, 12, 8, 4);
+  const auto q = x.joined<float>(x.query_offsets, 2, 12, false, [&](auto b) { return x.at(x.alone, b).q.view(); });
+  const auto k = x.joined<float>(x.key_offsets, 1, 12, false, [&](auto b) { return x.at(x.alone, b).k.view(); });
+  const auto v = x.joined<float>(x.key_offsets, 1, 8, false, [&](auto b) { return x.at(x.alone, b).v.view(); });
+  const attention::ragged at{view<const std::int64_t, 1>(x.query_offsets.data(), 4),
+                             view<const std::int64_t, 1>(x.key_offsets.data(), 4)};
+  results<float> got(x, false);
+  attention::forward(par.threads(2), q.view(), k.view(), v.view(), got.out.view(), got.lse.view(), at, options);
+  for (const std::int64_t b : {0, 1, 2}) {
+    array<float, 3> dout({2, x.total_q(), 8});
+    dout.fill([&](std::uint64_t n) {
+      const std::int64_t row = static_cast<std::int64_t>(n) / 8 % x.total_q();
+      return row >= x.at(x.query_offsets, b) && row < x.at(x.query_offsets, b + 1) ? support::normal(5, n) : 0;
+    });
+    array<float, 3> dq({2, x.total_q(), 12});
+    array<float, 3> dk({1, x.total_k(), 12});
+    array<float, 3> dv({1, x.total_k(), 8});
+    attention::backward(par.threads(2), q.view(), k.view(), v.view(), got.out.view(), got.lse.view(), dout.view(), dq.view(),
+                        dk.view(), dv.view(), at, options);
+    double of_values = 0;
+    double of_out = 0;
+    double size = 0;
+    for (std::int64_t n = 0; n < x.total_k() * 8; ++n)
+      of_values += static_cast<double>(v(0, n / 8, n % 8)) * static_cast<double>(dv(0, n / 8, n % 8));
+    for (std::int64_t n = 0; n < 2 * x.total_q() * 8; ++n) {
+      const double product = static_cast<double>(got.out(n / 8 / x.total_q(), n / 8 % x.total_q(), n % 8)) *
+                             static_cast<double>(dout(n / 8 / x.total_q(), n / 8 % x.total_q(), n % 8));
+      of_out += product;
+      size += std::fabs(product);
+    }
+    BOOST_TEST(std::fabs(of_values - of_out) <= 1e-5 * size);
+  }
+}
+
 BOOST_AUTO_TEST_CASE(misuse) {
   struct arguments {
     array<float, 3> q{{4, 10, 3}};

@@ -316,6 +316,7 @@ struct inverted_mask {
 ///
 /// Shapes  of_query [batch, len_q], of_key [batch, len_k]; a stride of 0 serves all of the batch.
 /// Cost    documents in order (each one run of tokens) cost what their tiles do: tiles between documents are skipped
+/// Beside  `ragged` cuts sequences by offsets, each with its own positions: take it where nothing reaches across them
 template <class Id>
 struct documents {
   view<const Id, 2> of_query;
