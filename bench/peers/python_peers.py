@@ -94,6 +94,7 @@ def onnxruntime(threads, folder, type, batch, heads, len_q, len_k, d, causal):
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # between its turns, not within them
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
     binding = session.io_binding()
     for name, array in arrays.items():
@@ -165,6 +166,7 @@ def onnxruntime_grouped(threads, folder, type, layers, heads, kv_heads, len_q, l
     onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # between its turns, not within them
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
     out = numpy.empty_like(arrays["q"])
     shared = {"seqlens": numpy.array([len_k - 1], "int32"), "total": numpy.array(len_k, "int32")}
