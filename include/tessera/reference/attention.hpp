@@ -58,7 +58,8 @@ std::vector<Real> dropped_mean(const tessera::attention::dropout& dropout, const
 }
 
 /// emit(b, h, i, out, lse) for every query row, with the row out of softmax(score(scale q k^T)) v and its log-sum-exp.
-template <class Real = double, class Q, class K, class V, class Mask, class Score, class Accumulation, class Emit>
+template <class Real = double, class Q, class K, class V, class Mask = tessera::attention::band,
+          class Score = tessera::attention::plain_score, class Accumulation = tessera::attention::plain_sums, class Emit>
 void attention(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v,
                const tessera::attention::options<Mask, Score, Accumulation>& options, const Emit& emit) {
   if (options.rotary.rotates()) {
@@ -112,8 +113,8 @@ double score_derivative(const Score& score, double s, std::int64_t b, std::int64
 }
 
 /// The specification of attention/jvp.hpp: emit(b, h, i, out, dout) for every query row.
-template <class Real = double, class Q, class K, class V, class DQ, class DK, class DV, class Mask, class Score,
-          class Accumulation, class Emit>
+template <class Real = double, class Q, class K, class V, class DQ, class DK, class DV, class Mask = tessera::attention::band,
+          class Score = tessera::attention::plain_score, class Accumulation = tessera::attention::plain_sums, class Emit>
 void attention_jvp(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v, const view<DQ, 4>& dq, const view<DK, 4>& dk,
                    const view<DV, 4>& dv, const tessera::attention::options<Mask, Score, Accumulation>& options,
                    const Emit& emit) {

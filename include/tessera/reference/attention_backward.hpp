@@ -123,7 +123,8 @@ attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 
   return result;
 }
 
-template <class Real = double, class Q, class K, class V, class G, class Mask, class Score, class Accumulation>
+template <class Real = double, class Q, class K, class V, class G, class Mask = tessera::attention::band,
+          class Score = tessera::attention::plain_score, class Accumulation = tessera::attention::plain_sums>
 attention_gradients<Real> attention_backward(const view<Q, 4>& q, const view<K, 4>& k, const view<V, 4>& v,
                                              const view<G, 4>& dout,
                                              const tessera::attention::options<Mask, Score, Accumulation>& options) {
