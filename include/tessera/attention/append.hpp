@@ -219,6 +219,8 @@ void append(const Exec& exec, const paged<K, V>& cache, const view<const NK, Ran
 /// Rotary          key t of those that come in stands at position by.first_key + cache.lengths(b) + t and is rotated so (attention/rotate.hpp)
 ///                 before it is rounded; no tables, no rotation. Attend to such a cache with options.rotary.keys = false
 /// Types           any storage, into any storage: rounded once, to nearest-even; float8 beyond its range as `convert` does it
+/// Special values  NaN and infinities go in as `convert` rounds them, in a rotated row as `rotate` leaves them; n = 0 writes nothing
+/// Accuracy        one rounding to the cache's type, after those of `rotate` where there are tables
 /// Cost            each new row read and written once; no pages are allocated. Scratch: 16 bytes for each page that is written to.
 /// Determinism     the same bits for every number of threads
 /// Errors          argument_error before anything is written: shapes, null data, strides, overlap, lengths + n beyond the pages of a sequence,
