@@ -17,6 +17,11 @@
 #define TESSERA_DEVICE_PASS 0
 #endif
 
+/// 1 while an ordinary compiler reads kernels to run them on the CPU, one fiber a thread: defined by whoever compiles for test/emulator.
+#if !defined(TESSERA_CUDA_EMULATOR)
+#define TESSERA_CUDA_EMULATOR 0
+#endif
+
 /// 1 when errors are thrown; 0 under -fno-exceptions, where TESSERA_ERROR_HANDLER(text) is called instead (core/error.hpp).
 #if defined(__cpp_exceptions)
 #define TESSERA_EXCEPTIONS 1
@@ -36,6 +41,15 @@
 #define TESSERA_HD __host__ __device__
 #else
 #define TESSERA_HD
+#endif
+
+/// Marks a function of kernels alone, and a kernel. Kernels are hidden: two libraries that both hold one each launch their own.
+#if TESSERA_CUDA_COMPILER
+#define TESSERA_DEVICE __device__ __forceinline__
+#define TESSERA_KERNEL __attribute__((visibility("hidden"))) __global__
+#else
+#define TESSERA_DEVICE inline
+#define TESSERA_KERNEL
 #endif
 
 /// Inlines whatever the optimiser thinks: for the few functions whose arguments must stay in registers.
@@ -72,6 +86,13 @@
 #define TESSERA_UNROLL_BY_4 _Pragma("GCC unroll 4")
 #else
 #define TESSERA_UNROLL_BY_4
+#endif
+
+/// Unrolls the next loop in device code, so that the arrays it walks stay in registers; elsewhere the compiler decides.
+#if TESSERA_DEVICE_PASS
+#define TESSERA_DEVICE_UNROLL _Pragma("unroll")
+#else
+#define TESSERA_DEVICE_UNROLL
 #endif
 
 /// Promises that two pointers do not alias.
