@@ -52,6 +52,14 @@
 #define TESSERA_KERNEL
 #endif
 
+/// Marks a host function that names a kernel. Were it visible, a program with two shared libraries would launch the kernel of one from the
+/// other, which may be compiled for another device; hidden, each library keeps to its own.
+#if defined(__GNUC__) || defined(__clang__)
+#define TESSERA_HIDDEN __attribute__((visibility("hidden")))
+#else
+#define TESSERA_HIDDEN
+#endif
+
 /// Inlines whatever the optimiser thinks: for the few functions whose arguments must stay in registers.
 #if defined(__GNUC__) || defined(__clang__)
 #define TESSERA_ALWAYS_INLINE inline __attribute__((always_inline))

@@ -11,13 +11,14 @@
 
 namespace tessera::detail {
 
-/// Cuts a block into arrays, each on a cache line of its own. Over a null block it only counts, so that the same code that
+/// Cuts a block into arrays, each from a multiple of Alignment bytes on. Over a null block it only counts, so that the same code that
 /// lays the arrays out also says how many bytes they need.
-class bump {
+template <std::size_t Alignment>
+class aligned_bump {
  public:
-  static constexpr std::size_t alignment = 64;
+  static constexpr std::size_t alignment = Alignment;
 
-  explicit bump(std::byte* block = nullptr) : block_(block) {}
+  explicit aligned_bump(std::byte* block = nullptr) : block_(block) {}
 
   template <class T>
   T* take(std::int64_t count) {
@@ -32,6 +33,9 @@ class bump {
   std::byte* block_;
   std::size_t used_ = 0;
 };
+
+/// Arrays on cache lines of their own.
+using bump = aligned_bump<64>;
 
 /// The block itself, given back at the end of the call.
 ///
