@@ -19,6 +19,7 @@
 #include "tessera/emulator/clocks.hpp"
 #include "tessera/emulator/fault.hpp"
 #include "tessera/emulator/options.hpp"
+#include "tessera/emulator/sanitizer.hpp"
 #include "tessera/emulator/shadow.hpp"
 #include "tessera/emulator/stacks.hpp"
 
@@ -42,6 +43,7 @@ struct deferred_copy {
 
 struct thread {
   boost::context::fiber context;
+  stack_bounds stack;
   uint3 index{};
   unsigned rank = 0;
   /// What it waits for and where; null while it can go on.
@@ -190,10 +192,13 @@ class block {
     if (runnable_warps_ == 0) deadlock(me);
     thread& other = next(me.rank / 32);
     if (&other != &me) {
+      void* kept = nullptr;
+      leave_stack(&kept, other.stack);
       std::move(other.context).resume_with([&me](boost::context::fiber&& from) {
         me.context = std::move(from);
         return boost::context::fiber();
       });
+      enter_stack(kept);
       enter(me);
     }
     ends();
@@ -230,6 +235,8 @@ class block {
   thread* self_ = nullptr;
   body kernel_{};
   boost::context::fiber caller_;
+  stack_bounds caller_stack_;
+  bool started_ = false;
   bool ending_ = false;
   std::exception_ptr failure_;
 };
@@ -263,6 +270,8 @@ inline void block::retire(thread& me) {
 }
 
 inline boost::context::fiber block::live_and_die(thread& me) {
+  enter_stack(nullptr, started_ ? nullptr : &caller_stack_);
+  started_ = true;
   enter(me);
   try {
     if (!ending_) kernel_.call(kernel_.data);
@@ -281,7 +290,13 @@ inline boost::context::fiber block::live_and_die(thread& me) {
   } catch (...) {
     end_all(std::current_exception());
   }
-  return live_ == 0 ? std::move(caller_) : std::move(next(me.rank / 32).context);
+  if (live_ == 0) {
+    leave_stack(nullptr, caller_stack_);
+    return std::move(caller_);
+  }
+  thread& other = next(me.rank / 32);
+  leave_stack(nullptr, other.stack);
+  return std::move(other.context);
 }
 
 inline void block::run(uint3 index, dim3 size, std::byte* memory_of_block, std::size_t bytes, body kernel) {
@@ -307,18 +322,41 @@ inline void block::run(uint3 index, dim3 size, std::byte* memory_of_block, std::
     t.waits_for = nullptr;
     t.copies.clear();
     t.groups.clear();
-    t.context = boost::context::fiber(std::allocator_arg, pooled_stack(),
+    t.context = boost::context::fiber(std::allocator_arg, pooled_stack{&t.stack},
                                       [this, &t](boost::context::fiber&&) { return live_and_die(t); });
     warps_[i / 32].live |= 1u << (i % 32);
     warps_[i / 32].runnable = warps_[i / 32].live;
     runnable_warps_ |= 1u << (i / 32);
   }
   blockIdx = index;
-  std::move(next(any_of(runnable_warps_)).context).resume_with([this](boost::context::fiber&& from) {
+  started_ = false;
+  thread& first = next(any_of(runnable_warps_));
+  void* kept = nullptr;
+  leave_stack(&kept, first.stack);
+  std::move(first.context).resume_with([this](boost::context::fiber&& from) {
     caller_ = std::move(from);
     return boost::context::fiber();
   });
+  enter_stack(kept);
   if (failure_) std::rethrow_exception(failure_);
+}
+
+/// Numbers as "0-3 7".
+inline std::string ranges(const std::vector<unsigned>& numbers) {
+  std::string text;
+  for (std::size_t i = 0; i < numbers.size();) {
+    std::size_t j = i;
+    while (j + 1 < numbers.size() && numbers[j + 1] == numbers[j] + 1) ++j;
+    if (i != 0) text += " ";
+    text += std::to_string(numbers[i]) + (j > i ? "-" + std::to_string(numbers[j]) : "");
+    i = j + 1;
+  }
+  return text;
+}
+inline std::string ranges(std::uint32_t lanes) {
+  std::vector<unsigned> numbers;
+  for (; lanes != 0; lanes &= lanes - 1) numbers.push_back(static_cast<unsigned>(std::countr_zero(lanes)));
+  return ranges(numbers);
 }
 
 inline std::string block::whereabouts() const {
@@ -333,14 +371,7 @@ inline std::string block::whereabouts() const {
   std::string text;
   for (const auto& [where, ranks] : groups) {
     if (!text.empty()) text += "; ";
-    text += "threads";
-    for (std::size_t i = 0; i < ranks.size();) {
-      std::size_t j = i;
-      while (j + 1 < ranks.size() && ranks[j + 1] == ranks[j] + 1) ++j;
-      text += " " + std::to_string(ranks[i]) + (j > i ? "-" + std::to_string(ranks[j]) : "");
-      i = j + 1;
-    }
-    text += " " + where;
+    text += "threads " + ranges(ranks) + " " + where;
   }
   return text;
 }

@@ -17,8 +17,8 @@ namespace detail {
 enum class from { one_line, any_line };
 
 [[noreturn]] inline void diverge(block& b, const meeting& m, const code_place& place, const char* what) {
-  b.fail(place,
-         std::string("divergent ") + what + ": " + b.whereabouts() + "; they wait at " + m.what + " " + fault::text(m.place));
+  b.fail(place, std::string("divergent ") + what + ": lanes " + ranges(m.arrived) + " of this warp wait at " + m.what + " " +
+                    fault::text(m.place) + " for lanes " + ranges(m.mask & b.warp_of(b.self()).live) + ", this one among them");
 }
 
 inline bool same_place(const code_place& a, const code_place& b) {

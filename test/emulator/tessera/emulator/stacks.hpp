@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "tessera/emulator/sanitizer.hpp"
+
 namespace tessera::emulator::detail {
 
 /// One thread's stacks. They begin at different distances from a page: the 32 lanes of a warp use the same depth of their stacks at a time,
@@ -48,9 +50,15 @@ class stack_pool {
   std::vector<boost::context::stack_context> free_;
 };
 
-/// The pool as Boost.Context asks for it.
+/// The pool as Boost.Context asks for it; says where the stack lies.
 struct pooled_stack {
-  static boost::context::stack_context allocate() { return stack_pool::of_thread().take(); }
+  stack_bounds* bounds;
+
+  [[nodiscard]] boost::context::stack_context allocate() const {
+    const boost::context::stack_context stack = stack_pool::of_thread().take();
+    *bounds = {static_cast<std::byte*>(stack.sp) - stack.size, stack.size};
+    return stack;
+  }
   static void deallocate(boost::context::stack_context& stack) { stack_pool::of_thread().give(stack); }
 };
 
