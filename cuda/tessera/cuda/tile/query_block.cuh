@@ -57,6 +57,8 @@ class query_block {
   using index = lane_index<sum>;
   using state = typename Reducer::template state<sum>;
   static constexpr bool has_values = Shape::value_depth > 0;
+  static constexpr bool can_exclude = requires { Reducer::template excluded<sum>(); };
+  static_assert(can_exclude || !has_values, "weights need a reducer with `excluded`");
   static constexpr int score_blocks = Shape::keys / 8;
   static constexpr int value_blocks = has_values ? Shape::value_depth / 8 : 2;
 
@@ -124,6 +126,9 @@ class query_block {
       if (whole) {
         rate<false>(scores, pairs, first, range);
         fold(scores, first);
+      } else if constexpr (!can_exclude) {
+        rate<false>(scores, pairs, first, range);
+        fold_visible(scores, pairs, first, range);
       } else {
         rate<true>(scores, pairs, first, range);
         fold(scores, first);
@@ -249,6 +254,23 @@ class query_block {
     for (int m = 0; m < Shape::row_blocks; ++m) {
       fold_row(fragment_row_of<0>(scores[m], first), states_[m][0], m, 0);
       fold_row(fragment_row_of<1>(scores[m], first), states_[m][1], m, 1);
+    }
+  }
+  /// The scores of the pairs that are seen, one by one: for reducers that have no score for the others.
+  template <class Pairs>
+  TESSERA_DEVICE void fold_visible(const scores_type& scores, const Pairs& pairs, std::int64_t first, const key_range& range) {
+    TESSERA_DEVICE_UNROLL
+    for (int m = 0; m < Shape::row_blocks; ++m) {
+      TESSERA_DEVICE_UNROLL
+      for (int n = 0; n < score_blocks; ++n) {
+        TESSERA_DEVICE_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          const int r = row(m, i / 2);
+          const index j = static_cast<index>(first) + 8 * n + 2 * fragment_column() + i % 2;
+          if (j < static_cast<index>(range.first) || j >= static_cast<index>(range.last) || !pairs.visible(r, j)) continue;
+          reducer_.absorb(states_[m][i / 2], one_score<sum>(scores[m][n][i], j));
+        }
+      }
     }
   }
   template <int Half>
