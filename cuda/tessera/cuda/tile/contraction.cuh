@@ -97,7 +97,7 @@ struct contraction_pairs {
 };
 
 template <class Shape, bool Aligned, class Problem>
-TESSERA_KERNEL void __launch_bounds__(Shape::threads) contraction_kernel(const __grid_constant__ Problem p) {
+TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident) contraction_kernel(const __grid_constant__ Problem p) {
   using sum = typename Shape::sum;
   const std::int64_t n = p.queries.extent(0);
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * Shape::rows;
@@ -109,9 +109,9 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads) contraction_kernel(const _
                                                                                                p.keys.extent(0));
   query_block<Shape, decltype(p.reducer)> block(p.reducer, dynamic_shared_memory());
   block.run(operands, pairs);
-  block.join_lanes();
+  block.rows().join_lanes();
   if constexpr (Shape::value_depth > 0) {
-    block.for_each_value([&](int r, int c, const packed<sum, 2>& sums, const auto& state) {
+    block.rows().for_each_value([&](int r, int c, const packed<sum, 2>& sums, const auto& state) {
       if (first + r >= last) return;
       const sum mass = p.reducer.normalizer(state);
       TESSERA_DEVICE_UNROLL
@@ -124,7 +124,7 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads) contraction_kernel(const _
     });
   }
   if (blockIdx.y == 0) {
-    block.for_each_state([&](int r, const auto& state) {
+    block.rows().for_each_state([&](int r, const auto& state) {
       if (first + r < last) p.emit(first + r, p.reducer.finish(state));
     });
   }
