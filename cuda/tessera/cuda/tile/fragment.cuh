@@ -15,6 +15,7 @@
 #include "tessera/cuda/tile/shared_tile.cuh"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
+#include "tessera/numeric/lane.hpp"
 #include "tessera/numeric/traits.hpp"
 
 namespace tessera::cuda::tile {
@@ -23,22 +24,43 @@ namespace tessera::cuda::tile {
 struct tf32 {};
 
 /// g and t of this lane.
-TESSERA_DEVICE int fragment_row() { return lane_index() / 4; }
-TESSERA_DEVICE int fragment_column() { return lane_index() % 4; }
+TESSERA_DEVICE int fragment_row() { return static_cast<int>(threadIdx.x % 32 / 4); }
+TESSERA_DEVICE int fragment_column() { return static_cast<int>(threadIdx.x % 4); }
+
+/// Not products but squared differences are summed, of T; exactly rounded, one by one.
+template <class T>
+struct squared_differences {};
 
 /// What a product takes: `element` is what its operands are stored as, `sum` what it adds up in, `depth` how many products an instruction adds
-/// to a sum. M is float16, bfloat16, tf32 or double, or float: multiplied and added one by one, exactly rounded (product.cuh).
+/// to a sum. M is float16, bfloat16, tf32 or double, on the tensor cores; or float or squared_differences, `one_by_one`: `add` is a fused
+/// multiply-add.
 template <class M>
 struct multiplication {
   using element = M;
   using sum = std::conditional_t<std::is_same_v<M, double>, double, float>;
   static constexpr int depth = sizeof(M) == 2 ? 16 : 8;
+  static constexpr bool one_by_one = std::is_same_v<M, float>;
+
+  TESSERA_DEVICE static sum add(sum a, sum b, sum c) { return fma(a, b, c); }
 };
 template <>
 struct multiplication<tf32> {
   using element = float;
   using sum = float;
   static constexpr int depth = 8;
+  static constexpr bool one_by_one = false;
+};
+template <class T>
+struct multiplication<squared_differences<T>> {
+  using element = T;
+  using sum = T;
+  static constexpr int depth = 8;
+  static constexpr bool one_by_one = true;
+
+  TESSERA_DEVICE static T add(T a, T b, T c) {
+    const T difference = a - b;
+    return fma(difference, difference, c);
+  }
 };
 
 /// The left operand, 16 rows x depth. 16-bit: two neighbours in a register, (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8) and the next column.
@@ -137,7 +159,7 @@ TESSERA_DEVICE left_fragment<M> load_left(const Tile& tile, int row, int column,
       a.r[i] = tile.load(row + fragment_row() + 8 * (i % 2), column + fragment_column() + 4 * (i / 2), place);
     }
   } else {
-    const int lane = lane_index();
+    const int lane = lane_id();
     detail::load_matrices<false>(a.r, tile.chunk_address(row + lane % 16, column / Tile::chunk + lane / 16), place);
     if constexpr (std::is_same_v<M, tf32>) {
       TESSERA_DEVICE_UNROLL
@@ -160,7 +182,7 @@ TESSERA_DEVICE void load_right_rows(right_fragment<M> (&b)[2], const Tile& tile,
       }
     }
   } else {
-    const int lane = lane_index();
+    const int lane = lane_id();
     std::uint32_t r[4];
     detail::load_matrices<false>(r, tile.chunk_address(row + lane % 8 + lane / 16 * 8, column / Tile::chunk + lane / 8 % 2),
                                  place);
@@ -178,7 +200,7 @@ template <class M, class Tile>
 TESSERA_DEVICE void load_right_columns(right_fragment<M> (&b)[2], const Tile& tile, int row, int column,
                                        code_place place = code_place::current()) {
   if constexpr (sizeof(typename Tile::element) == 2) {
-    const int lane = lane_index();
+    const int lane = lane_id();
     std::uint32_t r[4];
     detail::load_matrices<true>(r, tile.chunk_address(row + lane % 16, column / Tile::chunk + lane / 16), place);
     TESSERA_DEVICE_UNROLL
