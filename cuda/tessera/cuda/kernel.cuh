@@ -28,8 +28,15 @@ struct code_place {
 inline constexpr int warp_threads = 32;
 
 /// The number of this thread in its warp.
-TESSERA_DEVICE int lane_index() { return static_cast<int>(threadIdx.x) % warp_threads; }
+TESSERA_DEVICE int lane_id() { return static_cast<int>(threadIdx.x % 32); }
 /// The number of this thread's warp in its block (blocks of one dimension).
-TESSERA_DEVICE int warp_index() { return static_cast<int>(threadIdx.x) / warp_threads; }
+TESSERA_DEVICE int warp_id() { return static_cast<int>(threadIdx.x / 32); }
+
+/// Loads below are not made above: where many that a loop allows at once would take registers from the usual way.
+TESSERA_DEVICE void load_no_earlier() {
+#if TESSERA_DEVICE_PASS
+  asm volatile("" ::: "memory");
+#endif
+}
 
 }  // namespace tessera::cuda

@@ -96,11 +96,14 @@
 #define TESSERA_UNROLL_BY_4
 #endif
 
-/// Unrolls the next loop in device code, so that the arrays it walks stay in registers; elsewhere the compiler decides.
+/// Unrolls the next loop in device code, so that the arrays it walks stay in registers, or keeps it a loop, where it is long and rare; elsewhere
+/// the compiler decides.
 #if TESSERA_DEVICE_PASS
 #define TESSERA_DEVICE_UNROLL _Pragma("unroll")
+#define TESSERA_DEVICE_ROLLED _Pragma("unroll 1")
 #else
 #define TESSERA_DEVICE_UNROLL
+#define TESSERA_DEVICE_ROLLED
 #endif
 
 /// Promises that two pointers do not alias.

@@ -37,19 +37,21 @@ struct extremum_reducer {
     return {T(excluded<V>()), lane_index<T>(lane_index<V>(-1))};
   }
 
-  template <class T>
-  TESSERA_HD void absorb(state<T>& s, const score_tile<T>& tile) const {
+  template <class T, class Tile>
+  TESSERA_HD void absorb(state<T>& s, const Tile& tile) const {
     if (tile.ordinary()) {
-      const T best = best_of(tile);
+      const T best = best_of<T>(tile);
       const auto wins = beats(best, s.score);
       if (!lane<T>::any(wins)) return;  // the usual case once a good key is known
       // From the last key to the first, so that the first of equals stays; only `where` is carried from key to key.
       lane_index<T> where = s.where;
+      TESSERA_DEVICE_UNROLL
       for (int j = tile.size() - 1; j >= 0; --j) where = select(tile[j] == best, tile.key(j), where);
       s.where = select(wins, where, s.where);
       s.score = select(wins, best, s.score);
       return;
     }
+    TESSERA_DEVICE_UNROLL
     for (int j = 0; j < tile.size(); ++j) {
       const T score = tile[j];
       const auto better = beats(score, s.score);
@@ -77,7 +79,7 @@ struct extremum_reducer {
 
   template <class T>
   [[nodiscard]] TESSERA_HD suspects<T> exact_within(const state<T>& s, const score_tile<T>& tile, T error) const {
-    const T best = best_of(tile);
+    const T best = best_of<T>(tile);
     if constexpr (Smallest) {
       return {best, min(s.score, best + error) + error};
     } else {
@@ -98,8 +100,8 @@ struct extremum_reducer {
   TESSERA_HD static auto is_nan(T a) {
     return a != a;
   }
-  template <class T>
-  TESSERA_HD static T best_of(const score_tile<T>& tile) {
+  template <class T, class Tile>
+  TESSERA_HD static T best_of(const Tile& tile) {
     return tile_extremum<!Smallest>(tile, T(excluded<lane_value<T>>()));
   }
 };

@@ -26,9 +26,10 @@ struct kernel_sum {
     return {T(lane_value<T>(0))};
   }
 
-  template <class T>
-  TESSERA_HD void absorb(state<T>& s, const score_tile<T>& tile) const {
+  template <class T, class Tile>
+  TESSERA_HD void absorb(state<T>& s, const Tile& tile) const {
     T sum(lane_value<T>(0));
+    TESSERA_DEVICE_UNROLL
     for (int j = 0; j < tile.size(); ++j) sum += f(tile[j]);
     s.sum += sum;
   }

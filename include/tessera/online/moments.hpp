@@ -45,12 +45,13 @@ struct moments {
     return {T(-infinity<V>()), T(V(0)), T(V(0))};
   }
 
-  template <class T>
-  TESSERA_HD void absorb(state<T>& s, const score_tile<T>& tile) const {
+  template <class T, class Tile>
+  TESSERA_HD void absorb(state<T>& s, const Tile& tile) const {
     using V = lane_value<T>;
     const T top = tile_extremum<true>(tile, s.max);
     state<T> t{top, T(V(0)), T(V(0))};
     const T base = anchor(top);
+    TESSERA_DEVICE_UNROLL
     for (int j = 0; j < tile.size(); ++j) {
       const T shifted = tile[j] - base;
       const T weight = exp2_nonpositive(shifted);

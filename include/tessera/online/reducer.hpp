@@ -57,8 +57,8 @@ class score_tile {
 };
 
 /// The largest (smallest) score of a tile, or `none` when that beats it. Four chains: one alone would wait on its own latency.
-template <bool Largest, class T>
-TESSERA_HD T tile_extremum(const score_tile<T>& tile, T none) {
+template <bool Largest, class T, class Tile>
+TESSERA_HD T tile_extremum(const Tile& tile, T none) {
   const auto better = [](T a, T b) {
     if constexpr (Largest) {
       return max(a, b);
@@ -68,9 +68,11 @@ TESSERA_HD T tile_extremum(const score_tile<T>& tile, T none) {
   };
   T best[4] = {none, none, none, none};
   int j = 0;
+  TESSERA_DEVICE_UNROLL
   for (; j + 4 <= tile.size(); j += 4) {
     for (int c = 0; c < 4; ++c) best[c] = better(best[c], tile[j + c]);
   }
+  TESSERA_DEVICE_UNROLL
   for (; j < tile.size(); ++j) best[0] = better(best[0], tile[j]);
   return better(better(best[0], best[1]), better(best[2], best[3]));
 }
@@ -112,6 +114,9 @@ struct join_factors {
 /// `weigh(tile)` is the state of a tile alone; it leaves weights in place of the tile's scores. `join(s, t)` makes s the merged state and
 /// returns the factors that bring the values summed under each to its scale. `normalizer(state)` is what the sum is divided by.
 /// A tile's weights do not depend on the tiles before it, so tiles may be weighed anywhere and joined in order.
+/// Where tiles come in order and several lanes share a row (on the device), a reducer that can does it in one step, without a state of the tile:
+/// `top<T>(tile)` is the tile's largest score; `advance(s, top, tile)`, given the largest of all lanes, weighs the tile beside the maximum of
+/// state and tile, adds it to the state, and returns the factor of the values summed before.
 template <class R, class T>
 concept weighing_reducer = reducer<R, T> && requires(const R& r, typename R::template state<T>& s, const score_tile<T>& tile) {
   { r.weigh(tile) } -> std::same_as<typename R::template state<T>>;

@@ -56,12 +56,33 @@ struct softmax {
 
   template <class T>
   [[nodiscard]] TESSERA_HD state<T> weigh(const score_tile<T>& tile) const {
-    return fold<true>(tile);
+    return fold<true, T>(tile);
   }
 
-  template <class T>
-  TESSERA_HD void absorb(state<T>& s, const score_tile<T>& tile) const {
-    join(s, fold<false>(tile));
+  template <class T, class Tile>
+  TESSERA_HD void absorb(state<T>& s, const Tile& tile) const {
+    join(s, fold<false, T>(tile));
+  }
+
+  template <class T, class Tile>
+  [[nodiscard]] TESSERA_HD T top(const Tile& tile) const {
+    return tile_extremum<true>(tile, T(-infinity<lane_value<T>>()));
+  }
+
+  template <class T, class Tile>
+  TESSERA_HD T advance(state<T>& s, T top, const Tile& tile) const {
+    using V = lane_value<T>;
+    const T largest = max(s.max, top);
+    const T base = anchor(largest);
+    const T kept = exp2_nonpositive<faintest<V>>(s.max - base);
+    T mass = s.mass * kept;
+    TESSERA_DEVICE_UNROLL
+    for (int j = 0; j < tile.size(); ++j) {
+      tile.set(j, weight(tile[j], base));
+      mass += tile[j];
+    }
+    s = {largest, mass};
+    return kept;
   }
 
   template <class T>
@@ -108,12 +129,13 @@ struct softmax {
   static constexpr int faintest = sizeof(V) == 4 ? -63 : -511;
 
   /// The state of a tile alone.
-  template <bool KeepWeights, class T>
-  TESSERA_HD static state<T> fold(const score_tile<T>& tile) {
+  template <bool KeepWeights, class T, class Tile>
+  TESSERA_HD static state<T> fold(const Tile& tile) {
     using V = lane_value<T>;
     const T top = tile_extremum<true>(tile, T(-infinity<V>()));
     const T base = anchor(top);
     T mass(V(0));
+    TESSERA_DEVICE_UNROLL
     for (int j = 0; j < tile.size(); ++j) {
       const T w = weight(tile[j], base);
       if constexpr (KeepWeights) tile.set(j, w);

@@ -42,19 +42,32 @@ struct top_k {
     return s;
   }
 
-  template <class T>
-  TESSERA_HD void absorb(state<T>& s, const score_tile<T>& tile) const {
+  template <class T, class Tile>
+  TESSERA_HD void absorb(state<T>& s, const Tile& tile) const {
+    TESSERA_DEVICE_UNROLL
     for (int j = 0; j < tile.size(); ++j) {
       const T score = tile[j];
       if (lane<T>::any(beats(score, s.score[K - 1]))) insert(s, score, tile.key(j));
     }
   }
 
-  /// Keys of b must come after keys of a for ties to stay in order.
   template <class T>
   [[nodiscard]] TESSERA_HD state<T> merge(const state<T>& a, const state<T>& b) const {
     state<T> s = a;
-    for (int k = 0; k < K; ++k) insert(s, b.score[k], b.where[k]);
+    for (int k = 0; k < K; ++k) {
+      // As in insert, but a newcomer goes before equals of a later key: the keys of a and b may alternate.
+      T score = b.score[k];
+      lane_index<T> where = b.where[k];
+      for (int at = 0; at < K; ++at) {
+        const auto wins = beats(score, s.score[at]) | ((score == s.score[at]) & (where < s.where[at]));
+        const T score_out = select(wins, s.score[at], score);
+        const lane_index<T> where_out = select(wins, s.where[at], where);
+        s.score[at] = select(wins, score, s.score[at]);
+        s.where[at] = select(wins, where, s.where[at]);
+        score = score_out;
+        where = where_out;
+      }
+    }
     return s;
   }
 

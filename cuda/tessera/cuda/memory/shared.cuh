@@ -42,6 +42,9 @@ class shared_array {
   [[nodiscard]] TESSERA_DEVICE int size() const { return size_; }
   [[nodiscard]] TESSERA_DEVICE T* address(int i) const { return data_ + i; }
 
+  /// Elements [first, first + count).
+  [[nodiscard]] TESSERA_DEVICE shared_array part(int first, int count) const { return {data_ + first, count}; }
+
   [[nodiscard]] TESSERA_DEVICE T load(int i, code_place place = code_place::current()) const { return load_as<T>(i, place); }
   TESSERA_DEVICE void store(int i, T x, code_place place = code_place::current()) const { store_as<T>(i, x, place); }
 

@@ -23,8 +23,8 @@ namespace tessera::cuda::tile {
 struct tf32 {};
 
 /// g and t of this lane.
-TESSERA_DEVICE int fragment_row() { return lane_index() / 4; }
-TESSERA_DEVICE int fragment_column() { return lane_index() % 4; }
+TESSERA_DEVICE int fragment_row() { return static_cast<int>(threadIdx.x % 32 / 4); }
+TESSERA_DEVICE int fragment_column() { return static_cast<int>(threadIdx.x % 4); }
 
 /// What a product takes: `element` is what its operands are stored as, `sum` what it adds up in, `depth` how many products an instruction adds
 /// to a sum. M is float16, bfloat16, tf32 or double, or float: multiplied and added one by one, exactly rounded (product.cuh).
@@ -137,7 +137,7 @@ TESSERA_DEVICE left_fragment<M> load_left(const Tile& tile, int row, int column,
       a.r[i] = tile.load(row + fragment_row() + 8 * (i % 2), column + fragment_column() + 4 * (i / 2), place);
     }
   } else {
-    const int lane = lane_index();
+    const int lane = lane_id();
     detail::load_matrices<false>(a.r, tile.chunk_address(row + lane % 16, column / Tile::chunk + lane / 16), place);
     if constexpr (std::is_same_v<M, tf32>) {
       TESSERA_DEVICE_UNROLL
@@ -160,7 +160,7 @@ TESSERA_DEVICE void load_right_rows(right_fragment<M> (&b)[2], const Tile& tile,
       }
     }
   } else {
-    const int lane = lane_index();
+    const int lane = lane_id();
     std::uint32_t r[4];
     detail::load_matrices<false>(r, tile.chunk_address(row + lane % 8 + lane / 16 * 8, column / Tile::chunk + lane / 8 % 2),
                                  place);
@@ -178,7 +178,7 @@ template <class M, class Tile>
 TESSERA_DEVICE void load_right_columns(right_fragment<M> (&b)[2], const Tile& tile, int row, int column,
                                        code_place place = code_place::current()) {
   if constexpr (sizeof(typename Tile::element) == 2) {
-    const int lane = lane_index();
+    const int lane = lane_id();
     std::uint32_t r[4];
     detail::load_matrices<true>(r, tile.chunk_address(row + lane % 16, column / Tile::chunk + lane / 16), place);
     TESSERA_DEVICE_UNROLL

@@ -42,7 +42,7 @@ TESSERA_DEVICE void add_scores(warp_sums<M, RowBlocks, Blocks>& sums, const Left
   static_assert(Left::columns == Right::columns && Blocks % 2 == 0 && Right::rows >= 8 * Blocks);
   if constexpr (std::is_same_v<M, float>) {
     using four = packed<float, 4>;
-    TESSERA_DEVICE_UNROLL
+    TESSERA_DEVICE_ROLLED
     for (int k = 0; k < Left::columns; k += 4) {
       four a[RowBlocks][2];
       TESSERA_DEVICE_UNROLL
@@ -96,21 +96,27 @@ TESSERA_DEVICE void add_values(warp_sums<M, RowBlocks, Blocks>& sums, const warp
   if constexpr (std::is_same_v<M, float>) {
     using two = packed<float, 2>;
     TESSERA_DEVICE_UNROLL
-    for (int key = 0; key < 8 * Keys; ++key) {
-      const int owner = lane_index() / 4 * 4 + key % 8 / 2;
-      float w[RowBlocks][2];
-      TESSERA_DEVICE_UNROLL
-      for (int m = 0; m < RowBlocks; ++m) {
-        w[m][0] = __shfl_sync(0xFFFFFFFFu, weights[m][key / 8][key % 2], owner);
-        w[m][1] = __shfl_sync(0xFFFFFFFFu, weights[m][key / 8][2 + key % 2], owner);
-      }
-      TESSERA_DEVICE_UNROLL
-      for (int n = 0; n < Blocks; ++n) {
-        const two v = rows.template load_as<two>(key, 8 * n + 2 * fragment_column());
+    for (int k = 0; k < Keys; ++k) {
+      TESSERA_DEVICE_ROLLED
+      for (int lane = 0; lane < 4; ++lane) {
+        const int owner = lane_id() / 4 * 4 + lane;
         TESSERA_DEVICE_UNROLL
-        for (int m = 0; m < RowBlocks; ++m) {
+        for (int c = 0; c < 2; ++c) {
+          float w[RowBlocks][2];
           TESSERA_DEVICE_UNROLL
-          for (int i = 0; i < 4; ++i) sums[m][n][i] = fma(w[m][i / 2], v[i % 2], sums[m][n][i]);
+          for (int m = 0; m < RowBlocks; ++m) {
+            w[m][0] = __shfl_sync(0xFFFFFFFFu, weights[m][k][c], owner);
+            w[m][1] = __shfl_sync(0xFFFFFFFFu, weights[m][k][2 + c], owner);
+          }
+          TESSERA_DEVICE_UNROLL
+          for (int n = 0; n < Blocks; ++n) {
+            const two v = rows.template load_as<two>(8 * k + 2 * lane + c, 8 * n + 2 * fragment_column());
+            TESSERA_DEVICE_UNROLL
+            for (int m = 0; m < RowBlocks; ++m) {
+              TESSERA_DEVICE_UNROLL
+              for (int i = 0; i < 4; ++i) sums[m][n][i] = fma(w[m][i / 2], v[i % 2], sums[m][n][i]);
+            }
+          }
         }
       }
     }

@@ -1,0 +1,40 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// The scores of one row that a lane holds, as reducers see them.
+#pragma once
+
+#include <cstdint>
+
+#include "tessera/cuda/kernel.cuh"
+#include "tessera/cuda/tile/fragment.cuh"
+#include "tessera/numeric/lane.hpp"
+
+namespace tessera::cuda {
+
+/// Row g + 8 Half of a row block of Blocks 16 x 8 blocks of sums: what online/reducer.hpp calls a tile of scores, of which this lane holds
+/// every fourth pair of keys. M says what weights are rounded to when they are put back: they are what is multiplied with values.
+template <class M, int Blocks, int Half>
+class fragment_row {
+ public:
+  using value_type = typename tile::multiplication<M>::sum;
+
+  TESSERA_DEVICE fragment_row(value_type (&blocks)[Blocks][4], std::int64_t first_key)
+      : blocks_(blocks), first_key_(static_cast<lane_index<value_type>>(first_key + 2 * tile::fragment_column())) {}
+
+  [[nodiscard]] TESSERA_DEVICE static constexpr int size() { return 2 * Blocks; }
+  [[nodiscard]] TESSERA_DEVICE value_type operator[](int j) const { return blocks_[j / 2][2 * Half + j % 2]; }
+  TESSERA_DEVICE void set(int j, value_type weight) const {
+    if constexpr (sizeof(M) == 2) weight = static_cast<value_type>(M(weight));
+    blocks_[j / 2][2 * Half + j % 2] = weight;
+  }
+  [[nodiscard]] TESSERA_DEVICE lane_index<value_type> key(int j) const {
+    return first_key_ + static_cast<lane_index<value_type>>(8 * (j / 2) + j % 2);
+  }
+  [[nodiscard]] TESSERA_DEVICE static constexpr bool ordinary() { return false; }
+
+ private:
+  value_type (&blocks_)[Blocks][4];
+  lane_index<value_type> first_key_;
+};
+
+}  // namespace tessera::cuda
