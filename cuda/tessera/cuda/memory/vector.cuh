@@ -30,30 +30,65 @@ enum class cached : std::uint8_t {
 
 namespace detail {
 
-/// The register type of a load of so many bytes.
-template <int Bytes>
-struct machine_word;
 #if !TESSERA_CUDA_EMULATOR
-template <>
-struct machine_word<1> {
-  using type = unsigned char;
-};
-template <>
-struct machine_word<2> {
-  using type = unsigned short;
-};
-template <>
-struct machine_word<4> {
-  using type = unsigned int;
-};
-template <>
-struct machine_word<8> {
-  using type = uint2;
-};
-template <>
-struct machine_word<16> {
-  using type = uint4;
-};
+/// The register type of so many bytes.
+template <int Bytes>
+using machine_word = std::conditional_t<
+    Bytes == 1, unsigned char,
+    std::conditional_t<Bytes == 2, unsigned short,
+                       std::conditional_t<Bytes == 4, unsigned int, std::conditional_t<Bytes == 8, uint2, uint4>>>>;
+
+// In assembly, as nvcc takes a copy of 16 bytes apart when its elements stay in registers, and does not put it together again. The clobber
+// keeps a load behind the stores before it.
+template <cached Hint>
+__device__ __forceinline__ uint4 load_word(const uint4* p) {
+  uint4 x;
+  if constexpr (Hint == cached::streaming) {
+    asm volatile("ld.global.cs.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "l"(p) : "memory");
+  } else {
+    asm volatile("ld.global.v4.u32 {%0, %1, %2, %3}, [%4];" : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w) : "l"(p) : "memory");
+  }
+  return x;
+}
+template <cached Hint>
+__device__ __forceinline__ uint2 load_word(const uint2* p) {
+  uint2 x;
+  if constexpr (Hint == cached::streaming) {
+    asm volatile("ld.global.cs.v2.u32 {%0, %1}, [%2];" : "=r"(x.x), "=r"(x.y) : "l"(p) : "memory");
+  } else {
+    asm volatile("ld.global.v2.u32 {%0, %1}, [%2];" : "=r"(x.x), "=r"(x.y) : "l"(p) : "memory");
+  }
+  return x;
+}
+template <cached Hint, class Word>
+__device__ __forceinline__ Word load_word(const Word* p) {
+  return Hint == cached::streaming ? __ldcs(p) : *p;
+}
+
+template <cached Hint>
+__device__ __forceinline__ void store_word(uint4* p, uint4 x) {
+  if constexpr (Hint == cached::streaming) {
+    asm volatile("st.global.cs.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(p), "r"(x.x), "r"(x.y), "r"(x.z), "r"(x.w) : "memory");
+  } else {
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(p), "r"(x.x), "r"(x.y), "r"(x.z), "r"(x.w) : "memory");
+  }
+}
+template <cached Hint>
+__device__ __forceinline__ void store_word(uint2* p, uint2 x) {
+  if constexpr (Hint == cached::streaming) {
+    asm volatile("st.global.cs.v2.u32 [%0], {%1, %2};" ::"l"(p), "r"(x.x), "r"(x.y) : "memory");
+  } else {
+    asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(p), "r"(x.x), "r"(x.y) : "memory");
+  }
+}
+template <cached Hint, class Word>
+__device__ __forceinline__ void store_word(Word* p, Word x) {
+  if constexpr (Hint == cached::streaming) {
+    __stcs(p, x);
+  } else {
+    *p = x;
+  }
+}
 #endif
 
 /// Whether N elements of T are a whole number of words.
@@ -85,16 +120,11 @@ template <int N, cached Hint = cached::normal, class T>
   std::memcpy(static_cast<void*>(&x), p, sizeof x);
 #else
   constexpr int bytes = detail::word_bytes<T, N>;
-  using word = typename detail::machine_word<bytes>::type;
-  const word* const from = reinterpret_cast<const word*>(p);
-  word* const to = reinterpret_cast<word*>(&x);
+  using word = detail::machine_word<bytes>;
   TESSERA_DEVICE_UNROLL
   for (int i = 0; i < static_cast<int>(sizeof x) / bytes; ++i) {
-    if constexpr (Hint == cached::streaming) {
-      to[i] = __ldcs(from + i);
-    } else {
-      to[i] = from[i];
-    }
+    const word w = detail::load_word<Hint>(reinterpret_cast<const word*>(p) + i);
+    memcpy(reinterpret_cast<unsigned char*>(&x) + i * bytes, &w, sizeof w);
   }
 #endif
   return x;
@@ -109,16 +139,12 @@ TESSERA_DEVICE void store_vector(T* p, const packed<T, N>& x) {
   std::memcpy(static_cast<void*>(p), &x, sizeof x);
 #else
   constexpr int bytes = detail::word_bytes<T, N>;
-  using word = typename detail::machine_word<bytes>::type;
-  word* const to = reinterpret_cast<word*>(p);
-  const word* const from = reinterpret_cast<const word*>(&x);
+  using word = detail::machine_word<bytes>;
   TESSERA_DEVICE_UNROLL
   for (int i = 0; i < static_cast<int>(sizeof x) / bytes; ++i) {
-    if constexpr (Hint == cached::streaming) {
-      __stcs(to + i, from[i]);
-    } else {
-      to[i] = from[i];
-    }
+    word w;
+    memcpy(&w, reinterpret_cast<const unsigned char*>(&x) + i * bytes, sizeof w);
+    detail::store_word<Hint>(reinterpret_cast<word*>(p) + i, w);
   }
 #endif
 }
