@@ -1,0 +1,110 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// What happens before what in a block: the order that barriers make, and nothing else makes.
+#pragma once
+
+#include <algorithm>
+#include <bit>
+#include <cstdint>
+#include <vector>
+
+namespace tessera::emulator::detail {
+
+/// A thread's life is cut into segments by the barriers it passes, each named by the number of the barrier (one count for the whole block, so
+/// equal numbers tell of one event). What a thread knows of another is the newest of its segments that lies behind a chain of barriers:
+///   - below the floor everybody knows everything (__syncthreads raises it);
+///   - below the floor of a warp, its lanes know each other (__syncwarp of the whole warp);
+///   - the rest, from named barriers, arrivals and partial __syncwarp, is a row of numbers per thread, a vector clock.
+/// Numbers grow over all blocks of an OS thread, so that marks in the shadow of shared memory age by themselves.
+class clocks {
+ public:
+  using segment = std::uint32_t;
+  using row = std::vector<segment>;
+
+  void begin_block(unsigned threads) {
+    floor_ = ++now_;
+    start_ = floor_;
+    segments_.assign(threads, now_);
+    versions_.assign(threads, 0);
+    warp_floors_.assign((threads + 31) / 32, now_);
+    rows_.resize(threads);
+  }
+
+  [[nodiscard]] segment block_start() const { return start_; }
+  [[nodiscard]] segment floor() const { return floor_; }
+  [[nodiscard]] segment of(unsigned thread) const { return segments_[thread]; }
+  [[nodiscard]] segment warp_floor(unsigned warp) const { return warp_floors_[warp]; }
+
+  /// Does what `other` did in the segment come before what `thread` does now?
+  [[nodiscard]] bool knows(unsigned thread, unsigned other, segment s) const {
+    if (s < floor_ || thread == other) return true;
+    if (thread / 32 == other / 32 && s < warp_floors_[thread / 32]) return true;
+    return versions_[thread] != 0 && s <= rows_[thread][other];
+  }
+
+  /// __syncthreads: everything before it comes before everything after it.
+  void everybody() {
+    floor_ = ++now_;
+    std::fill(segments_.begin(), segments_.end(), now_);
+  }
+
+  /// __syncwarp of these lanes, the whole warp or a part of it.
+  void lanes(unsigned warp, std::uint32_t mask, bool whole) {
+    bool same = true;
+    const std::uint32_t version = versions_[warp * 32 + static_cast<unsigned>(std::countr_zero(mask))];
+    for_lanes(warp, mask, [&](unsigned t) { same = same && versions_[t] == version; });
+    if (!whole || !same) {
+      row joined;
+      for_lanes(warp, mask, [&](unsigned t) { release(t, joined); });
+      for_lanes(warp, mask, [&](unsigned t) { rows_[t] = joined; });
+      ++last_version_;
+      for_lanes(warp, mask, [&](unsigned t) { versions_[t] = last_version_; });
+    }
+    ++now_;
+    if (whole) warp_floors_[warp] = now_;
+    for_lanes(warp, mask, [&](unsigned t) { segments_[t] = now_; });
+  }
+
+  /// What the thread knows and did goes into the row of a barrier; a new segment of the thread begins.
+  void release(unsigned thread, row& into) {
+    into.resize(segments_.size());
+    if (versions_[thread] != 0) {
+      const row& mine = rows_[thread];
+      for (std::size_t i = 0; i < mine.size(); ++i) into[i] = std::max(into[i], mine[i]);
+    }
+    const unsigned first = thread / 32 * 32;
+    const unsigned last = std::min(first + 32, static_cast<unsigned>(segments_.size()));
+    for (unsigned t = first; t < last; ++t) into[t] = std::max(into[t], warp_floors_[thread / 32] - 1);
+    into[thread] = segments_[thread];
+    segments_[thread] = ++now_;
+  }
+  /// What is in the row of a barrier comes before what the thread does from now on.
+  void acquire(unsigned thread, const row& from) {
+    if (from.empty()) return;
+    row& mine = rows_[thread];
+    if (versions_[thread] == 0) {
+      mine = from;
+    } else {
+      for (std::size_t i = 0; i < mine.size(); ++i) mine[i] = std::max(mine[i], from[i]);
+    }
+    versions_[thread] = ++last_version_;
+  }
+
+ private:
+  template <class F>
+  void for_lanes(unsigned warp, std::uint32_t mask, F f) {
+    for (std::uint32_t m = mask; m != 0; m &= m - 1) f(warp * 32 + static_cast<unsigned>(std::countr_zero(m)));
+  }
+
+  segment now_ = 0;
+  segment floor_ = 0;
+  segment start_ = 0;
+  std::vector<segment> segments_;
+  std::vector<segment> warp_floors_;
+  /// 0: the row says nothing. Equal otherwise: equal rows.
+  std::vector<std::uint32_t> versions_;
+  std::uint32_t last_version_ = 0;
+  std::vector<row> rows_;
+};
+
+}  // namespace tessera::emulator::detail

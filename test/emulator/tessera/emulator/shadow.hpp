@@ -1,0 +1,179 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// What is known of each word of dynamic shared memory: who wrote it last, who has read it since, whether a copy into it is under way.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "tessera/emulator/clocks.hpp"
+
+namespace tessera::emulator::detail {
+
+/// How a thread touches memory. Two `atomic`s of one word are no race.
+enum class touch { read, write, atomic, copy };
+
+/// The finding about one access: what is wrong with it, and the other thread that a race is with.
+struct finding {
+  const char* what = nullptr;
+  unsigned other = 0;
+};
+
+/// A mark for each 4 bytes, or for each byte where parts of a word have been touched on their own.
+class shadow {
+ public:
+  void begin_block(std::size_t bytes) {
+    const std::size_t words = (bytes + 3) / 4;
+    if (words_.size() < words) words_.resize(words);
+    more_.clear();
+    // Marks age with the clock; only copies that nobody has waited for would stay.
+    if (copies_ != 0) {
+      for (cell& c : words_) c.flags &= static_cast<std::uint8_t>(~in_flight);
+      for (cell& c : bytes_) c.flags &= static_cast<std::uint8_t>(~in_flight);
+      copies_ = 0;
+    }
+  }
+  /// After __syncthreads no older read matters.
+  void forget_reads() { more_.clear(); }
+
+  /// Checks and notes an access of bytes at an offset.
+  finding access(const clocks& order, bool races, unsigned thread, std::size_t offset, std::size_t bytes, touch how) {
+    const std::size_t end = offset + bytes;
+    while (offset < end) {
+      const std::size_t word = offset / 4;
+      const std::size_t stop = end < word * 4 + 4 ? end : word * 4 + 4;
+      cell& whole = words_[word];
+      const bool all = stop - offset == 4;
+      if (all && (whole.flags & split) == 0) {
+        if (const finding f = one(whole, order, races, thread, how); f.what != nullptr) return f;
+      } else {
+        if ((whole.flags & split) == 0) divide(word, order.floor());
+        for (std::size_t i = offset; i < stop; ++i) {
+          if (const finding f = one(bytes_[i], order, races, thread, how); f.what != nullptr) return f;
+        }
+        if (all && how != touch::read) whole = bytes_[offset];  // all four say the same again
+      }
+      offset = stop;
+    }
+    return {};
+  }
+
+  /// A copy is under way, whose bytes have been touched as one.
+  void started() { ++copies_; }
+  /// The end of a copy: the bytes are as if the thread had just written them.
+  void land(const clocks& order, unsigned thread, std::size_t offset, std::size_t bytes) {
+    --copies_;
+    for (std::size_t i = offset; i < offset + bytes; ++i) {
+      cell& c = (words_[i / 4].flags & split) != 0 ? bytes_[i] : words_[i / 4];
+      c.flags &= static_cast<std::uint8_t>(~in_flight);
+      c.write = order.of(thread);
+      c.writer = static_cast<std::uint16_t>(thread);
+    }
+  }
+
+ private:
+  static constexpr std::uint8_t split = 1;
+  static constexpr std::uint8_t in_flight = 2;
+  static constexpr std::uint8_t by_atomic = 4;
+  static constexpr std::uint32_t none = 0;
+
+  /// Lanes of a warp that have read in one segment.
+  struct readers {
+    clocks::segment segment = 0;
+    std::uint32_t lanes = 0;
+    std::uint32_t next = none;
+    std::uint16_t warp = 0;
+  };
+  struct cell {
+    clocks::segment write = 0;
+    std::uint16_t writer = 0;
+    std::uint8_t flags = 0;
+    /// The first of a list, whose rest is in more_.
+    readers read;
+  };
+
+  void divide(std::size_t word, clocks::segment floor) {
+    if (bytes_.size() < words_.size() * 4) bytes_.resize(words_.size() * 4);
+    for (std::size_t i = 0; i < 4; ++i) {
+      cell& part = bytes_[word * 4 + i] = words_[word];
+      // Each byte has a list of its own from now on.
+      std::uint32_t from = words_[word].read.segment < floor ? none : words_[word].read.next;
+      part.read.next = none;
+      readers* last = &part.read;
+      for (; from != none; from = more_[from - 1].next) {
+        last->next = static_cast<std::uint32_t>(more_.size() + 1);
+        const readers copied = more_[from - 1];
+        more_.push_back({copied.segment, copied.lanes, none, copied.warp});
+        last = &more_.back();
+      }
+    }
+    words_[word].flags |= split;
+  }
+
+  finding one(cell& c, const clocks& order, bool races, unsigned thread, touch how) {
+    if ((c.flags & in_flight) != 0) return {"a copy that has not been waited for is under way here, started by", c.writer};
+    if (how == touch::read || how == touch::atomic) {
+      if (c.write < order.block_start()) return {"nobody has written this", thread};
+    }
+    const bool both_atomic = how == touch::atomic && (c.flags & by_atomic) != 0;
+    if (races && c.write >= order.floor() && !both_atomic && !order.knows(thread, c.writer, c.write)) {
+      return {how == touch::read ? "a race: no barrier between this read and the write by"
+                                 : "a race: no barrier between this write and the write by",
+              c.writer};
+    }
+    if (how == touch::read) {
+      if (races) note_read(c, order, thread);
+      return {};
+    }
+    if (races && c.read.segment >= order.floor()) {
+      for (const readers* r = &c.read;; r = &more_[r->next - 1]) {
+        for (std::uint32_t m = r->lanes; m != 0; m &= m - 1) {
+          const unsigned other = r->warp * 32u + static_cast<unsigned>(std::countr_zero(m));
+          if (!order.knows(thread, other, r->segment)) return {"a race: no barrier between this write and the read by", other};
+        }
+        if (r->next == none) break;
+      }
+    }
+    c.read = {};
+    c.write = order.of(thread);
+    c.writer = static_cast<std::uint16_t>(thread);
+    c.flags = static_cast<std::uint8_t>((how == touch::copy ? in_flight : 0) | (how == touch::atomic ? by_atomic : 0));
+    return {};
+  }
+
+  void note_read(cell& c, const clocks& order, unsigned thread) {
+    const clocks::segment now = order.of(thread);
+    const auto warp = static_cast<std::uint16_t>(thread / 32);
+    const std::uint32_t lane = 1u << (thread % 32);
+    if (c.read.segment < order.floor()) {
+      c.read = {now, lane, none, warp};
+      return;
+    }
+    for (readers* r = &c.read;; r = &more_[r->next - 1]) {
+      if (r->warp == warp && r->segment == now) {
+        r->lanes |= lane;
+        return;
+      }
+      // All lanes know of that older read, so whoever knows of this one knows of it.
+      if (r->warp == warp && r->segment < order.warp_floor(warp)) {
+        r->segment = now;
+        r->lanes = lane;
+        return;
+      }
+      if (r->next == none) {
+        // The push may move r's neighbours, so the link is set first.
+        r->next = static_cast<std::uint32_t>(more_.size() + 1);
+        more_.push_back({now, lane, none, warp});
+        return;
+      }
+    }
+  }
+
+  std::vector<cell> words_;
+  std::vector<cell> bytes_;
+  std::vector<readers> more_;
+  std::size_t copies_ = 0;
+};
+
+}  // namespace tessera::emulator::detail
