@@ -83,8 +83,8 @@ template <class F, class Out, std::size_t Rank, class... In>
 TESSERA_HIDDEN void transform(const executor& exec, const F& f, const view<Out, Rank>& out, const view<In, Rank>&... in) {
   static_assert(!std::is_const_v<Out>, "cuda::transform: needs an out that can be written");
   constexpr const char* function = "cuda::transform";
-  constexpr const char* names[] = {"in",          "second in",   "third in",    "fourth in",
-                                   "in number 5", "in number 6", "in number 7", "in number 8"};
+  [[maybe_unused]] constexpr const char* names[] = {"in",          "second in",   "third in",    "fourth in",
+                                                    "in number 5", "in number 6", "in number 7", "in number 8"};
   static_assert(static_cast<int>(sizeof...(In)) <= 8, "cuda::transform: takes eight inputs at most");
   tessera::detail::check_readable(out, function, "out");
   tessera::detail::check_distinct(out, function, "out");
