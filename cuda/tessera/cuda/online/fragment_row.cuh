@@ -24,7 +24,7 @@ class fragment_row {
   [[nodiscard]] TESSERA_DEVICE static constexpr int size() { return 2 * Blocks; }
   [[nodiscard]] TESSERA_DEVICE value_type operator[](int j) const { return blocks_[j / 2][2 * Half + j % 2]; }
   TESSERA_DEVICE void set(int j, value_type weight) const {
-    if constexpr (sizeof(M) == 2) weight = static_cast<value_type>(M(weight));
+    if constexpr (std::is_same_v<M, float16> || std::is_same_v<M, bfloat16>) weight = static_cast<value_type>(M(weight));
     blocks_[j / 2][2 * Half + j % 2] = weight;
   }
   [[nodiscard]] TESSERA_DEVICE lane_index<value_type> key(int j) const {

@@ -15,6 +15,7 @@
 #include "tessera/cuda/tile/shared_tile.cuh"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
+#include "tessera/numeric/lane.hpp"
 #include "tessera/numeric/traits.hpp"
 
 namespace tessera::cuda::tile {
@@ -26,19 +27,40 @@ struct tf32 {};
 TESSERA_DEVICE int fragment_row() { return static_cast<int>(threadIdx.x % 32 / 4); }
 TESSERA_DEVICE int fragment_column() { return static_cast<int>(threadIdx.x % 4); }
 
+/// Not products but squared differences are summed, of T; exactly rounded, one by one.
+template <class T>
+struct squared_differences {};
+
 /// What a product takes: `element` is what its operands are stored as, `sum` what it adds up in, `depth` how many products an instruction adds
-/// to a sum. M is float16, bfloat16, tf32 or double, or float: multiplied and added one by one, exactly rounded (product.cuh).
+/// to a sum. M is float16, bfloat16, tf32 or double, on the tensor cores; or float or squared_differences, `one_by_one`: `add` is a fused
+/// multiply-add.
 template <class M>
 struct multiplication {
   using element = M;
   using sum = std::conditional_t<std::is_same_v<M, double>, double, float>;
   static constexpr int depth = sizeof(M) == 2 ? 16 : 8;
+  static constexpr bool one_by_one = std::is_same_v<M, float>;
+
+  TESSERA_DEVICE static sum add(sum a, sum b, sum c) { return fma(a, b, c); }
 };
 template <>
 struct multiplication<tf32> {
   using element = float;
   using sum = float;
   static constexpr int depth = 8;
+  static constexpr bool one_by_one = false;
+};
+template <class T>
+struct multiplication<squared_differences<T>> {
+  using element = T;
+  using sum = T;
+  static constexpr int depth = 8;
+  static constexpr bool one_by_one = true;
+
+  TESSERA_DEVICE static T add(T a, T b, T c) {
+    const T difference = a - b;
+    return fma(difference, difference, c);
+  }
 };
 
 /// The left operand, 16 rows x depth. 16-bit: two neighbours in a register, (g, 2t), (g + 8, 2t), (g, 2t + 8), (g + 8, 2t + 8) and the next column.

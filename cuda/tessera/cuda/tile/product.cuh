@@ -35,32 +35,33 @@ TESSERA_DEVICE void set_zero(warp_sums<M, RowBlocks, Blocks>& sums) {
 
 /// sums += left[row + i] . right[j], over the columns of both: i < 16 RowBlocks, j < 8 Blocks.
 ///
-/// M = float: one chain of fused multiply-adds over the columns for each sum, as on the CPU. A quad reads each row of the right tile once for
-/// its eight lanes' rows, four columns at a time.
+/// One by one: a chain of fused multiply-adds over the columns for each sum, as on the CPU.
 template <class M, int RowBlocks, int Blocks, class Left, class Right>
 TESSERA_DEVICE void add_scores(warp_sums<M, RowBlocks, Blocks>& sums, const Left& left, int row, const Right& right) {
   static_assert(Left::columns == Right::columns && Blocks % 2 == 0 && Right::rows >= 8 * Blocks);
-  if constexpr (std::is_same_v<M, float>) {
-    using four = packed<float, 4>;
+  if constexpr (multiplication<M>::one_by_one) {
+    using sum = typename multiplication<M>::sum;
+    constexpr int width = Left::chunk;
+    using chunk = packed<sum, width>;
     TESSERA_DEVICE_ROLLED
-    for (int k = 0; k < Left::columns; k += 4) {
-      four a[RowBlocks][2];
+    for (int k = 0; k < Left::columns; k += width) {
+      chunk a[RowBlocks][2];
       TESSERA_DEVICE_UNROLL
       for (int m = 0; m < RowBlocks; ++m) {
-        a[m][0] = left.template load_as<four>(row + 16 * m + fragment_row(), k);
-        a[m][1] = left.template load_as<four>(row + 16 * m + fragment_row() + 8, k);
+        a[m][0] = left.template load_as<chunk>(row + 16 * m + fragment_row(), k);
+        a[m][1] = left.template load_as<chunk>(row + 16 * m + fragment_row() + 8, k);
       }
       TESSERA_DEVICE_UNROLL
       for (int n = 0; n < Blocks; ++n) {
         TESSERA_DEVICE_UNROLL
         for (int c = 0; c < 2; ++c) {
-          const four b = right.template load_as<four>(8 * n + 2 * fragment_column() + c, k);
+          const chunk b = right.template load_as<chunk>(8 * n + 2 * fragment_column() + c, k);
           TESSERA_DEVICE_UNROLL
           for (int m = 0; m < RowBlocks; ++m) {
             TESSERA_DEVICE_UNROLL
-            for (int i = 0; i < 4; ++i) {
-              sums[m][n][c] = fma(a[m][0][i], b[i], sums[m][n][c]);
-              sums[m][n][2 + c] = fma(a[m][1][i], b[i], sums[m][n][2 + c]);
+            for (int i = 0; i < width; ++i) {
+              sums[m][n][c] = multiplication<M>::add(a[m][0][i], b[i], sums[m][n][c]);
+              sums[m][n][2 + c] = multiplication<M>::add(a[m][1][i], b[i], sums[m][n][2 + c]);
             }
           }
         }
@@ -88,13 +89,14 @@ TESSERA_DEVICE void add_scores(warp_sums<M, RowBlocks, Blocks>& sums, const Left
 
 /// sums += weights . rows, over the rows of the tile, which the weights' columns count; 16-bit types round the weights to nearest.
 ///
-/// M = float: one chain of fused multiply-adds over the rows for each sum; a quad hands its weights around.
+/// One by one: a chain of fused multiply-adds over the rows for each sum; a quad hands its weights around.
 template <class M, int RowBlocks, int Keys, int Blocks, class Rows>
 TESSERA_DEVICE void add_values(warp_sums<M, RowBlocks, Blocks>& sums, const warp_sums<M, RowBlocks, Keys>& weights,
                                const Rows& rows) {
   static_assert(Rows::columns == 8 * Blocks && Rows::rows >= 8 * Keys && Blocks % 2 == 0);
-  if constexpr (std::is_same_v<M, float>) {
-    using two = packed<float, 2>;
+  if constexpr (multiplication<M>::one_by_one) {
+    using sum = typename multiplication<M>::sum;
+    using two = packed<sum, 2>;
     TESSERA_DEVICE_UNROLL
     for (int k = 0; k < Keys; ++k) {
       TESSERA_DEVICE_ROLLED
@@ -102,7 +104,7 @@ TESSERA_DEVICE void add_values(warp_sums<M, RowBlocks, Blocks>& sums, const warp
         const int owner = lane_id() / 4 * 4 + lane;
         TESSERA_DEVICE_UNROLL
         for (int c = 0; c < 2; ++c) {
-          float w[RowBlocks][2];
+          sum w[RowBlocks][2];
           TESSERA_DEVICE_UNROLL
           for (int m = 0; m < RowBlocks; ++m) {
             w[m][0] = __shfl_sync(0xFFFFFFFFu, weights[m][k][c], owner);

@@ -39,7 +39,7 @@ inline void touch_shared(const void* p, std::size_t bytes, touch how, const code
                       std::to_string(offset + static_cast<std::ptrdiff_t>(bytes)) + " of " + std::to_string(b.shared_bytes) +
                       " bytes of shared memory");
   }
-  const finding f = b.memory.access(b.order, b.chosen().races, b.self().rank, at - base, bytes, how);
+  const finding f = b.memory.access(b.order, b.chosen().races, {b.self().rank, b.agent, b.agent_moment}, at - base, bytes, how);
   if (f.what == nullptr) return;
   std::string text = f.what;
   if (f.other != b.self().rank || how == touch::copy) text += " thread " + fault::text(b.at(f.other).index);
