@@ -112,11 +112,12 @@ template <int N, class T>
 /// Preconditions   p is aligned to its N elements, or to 16 bytes where they are more. Not through the read-only cache, so that a kernel
 ///                 may write where it reads.
 template <int N, cached Hint = cached::normal, class T>
-[[nodiscard]] TESSERA_DEVICE packed<T, N> load_vector(const T* p) {
+[[nodiscard]] TESSERA_DEVICE packed<T, N> load_vector(const T* p, [[maybe_unused]] code_place place = code_place::current()) {
   static_assert(detail::is_vector<T, N>,
                 "cuda::load_vector: needs trivially copyable elements, their size and number powers of two");
   packed<T, N> x;
 #if TESSERA_CUDA_EMULATOR
+  emulator::check_alignment(p, detail::word_bytes<T, N>, place);
   std::memcpy(static_cast<void*>(&x), p, sizeof x);
 #else
   constexpr int bytes = detail::word_bytes<T, N>;
@@ -132,10 +133,11 @@ template <int N, cached Hint = cached::normal, class T>
 
 /// p[i] = x[i], i < N. Otherwise load_vector.
 template <cached Hint = cached::normal, class T, int N>
-TESSERA_DEVICE void store_vector(T* p, const packed<T, N>& x) {
+TESSERA_DEVICE void store_vector(T* p, const packed<T, N>& x, [[maybe_unused]] code_place place = code_place::current()) {
   static_assert(detail::is_vector<T, N>,
                 "cuda::store_vector: needs trivially copyable elements, their size and number powers of two");
 #if TESSERA_CUDA_EMULATOR
+  emulator::check_alignment(p, detail::word_bytes<T, N>, place);
   std::memcpy(static_cast<void*>(p), &x, sizeof x);
 #else
   constexpr int bytes = detail::word_bytes<T, N>;
