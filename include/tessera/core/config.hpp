@@ -107,9 +107,11 @@
 /// the compiler decides.
 #if TESSERA_DEVICE_PASS
 #define TESSERA_DEVICE_UNROLL _Pragma("unroll")
+#define TESSERA_DEVICE_UNROLL_BY_4 _Pragma("unroll 4")
 #define TESSERA_DEVICE_ROLLED _Pragma("unroll 1")
 #else
 #define TESSERA_DEVICE_UNROLL
+#define TESSERA_DEVICE_UNROLL_BY_4
 #define TESSERA_DEVICE_ROLLED
 #endif
 

@@ -115,8 +115,8 @@ struct softmax {
   static constexpr double tolerance = 0.03125;
 
   /// Weights below 2^-40 of the largest cannot change a float32 result of up to 2^16 keys by a rounding: their scores may be rough.
-  template <class T>
-  [[nodiscard]] TESSERA_HD suspects<T> exact_within(const state<T>& s, const score_tile<T>& tile, T error) const {
+  template <class T, class Tile>
+  [[nodiscard]] TESSERA_HD suspects<T> exact_within(const state<T>& s, const Tile& tile, T error) const {
     using V = lane_value<T>;
     const T best = tile_extremum<true>(tile, T(-infinity<V>()));
     return {best, max(s.max, best - error) - error - T(V(sizeof(V) == 4 ? 40 : 80))};

@@ -15,6 +15,7 @@
 #include "tessera/cuda/tile/contraction_problem.cuh"
 #include "tessera/cuda/tile/query_block.cuh"
 #include "tessera/cuda/tile/rows.cuh"
+#include "tessera/cuda/tile/suspects.cuh"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/online/reducer.hpp"
 #include "tessera/tile/detail/contraction_checks.hpp"
@@ -118,10 +119,14 @@ TESSERA_HIDDEN void contract(const cuda::executor& exec, const Queries& queries,
   tile::detail::check_score<T>(function, score, reducer, q.extent(0), k.extent(0));
   cuda::detail::check_memory(exec, q, function, "queries");
   cuda::detail::check_memory(exec, k, function, "keys");
-  using M = cuda::tile::detail::contraction_multiplication<Score, T, Q, K>;
-  const cuda::tile::detail::contraction_problem<Q, K, K, T, Score, Reducer, Mask, Emit> problem{q,     k,       {},   {},
-                                                                                                score, reducer, mask, emit};
-  cuda::tile::detail::run_contraction<M, false>(exec, problem, function);
+  if constexpr (cuda::tile::detail::goes_by_suspects<Score, Reducer>) {
+    cuda::tile::detail::contract_suspects<T>(exec, q, k, score, reducer, emit, mask, function);
+  } else {
+    using M = cuda::tile::detail::contraction_multiplication<Score, T, Q, K>;
+    const cuda::tile::detail::contraction_problem<Q, K, K, T, Score, Reducer, Mask, Emit> problem{q,     k,       {},   {},
+                                                                                                  score, reducer, mask, emit};
+    cuda::tile::detail::run_contraction<M, false>(exec, problem, function);
+  }
 }
 
 /// The same with values: out_i = sum_j w_ij v_j / sum_j w_ij.

@@ -163,6 +163,7 @@ class row_fold {
 
   /// Makes each row's state whole in every lane; once, after run.
   TESSERA_DEVICE void join_lanes() {
+    if constexpr (has_values && !advances) return;  // they are
     TESSERA_DEVICE_UNROLL
     for (int m = 0; m < RowBlocks; ++m) {
       TESSERA_DEVICE_UNROLL
@@ -217,18 +218,42 @@ class row_fold {
     }
   }
 
+  /// Weights that are made in one step are rounded to what they are multiplied as, those that get a factor yet are not.
+  static constexpr bool advances = requires(const Reducer& r, state& s, const cuda::fragment_row<M, ScoreBlocks, 0>& tile) {
+    r.advance(s, r.template top<sum>(tile), tile);
+  };
+  using weighed = std::conditional_t<advances, M, sum>;
+
   template <int Half>
-  TESSERA_DEVICE static cuda::fragment_row<M, ScoreBlocks, Half> fragment_row_of(sum (&blocks)[ScoreBlocks][4],
-                                                                                 std::int64_t first) {
+  TESSERA_DEVICE static cuda::fragment_row<weighed, ScoreBlocks, Half> fragment_row_of(sum (&blocks)[ScoreBlocks][4],
+                                                                                       std::int64_t first) {
     return {blocks, first};
   }
   template <class Row>
   TESSERA_DEVICE void fold_row(const Row& tile, state& s, sum& kept) {
-    if constexpr (has_values) {
+    if constexpr (!has_values) {
+      reducer_.absorb(s, tile);
+    } else if constexpr (advances) {
       const sum top = fold_quad(reducer_.template top<sum>(tile), [](sum a, sum b) { return max(a, b); });
       kept = reducer_.advance(s, top, tile);
     } else {
-      reducer_.absorb(s, tile);
+      // Each lane weighs its piece of the row alone; the factors of the joins bring all pieces to one scale.
+      state piece = reducer_.weigh(tile);
+      sum factor = 1;
+      TESSERA_DEVICE_UNROLL
+      for (int step = 1; step < 4; step *= 2) {
+        const state other = shuffle_xor(piece, step);
+        const bool second = (lane_id() & step) != 0;
+        state joined = second ? other : piece;
+        const join_factors<sum> of = reducer_.join(joined, second ? piece : other);
+        factor *= second ? of.joined : of.kept;
+        piece = joined;
+      }
+      const join_factors<sum> of = reducer_.join(s, piece);
+      kept = of.kept;
+      factor *= of.joined;
+      TESSERA_DEVICE_UNROLL
+      for (int j = 0; j < tile.size(); ++j) tile.set(j, tile[j] * factor);
     }
   }
 
