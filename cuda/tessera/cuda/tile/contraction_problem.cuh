@@ -64,6 +64,11 @@ struct contraction_pairs {
     return mask.classify(first, last, j0, j1);
   }
   [[nodiscard]] TESSERA_DEVICE bool visible(int r, index j) const { return mask.visible(query(r), j); }
+  [[nodiscard]] TESSERA_DEVICE T factor() const
+    requires(is_linear)
+  {
+    return scale;
+  }
   [[nodiscard]] TESSERA_DEVICE T score(T product, int r, index j) const {
     if constexpr (is_linear) {
       return product * scale;

@@ -92,9 +92,8 @@ class reducer_row {
   /// Whether nothing worse than the best of a tile matters of it.
   static constexpr bool best_alone = requires(const state_type& s) { s.score < T(0); };
 
-  TESSERA_DEVICE reducer_row() = default;
-  TESSERA_DEVICE explicit reducer_row(const Reducer& reducer)
-      : reducer_(reducer), state_(reducer.template identity<T>()) {}
+  reducer_row() = default;
+  TESSERA_DEVICE explicit reducer_row(const Reducer& reducer) : reducer_(reducer), state_(reducer.template identity<T>()) {}
 
   /// A score must be as good as this to change anything.
   [[nodiscard]] TESSERA_DEVICE T least() const {
