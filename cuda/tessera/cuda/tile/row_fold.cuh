@@ -55,7 +55,7 @@ class row_fold {
       fold_seen(scores, pairs, first, range);
     } else {
       sum factor = 1;
-      if constexpr (has_values && scales<Pairs>) {
+      if constexpr (has_values && advances && scales<Pairs>) {
         // The scale is left to the exponent's fused multiply-add, which wants the largest product to be the largest score.
         factor = pairs.factor();
         if (!(factor > sum(0))) {
@@ -175,12 +175,13 @@ class row_fold {
 
   /// Makes each row's state whole in every lane; once, after run.
   TESSERA_DEVICE void join_lanes() {
-    if constexpr (has_values && !advances) return;  // they are
-    TESSERA_DEVICE_UNROLL
-    for (int m = 0; m < RowBlocks; ++m) {
+    if constexpr (!has_values || advances) {  // else they are
       TESSERA_DEVICE_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        states_[m][half] = fold_quad(states_[m][half], [&](const state& a, const state& b) { return reducer_.merge(a, b); });
+      for (int m = 0; m < RowBlocks; ++m) {
+        TESSERA_DEVICE_UNROLL
+        for (int half = 0; half < 2; ++half) {
+          states_[m][half] = fold_quad(states_[m][half], [&](const state& a, const state& b) { return reducer_.merge(a, b); });
+        }
       }
     }
   }
@@ -232,7 +233,7 @@ class row_fold {
 
   /// Weights that are made in one step are rounded to what they are multiplied as, those that get a factor yet are not.
   static constexpr bool advances = requires(const Reducer& r, state& s, const cuda::fragment_row<M, ScoreBlocks, 0>& tile) {
-    r.advance(s, r.template top<sum>(tile), tile);
+    r.advance(s, r.template top<sum>(tile), tile, sum(1));
   };
   using weighed = std::conditional_t<advances, M, sum>;
 
@@ -260,21 +261,21 @@ class row_fold {
     } else {
       // Each lane weighs its piece of the row alone; the factors of the joins bring all pieces to one scale.
       state piece = reducer_.weigh(tile);
-      sum factor = 1;
+      sum share = 1;
       TESSERA_DEVICE_UNROLL
       for (int step = 1; step < 4; step *= 2) {
         const state other = shuffle_xor(piece, step);
         const bool second = (lane_id() & step) != 0;
         state joined = second ? other : piece;
         const join_factors<sum> of = reducer_.join(joined, second ? piece : other);
-        factor *= second ? of.joined : of.kept;
+        share *= second ? of.joined : of.kept;
         piece = joined;
       }
       const join_factors<sum> of = reducer_.join(s, piece);
       kept = of.kept;
-      factor *= of.joined;
+      share *= of.joined;
       TESSERA_DEVICE_UNROLL
-      for (int j = 0; j < tile.size(); ++j) tile.set(j, tile[j] * factor);
+      for (int j = 0; j < tile.size(); ++j) tile.set(j, tile[j] * share);
     }
   }
 
