@@ -39,7 +39,9 @@ struct neighbour_lists {
 template <class T, bool Smallest>
 struct list_rows {
   using type = list_row<T, Smallest>;
+  static constexpr int warps = 2;  // 32 lists of 128 leave room for tiles in the 99 KiB that small devices have
   static constexpr int row_blocks = 1;
+  static constexpr int depth = sizeof(T) == 4 ? 128 : 64;
 
   neighbour_lists<T> lists;
 
@@ -69,7 +71,9 @@ struct list_rows {
 template <class T, bool Smallest>
 struct nearest_rows {
   using type = reducer_row<T, top_k<1, Smallest>>;
+  static constexpr int warps = 4;
   static constexpr int row_blocks = 2;
+  static constexpr int depth = 128;
 
   neighbour_lists<T> lists;
 

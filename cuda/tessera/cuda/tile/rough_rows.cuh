@@ -25,10 +25,10 @@ inline constexpr int rough_group = 64;
 
 /// y = float16(S (x - c)), S a power of two and c a row near the middle of all: both are anything, so far as results go.
 struct rough_rows {
-  const float16* data;             ///< [rows][stride], 16-byte aligned rows
-  std::int64_t stride;             ///< elements
-  const float* norms;              ///< |y|^2, up to a whole group
-  const float* moved;              ///< no less than |y - S (x - c)|; inf for a row out of range, NaN for one that holds a NaN: their y is 0
+  const float16* data;  ///< [rows][stride], 16-byte aligned rows
+  std::int64_t stride;  ///< elements
+  const float* norms;   ///< |y|^2, up to a whole group
+  const float* moved;   ///< no less than |y - S (x - c)|; inf for a row out of range, NaN for one that holds a NaN: their y is 0
   const packed<float, 2>* groups;  ///< the largest norm, and the largest `moved` (inf for NaN), of each group
 
   [[nodiscard]] TESSERA_HD const float16* row(std::int64_t i) const { return data + i * stride; }
@@ -110,9 +110,9 @@ TESSERA_DEVICE X fold_warp(X x, const Join& join) {
 
 /// A block makes one group, a warp a row at a time.
 template <class X>
-TESSERA_KERNEL void __launch_bounds__(rough_threads) rough_rows_kernel(const __grid_constant__ view<const X, 2> x,
-                                                                        const __grid_constant__ rough_frame frame,
-                                                                        const __grid_constant__ rough_store to) {
+TESSERA_KERNEL void __launch_bounds__(rough_threads)
+    rough_rows_kernel(const __grid_constant__ view<const X, 2> x, const __grid_constant__ rough_frame frame,
+                      const __grid_constant__ rough_store to) {
   constexpr int warps = rough_threads / warp_threads;
   shared_cursor cursor(dynamic_shared_memory());
   const shared_array<packed<float, 2>> largest = cursor.take<packed<float, 2>>(warps);
@@ -150,7 +150,8 @@ TESSERA_KERNEL void __launch_bounds__(rough_threads) rough_rows_kernel(const __g
         of_row = {{0, number ? infinity<float>() : quiet_nan<float>()}};
       } else {
         // Beyond all roundings: of the sum, of the root, and of the differences themselves (they are of 24 or 53 bits, y of 11).
-        of_row = {{static_cast<float>(norm), static_cast<float>(::sqrt(moved) * (1 + 0x1p-20) + ::sqrt(norm) * 0x1p-50 + 0x1p-120)}};
+        of_row = {
+            {static_cast<float>(norm), static_cast<float>(::sqrt(moved) * (1 + 0x1p-20) + ::sqrt(norm) * 0x1p-50 + 0x1p-120)}};
       }
     }
     if (lane_id() == 0) {
@@ -202,7 +203,8 @@ struct rough_operands {
   [[nodiscard]] rough_frame frame() const { return {largest, center}; }
 
   template <class Q, class K>
-  TESSERA_HIDDEN void make(const executor& exec, const view<const Q, 2>& q, const view<const K, 2>& k, const char* function) const {
+  TESSERA_HIDDEN void make(const executor& exec, const view<const Q, 2>& q, const view<const K, 2>& k,
+                           const char* function) const {
     check(cudaMemsetAsync(largest, 0, sizeof *largest, exec.stream()), "cudaMemsetAsync");
     if (k.extent(1) > 0) {
       const auto blocks = static_cast<unsigned>((k.extent(1) + rough_threads - 1) / rough_threads);

@@ -23,7 +23,8 @@
 
 namespace tessera::cuda::tile::detail {
 
-/// A fold of the pairs of some queries with some keys, as its kernel gets it. Rows says what a row of it is: `row_blocks`, `type`, `make(first row
+/// A fold of the pairs of some queries with some keys, as its kernel gets it. Rows says what a row of it is: `warps` and `row_blocks` of a block,
+/// the `depth` that tiles have, `type`, `make(first row
 /// of the block, r)`, `shared_bytes(rows)`, and `store(split, i, row)`.
 template <class Q, class K, class T, class Mask, class Rows>
 struct suspect_problem {
@@ -137,9 +138,8 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident) suspect_k
   const pairs_type pairs{p, first, last, {key, key + p.split < m ? key + p.split : m}, p.frame.scale(), shared};
   query_block<Shape, void, fold> block(pairs, shared + p.rows.shared_bytes(Shape::rows));
   block.run(rough_matrix{p.rough_queries, p.rough_keys, first, last, static_cast<int>(p.queries.extent(1))}, pairs);
-  block.rows().for_each_row([&](int r, const row_type& row) {
-    p.rows.store(static_cast<std::int64_t>(blockIdx.y), first + r, first + r < last, row);
-  });
+  block.rows().for_each_row(
+      [&](int r, const row_type& row) { p.rows.store(static_cast<std::int64_t>(blockIdx.y), first + r, first + r < last, row); });
 }
 
 /// How keys are cut among blocks where queries are few. No bit depends on it: what is best of several bests is the best.
@@ -151,7 +151,8 @@ struct key_splits {
     constexpr std::int64_t most = warp_threads;
     const std::int64_t groups = (m + rough_group - 1) / rough_group;
     const std::int64_t wanted = blocks > 0 ? 2 * static_cast<std::int64_t>(exec.device().multiprocessors) / blocks : 1;
-    std::int64_t splits = wanted < groups / 8 ? wanted : groups / 8;  // at least eight tiles, or starting costs more than it brings
+    std::int64_t splits =
+        wanted < groups / 8 ? wanted : groups / 8;  // at least eight tiles, or starting costs more than it brings
     splits = splits < 1 ? 1 : (splits < most ? splits : most);
     const std::int64_t per_split = groups > 0 ? (groups + splits - 1) / splits : 1;
     keys = per_split * rough_group;
@@ -160,7 +161,7 @@ struct key_splits {
 };
 
 template <class Rows>
-inline constexpr int suspect_rows = 16 * 4 * Rows::row_blocks;
+inline constexpr int suspect_rows = 16 * Rows::warps * Rows::row_blocks;
 
 template <class T, wanted Kind, class Problem>
 TESSERA_HIDDEN void launch_suspects(const executor& exec, const Problem& p, std::int64_t splits, const char* function) {
@@ -175,10 +176,10 @@ TESSERA_HIDDEN void launch_suspects(const executor& exec, const Problem& p, std:
                        .function = function},
            suspect_kernel<shape_type, T, Kind, Problem>, p);
   };
-  if (p.queries.extent(1) <= 64) {
-    run(block_shape<float16, 4, rows::row_blocks, rough_group, 64, 0>{});
-  } else {
-    run(block_shape<float16, 4, rows::row_blocks, rough_group, 128, 0>{});
+  if (rows::depth == 64 || p.queries.extent(1) <= 64) {
+    run(block_shape<float16, rows::warps, rows::row_blocks, rough_group, 64, 0>{});
+  } else if constexpr (rows::depth > 64) {
+    run(block_shape<float16, rows::warps, rows::row_blocks, rough_group, rows::depth, 0>{});
   }
 }
 
@@ -187,7 +188,9 @@ template <class T, class Reducer>
 struct reducer_rows {
   using type = reducer_row<T, Reducer>;
   using state = typename type::state_type;
+  static constexpr int warps = 4;
   static constexpr int row_blocks = sizeof(state) <= 16 ? 2 : 1;
+  static constexpr int depth = 128;
 
   Reducer reducer;
   state* states;
@@ -202,8 +205,8 @@ struct reducer_rows {
 
 /// Merges the states of the splits of a row, in the order of keys. Thread by row.
 template <class T, class Reducer, class Emit>
-TESSERA_KERNEL void __launch_bounds__(128)
-    merge_states_kernel(const __grid_constant__ reducer_rows<T, Reducer> of, std::int64_t splits, const __grid_constant__ Emit emit) {
+TESSERA_KERNEL void __launch_bounds__(128) merge_states_kernel(const __grid_constant__ reducer_rows<T, Reducer> of,
+                                                               std::int64_t splits, const __grid_constant__ Emit emit) {
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * 128 + static_cast<std::int64_t>(threadIdx.x);
   if (i >= of.n) return;
   auto state = of.states[i];
@@ -230,8 +233,9 @@ inline constexpr bool goes_by_suspects = sign_of_factor<Score> != 0 && only_susp
 
 /// A contraction of distances of which only suspects matter.
 template <class T, class Q, class K, class Score, class Reducer, class Emit, class Mask>
-TESSERA_HIDDEN void contract_suspects(const executor& exec, const view<const Q, 2>& q, const view<const K, 2>& k, const Score& score,
-                                      const Reducer& reducer, const Emit& emit, const Mask& mask, const char* function) {
+TESSERA_HIDDEN void contract_suspects(const executor& exec, const view<const Q, 2>& q, const view<const K, 2>& k,
+                                      const Score& score, const Reducer& reducer, const Emit& emit, const Mask& mask,
+                                      const char* function) {
   using rows = reducer_rows<T, Reducer>;
   constexpr wanted kind = Reducer::smallest_wins == (sign_of_factor<Score> > 0) ? wanted::near : wanted::far;
   const std::int64_t n = q.extent(0);
@@ -252,9 +256,15 @@ TESSERA_HIDDEN void contract_suspects(const executor& exec, const view<const Q, 
   const auto at = lay_out(block);
   at.rough.make(exec, q, k, function);
   const rows of{reducer, at.states, n};
-  const suspect_problem<Q, K, T, Mask, rows> problem{
-      q, k, at.rough.queries.rows(), at.rough.keys.rows(), at.rough.frame(), static_cast<T>(score.distance_factor()), mask, of,
-      splits.keys};
+  const suspect_problem<Q, K, T, Mask, rows> problem{q,
+                                                     k,
+                                                     at.rough.queries.rows(),
+                                                     at.rough.keys.rows(),
+                                                     at.rough.frame(),
+                                                     static_cast<T>(score.distance_factor()),
+                                                     mask,
+                                                     of,
+                                                     splits.keys};
   launch_suspects<T, kind>(exec, problem, splits.count, function);
   launch(exec, cuda::shape{.grid = dim3(static_cast<unsigned>((n + 127) / 128)), .block = dim3(128), .function = function},
          merge_states_kernel<T, Reducer, Emit>, of, splits.count, emit);
