@@ -93,8 +93,7 @@ class list_row {
       const int other_place = shuffle_xor(place, step);
       const bool there = place < size_;
       const bool other_there = other_place < size_;
-      const bool take =
-          other_there && (!there || worse(other, worst) || (!worse(worst, other) && other_place < place));
+      const bool take = other_there && (!there || worse(other, worst) || (!worse(worst, other) && other_place < place));
       worst = take ? other : worst;
       place = take ? other_place : place;
     }

@@ -89,8 +89,8 @@ struct nearest_rows {
 /// Merges the sorted lists of the splits. A warp makes a row: a lane has a list and its first entry that is not taken yet.
 template <class T, bool Smallest, class Index, class Distance>
 TESSERA_KERNEL void __launch_bounds__(128)
-    merge_lists_kernel(const __grid_constant__ neighbour_lists<T> lists, int splits, const __grid_constant__ view<Index, 2> indices,
-                       const __grid_constant__ view<Distance, 2> distances) {
+    merge_lists_kernel(const __grid_constant__ neighbour_lists<T> lists, int splits,
+                       const __grid_constant__ view<Index, 2> indices, const __grid_constant__ view<Distance, 2> distances) {
   using index = lane_index<T>;
   using order = std::make_unsigned_t<index>;
   const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * 4 + warp_id();
@@ -187,7 +187,8 @@ TESSERA_HIDDEN void nearest(const cuda::executor& exec, const Queries& queries, 
   constexpr bool smallest = std::same_as<Metric, squared_distance>;
   constexpr auto kind = smallest ? cuda::tile::wanted::near : cuda::tile::wanted::large;
   if (k == 1) {
-    cuda::tile::detail::run_nearest<T, kind, cuda::tile::detail::nearest_rows<T, smallest>>(exec, q, x, 1, where, score, function);
+    cuda::tile::detail::run_nearest<T, kind, cuda::tile::detail::nearest_rows<T, smallest>>(exec, q, x, 1, where, score,
+                                                                                            function);
   } else {
     cuda::tile::detail::run_nearest<T, kind, cuda::tile::detail::list_rows<T, smallest>>(exec, q, x, static_cast<int>(k), where,
                                                                                          score, function);

@@ -95,8 +95,7 @@ class reducer_row {
   static constexpr bool best_alone = takes_nan || sizeof(state_type) == sizeof(T) + sizeof(lane_index<T>);
 
   reducer_row() = default;
-  TESSERA_DEVICE explicit reducer_row(const Reducer& reducer)
-      : reducer_(reducer), state_(reducer.template identity<T>()) {}
+  TESSERA_DEVICE explicit reducer_row(const Reducer& reducer) : reducer_(reducer), state_(reducer.template identity<T>()) {}
 
   /// A score must be as good as this to change anything.
   [[nodiscard]] TESSERA_DEVICE T least() const {

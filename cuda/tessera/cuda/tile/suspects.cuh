@@ -68,7 +68,8 @@ struct suspect_pairs {
   [[nodiscard]] TESSERA_DEVICE rule_type rule(int r) const {
     const std::int64_t i = query(r);
     // A row with a NaN has no score that a list takes; where NaN is an answer, every pair is looked at.
-    const float moved = first + r < last ? p.rough_queries.moved[i] : quiet_nan<float>();  // nothing matters of rows that are not there
+    const float moved =
+        first + r < last ? p.rough_queries.moved[i] : quiet_nan<float>();  // nothing matters of rows that are not there
     const bool any = decltype(row(0))::takes_nan && moved != moved && first + r < last;
     return {0x1p-22F * static_cast<float>(p.queries.extent(1) + 32), p.rough_queries.norms[i], any ? infinity<float>() : moved};
   }
