@@ -43,6 +43,13 @@
 #define TESSERA_HD
 #endif
 
+/// Before a template that is TESSERA_HD and calls what a user brought, which may be of the host alone: then so is what is called through it.
+#if defined(__NVCC__)
+#define TESSERA_CALLS_USER _Pragma("nv_exec_check_disable")
+#else
+#define TESSERA_CALLS_USER
+#endif
+
 /// Marks a host function that names a kernel. Were it visible, a program with two shared libraries would launch the kernel of one from the
 /// other, which may be compiled for another device; hidden, each library keeps to its own.
 #if defined(__GNUC__) || defined(__clang__)
@@ -104,9 +111,11 @@
 /// the compiler decides.
 #if TESSERA_DEVICE_PASS
 #define TESSERA_DEVICE_UNROLL _Pragma("unroll")
+#define TESSERA_DEVICE_UNROLL_BY_4 _Pragma("unroll 4")
 #define TESSERA_DEVICE_ROLLED _Pragma("unroll 1")
 #else
 #define TESSERA_DEVICE_UNROLL
+#define TESSERA_DEVICE_UNROLL_BY_4
 #define TESSERA_DEVICE_ROLLED
 #endif
 

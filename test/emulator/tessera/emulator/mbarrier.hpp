@@ -75,7 +75,6 @@ void start_bulk(void* to, std::size_t bytes, void* barrier, F copy, const code_p
   touch_shared(to, bytes, touch::copy, place);
   b.memory.started();
   b.bulk_copies.push_back({static_cast<std::byte*>(to), bytes, i, std::move(copy), place});
-  b.shuffle();
 }
 
 }  // namespace detail
