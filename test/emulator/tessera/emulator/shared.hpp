@@ -53,6 +53,16 @@ inline void check_shared(const void* p, std::size_t bytes, access how, code_plac
   detail::touch_shared(p, bytes, how == access::read ? detail::touch::read : detail::touch::write, place);
 }
 
+/// Checks that an access of global memory in one instruction is aligned to its bytes.
+inline void check_alignment(const void* p, std::size_t bytes, code_place place = code_place::current()) {
+  const std::size_t beyond = reinterpret_cast<std::uintptr_t>(p) % bytes;
+  if (beyond == 0) return;
+  const std::string text =
+      "misaligned: " + std::to_string(bytes) + " bytes of global memory, " + std::to_string(beyond) + " past a multiple of them";
+  if (detail::current == nullptr) throw fault({}, {}, place, text);
+  detail::current->fail(place, text);
+}
+
 /// cp.async: source_bytes from global to shared memory, zeros up to bytes. Nothing is copied before the wait.
 inline void copy_async(void* shared, const void* global, int bytes, int source_bytes, code_place place = code_place::current()) {
   detail::block& b = *detail::current;
