@@ -63,7 +63,8 @@ double error(planted mistake) {
       double sum = 0;
       double size = 0;
       for (std::size_t k = 0; k < 16; ++k) {
-        const double term = static_cast<double>(static_cast<float>(a[i * 16 + k])) * static_cast<double>(static_cast<float>(b[k * 8 + j]));
+        const double term =
+            static_cast<double>(static_cast<float>(a[i * 16 + k])) * static_cast<double>(static_cast<float>(b[k * 8 + j]));
         sum += term;
         size += std::abs(term);
       }

@@ -69,7 +69,7 @@ class block {
   [[nodiscard]] thread& at(unsigned rank) { return threads_[rank]; }
   [[nodiscard]] warp& warp_of(const thread& t) { return warps_[t.rank / 32]; }
   [[nodiscard]] unsigned live() const { return live_; }
-  [[nodiscard]] std::uint32_t live_lanes(unsigned warp_number) const { return warps_[warp_number].live; }
+  [[nodiscard]] std::uint32_t started_lanes(unsigned warp_number) const { return warps_[warp_number].started; }
   [[nodiscard]] unsigned size() const { return static_cast<unsigned>(threads_.size()); }
   [[nodiscard]] uint3 index() const { return index_; }
   [[nodiscard]] const options& chosen() const { return chosen_; }
@@ -298,7 +298,7 @@ inline void block::run(uint3 index, dim3 size, std::byte* memory_of_block, std::
     t.context = boost::context::fiber(std::allocator_arg, pooled_stack{&t.stack},
                                       [this, &t](boost::context::fiber&&) { return live_and_die(t); });
     warps_[i / 32].live |= 1u << (i % 32);
-    warps_[i / 32].runnable = warps_[i / 32].live;
+    warps_[i / 32].started = warps_[i / 32].runnable = warps_[i / 32].live;
     runnable_warps_ |= 1u << (i / 32);
   }
   blockIdx = index;
@@ -336,9 +336,8 @@ inline std::string block::whereabouts() const {
   std::map<std::string, std::vector<unsigned>> groups;
   for (const thread& t : threads_) {
     const bool alive = (warps_[t.rank / 32].live >> (t.rank % 32) & 1u) != 0;
-    groups[!alive                   ? std::string("have ended")
-           : t.waits_for == nullptr ? std::string("could go on")
-                                    : std::string("wait at ") + t.waits_for + " " + fault::text(t.place)]
+    if (alive && t.waits_for == nullptr) continue;
+    groups[!alive ? std::string("have ended") : std::string("wait at ") + t.waits_for + " " + fault::text(t.place)]
         .push_back(t.rank);
   }
   std::string text;

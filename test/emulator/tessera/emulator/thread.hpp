@@ -90,6 +90,7 @@ struct meeting {
 };
 
 struct warp {
+  std::uint32_t started = 0;
   std::uint32_t live = 0;
   std::uint32_t runnable = 0;
   std::vector<meeting> meetings;
