@@ -75,7 +75,7 @@ class query_block {
   /// Called by all threads of the block; `done(rows)` by those that have folded, with what they have. Nothing may follow: registers that change
   /// hands are the compiler's only if each role is one branch to the end.
   template <class Pairs, class Done>
-  TESSERA_DEVICE void run(const head_maps& maps, const Pairs& pairs, const Done& done) {
+  TESSERA_DEVICE void run(const head_maps& maps, const Pairs& pairs, const Done& done) const {
     if (threadIdx.x == 0) {
       queries_ready().init(1);
       for (int s = 0; s < Shape::stages; ++s) {
@@ -89,12 +89,12 @@ class query_block {
     }
     __syncthreads();
     if (folder_ >= 0) {
-      claim_registers<232>();
+      claim_registers<240>();
       fold_type rows(reducer_, 64 * folder_ + 16 * static_cast<int>(threadIdx.x / 32 % 4));
       fold_tiles(rows, pairs);
       done(rows);
     } else {
-      release_registers<40>();
+      release_registers<24>();
       if (threadIdx.x == 0) {
         let_in(maps, pairs);
       } else if (has_values && threadIdx.x >= 32) {
@@ -106,22 +106,24 @@ class query_block {
  private:
   using position = pipeline_position<Shape::stages>;
 
-  /// The tiles that the block's queries see, in rising order: the same for all threads.
+  /// The tiles that the block's queries see, in rising order: the same for all threads. 32 bits: rows of a tensor map have no more.
   template <class Pairs>
   struct tiles {
     const Pairs& pairs;
-    key_range range;
-    std::int64_t first;
-    tile_class seen = tile_class::none;
+    int begin;
+    int end;
+    int first;
+    bool whole = false;  ///< no pair of the tile is hidden
 
-    TESSERA_DEVICE explicit tiles(const Pairs& of)
-        : pairs(of), range(of.range()), first(range.first / Shape::keys * Shape::keys) {
+    TESSERA_DEVICE explicit tiles(const Pairs& of) : pairs(of) {
+      const key_range range = of.range();
+      begin = static_cast<int>(range.first);
+      end = static_cast<int>(range.last);
+      first = begin / Shape::keys * Shape::keys;
       find();
     }
-    [[nodiscard]] TESSERA_DEVICE bool left() const { return first < range.last; }
-    [[nodiscard]] TESSERA_DEVICE bool whole() const {
-      return seen == tile_class::all && first >= range.first && first + Shape::keys <= range.last;
-    }
+    [[nodiscard]] TESSERA_DEVICE bool left() const { return first < end; }
+    [[nodiscard]] TESSERA_DEVICE key_range range() const { return {begin, end}; }
     TESSERA_DEVICE void next() {
       first += Shape::keys;
       find();
@@ -129,9 +131,9 @@ class query_block {
 
    private:
     TESSERA_DEVICE void find() {
-      for (; first < range.last; first += Shape::keys) {
-        const std::int64_t end = first + Shape::keys < range.last ? first + Shape::keys : range.last;
-        seen = pairs.classify(first, end);
+      for (; first < end; first += Shape::keys) {
+        const tile_class seen = pairs.classify(first, first + Shape::keys < end ? first + Shape::keys : end);
+        whole = seen == tile_class::all && first >= begin && first + Shape::keys <= end;
         if (seen != tile_class::none) return;
       }
     }
@@ -171,7 +173,7 @@ class query_block {
                maps.head, maps.batch);
     }
     for (position p; t.left(); t.next(), p.advance()) {
-      const int row = static_cast<int>(t.first);
+      const int row = t.first;
       keys_free(p.stage).wait(p.parity ^ 1);
       keys_ready(p.stage).arrive_and_expect(Shape::key_bytes);
       for (int b = 0; b < Shape::query_boxes; ++b) {
@@ -198,7 +200,7 @@ class query_block {
     for (tiles<Pairs> t(pairs); t.left(); t.next(), p.advance()) {
       values_ready(p.stage).wait(p.parity);
       int found = 0;
-      if (!t.whole()) {
+      if (!t.whole) {
         const shared_array<M> tile(reinterpret_cast<M*>(values(p.stage)), Shape::value_bytes / 2);
         for (int at = static_cast<int>(threadIdx.x) - 32; at < Shape::value_bytes / 16; at += 96) {
           const chunk_type chunk = tile.template load_as<chunk_type>(8 * at);
@@ -262,11 +264,12 @@ class query_block {
   }
 
   template <class Pairs>
-  TESSERA_DEVICE static void rate(const fold_type& rows, scores_type& scores, const tiles<Pairs>& t, const Pairs& pairs) {
-    if (t.whole()) {
-      rows.template rate<false>(scores, pairs, t.first, t.range);
+  TESSERA_DEVICE static void take(fold_type& rows, scores_type& scores, const tiles<Pairs>& t, const Pairs& pairs,
+                                  typename fold_type::factors& kept) {
+    if (t.whole) {
+      rows.template take<false>(scores, pairs, t.first, t.range(), kept);
     } else {
-      rows.template rate<true>(scores, pairs, t.first, t.range);
+      rows.template take<true>(scores, pairs, t.first, t.range(), kept);
     }
   }
 
@@ -285,8 +288,7 @@ class query_block {
         wait_products<0>();
         settle(scores[0]);
         give_back(keys_free(p.stage));
-        rate(rows, scores, t, pairs);
-        rows.fold(scores, t.first, kept);
+        take(rows, scores, t, pairs, kept);
       }
     } else {
       // Folder 0 multiplies first; the turn then goes to and fro.
@@ -298,30 +300,28 @@ class query_block {
       wait_products<0>();
       settle(scores[0]);
       give_back(keys_free(p.stage));
-      rate(rows, scores, t, pairs);
-      rows.fold(scores, t.first, kept);
+      take(rows, scores, t, pairs, kept);
       while (true) {
-        const tiles<Pairs> now = t;
+        const int first = t.first;
         const position at = p;
+        values_ready(at.stage).wait(at.parity);
+        const bool special = !t.whole && holds_special(at);
         t.next();
         p.advance();
-        values_ready(at.stage).wait(at.parity);
-        const bool special = !now.whole() && holds_special(at);
         if (!t.left()) {
-          finish(rows, scores, at, special, pairs, now);
+          finish(rows, scores, at, special, pairs, t, first);
           return;
         }
         keys_ready(p.stage).wait(p.parity);
         if (special) {
           my_turn();
-          add_special(rows, scores, at.stage, pairs, now);
+          add_special(rows, scores, at.stage, pairs, t, first);
           ask_for_scores(scores, p.stage);
           pass_turn();
           wait_products<0>();
           settle(scores[0]);
           give_back(keys_free(p.stage));
-          rate(rows, scores, t, pairs);
-          rows.fold(scores, t.first, kept);
+          take(rows, scores, t, pairs, kept);
         } else {
           // Scores of the next tile are made with the sums of this one, and weighed while the sums are under way.
           take_weights(weights, scores);
@@ -332,8 +332,7 @@ class query_block {
           wait_products<1>();
           settle(scores[0]);
           give_back(keys_free(p.stage));
-          rate(rows, scores, t, pairs);
-          rows.fold(scores, t.first, kept);
+          take(rows, scores, t, pairs, kept);
           wait_products<0>();
           settle(rows.values()[0]);
         }
@@ -346,10 +345,10 @@ class query_block {
   /// The sums of the last tile.
   template <class Pairs>
   TESSERA_DEVICE void finish(fold_type& rows, const scores_type& scores, const position& at, bool special, const Pairs& pairs,
-                             const tiles<Pairs>& last) const {
+                             const tiles<Pairs>& t, int first) const {
     my_turn();
     if (special) {
-      add_special(rows, scores, at.stage, pairs, last);
+      add_special(rows, scores, at.stage, pairs, t, first);
     } else {
       weights_type weights;
       take_weights(weights, scores);
@@ -372,7 +371,7 @@ class query_block {
 
   template <class Pairs>
   TESSERA_DEVICE void add_special(fold_type& rows, const scores_type& weights, int stage, const Pairs& pairs,
-                                  const tiles<Pairs>& t) const {
+                                  const tiles<Pairs>& t, int first) const {
     const shared_array<M> tile(reinterpret_cast<M*>(values(stage)), Shape::value_bytes / 2);
     rows.add_seen_values(
         weights,
@@ -380,7 +379,7 @@ class query_block {
           const int chunk = column / 8 % 8 ^ key % 8;
           return static_cast<float>(tile.load(column / 64 * (Shape::key_box_bytes / 2) + key * 64 + chunk * 8 + column % 8));
         },
-        pairs, t.first, t.range);
+        pairs, first, t.range());
   }
 
   std::byte* shared_;

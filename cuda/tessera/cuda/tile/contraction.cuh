@@ -7,12 +7,15 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "tessera/cuda/hopper/contraction.cuh"
 #include "tessera/cuda/kernel.cuh"
 #include "tessera/cuda/launch.cuh"
 #include "tessera/cuda/memory/shared.cuh"
 #include "tessera/cuda/pointers.cuh"
+#include "tessera/cuda/tile/contraction_problem.cuh"
 #include "tessera/cuda/tile/query_block.cuh"
 #include "tessera/cuda/tile/rows.cuh"
+#include "tessera/cuda/tile/suspects.cuh"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/online/reducer.hpp"
 #include "tessera/tile/detail/contraction_checks.hpp"
@@ -31,71 +34,6 @@ using contraction_multiplication =
     std::conditional_t<distance_score<Score>, squared_differences<T>,
                        std::conditional_t<(sizeof(First) == 2 && (std::is_same_v<First, Others> && ...)), First, T>>;
 
-/// One contraction, as its kernel gets it.
-template <class Q, class K, class V, class O, class Score, class Reducer, class Mask, class Emit>
-struct contraction_problem {
-  view<const Q, 2> queries;
-  view<const K, 2> keys;
-  view<const V, 2> values;
-  view<O, 2> out;
-  Score score;
-  Reducer reducer;
-  Mask mask;
-  Emit emit;
-};
-
-/// The pairs of a block of queries [first, last) and all keys.
-template <class T, class Score, class Reducer, class Mask>
-struct contraction_pairs {
-  const Score& of_score;
-  const Mask& mask;
-  std::int64_t first;
-  std::int64_t last;
-  std::int64_t keys;
-  T scale;  ///< of the product
-  T unit;   ///< of the score, where the scale does not hold it
-
-  using index = lane_index<T>;
-  static constexpr bool is_linear = tessera::detail::is_linear<Score> || distance_score<Score>;
-
-  TESSERA_DEVICE contraction_pairs(const Score& s, const Mask& m, std::int64_t first_query, std::int64_t last_query,
-                                   std::int64_t n_keys)
-      : of_score(s), mask(m), first(first_query), last(last_query), keys(n_keys), scale(1), unit(1) {
-    double factor = 1;
-    if constexpr (distance_score<Score>) {
-      factor = s.distance_factor();
-    } else if constexpr (requires { s.query_scale(); }) {
-      factor = s.query_scale();
-    }
-    if constexpr (is_linear) {
-      scale = static_cast<T>(factor * tessera::detail::unit_of<Reducer>);
-    } else {
-      scale = static_cast<T>(factor);
-      unit = static_cast<T>(tessera::detail::unit_of<Reducer>);
-    }
-  }
-
-  [[nodiscard]] TESSERA_DEVICE key_range range() const { return mask.keys(first, last, keys); }
-  [[nodiscard]] TESSERA_DEVICE tile_class classify(std::int64_t j0, std::int64_t j1) const {
-    return mask.classify(first, last, j0, j1);
-  }
-  [[nodiscard]] TESSERA_DEVICE bool visible(int r, index j) const { return mask.visible(query(r), j); }
-  [[nodiscard]] TESSERA_DEVICE T score(T product, int r, index j) const {
-    if constexpr (is_linear) {
-      return product * scale;
-    } else {
-      return of_score(product * scale, query(r), j) * unit;
-    }
-  }
-
- private:
-  /// The query of a row of the block; the last one for rows that are not there.
-  [[nodiscard]] TESSERA_DEVICE index query(int r) const {
-    const std::int64_t i = first + r;
-    return static_cast<index>(i < last ? i : last - 1);
-  }
-};
-
 template <class Shape, bool Aligned, class Problem>
 TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident) contraction_kernel(const __grid_constant__ Problem p) {
   using sum = typename Shape::sum;
@@ -103,31 +41,12 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident) contracti
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * Shape::rows;
   const std::int64_t last = first + Shape::rows < n ? first + Shape::rows : n;
   const std::int64_t column = static_cast<std::int64_t>(blockIdx.y) * Shape::value_depth;
-  const std::int64_t columns = p.values.extent(1) - column;
   const matrix_rows operands(p.queries, first, last, p.keys, p.values, column, aligned_rows<Aligned>{});
   const contraction_pairs<sum, decltype(p.score), decltype(p.reducer), decltype(p.mask)> pairs(p.score, p.mask, first, last,
                                                                                                p.keys.extent(0));
   query_block<Shape, decltype(p.reducer)> block(p.reducer, dynamic_shared_memory());
   block.run(operands, pairs);
-  block.rows().join_lanes();
-  if constexpr (Shape::value_depth > 0) {
-    block.rows().for_each_value([&](int r, int c, const packed<sum, 2>& sums, const auto& state) {
-      if (first + r >= last) return;
-      const sum mass = p.reducer.normalizer(state);
-      TESSERA_DEVICE_UNROLL
-      for (int i = 0; i < 2; ++i) {
-        if (c + i < columns) {
-          p.out(first + r, column + c + i) =
-              static_cast<value_type_of<decltype(p.out)>>(mass == sum(0) ? sum(0) : sums[i] / mass);
-        }
-      }
-    });
-  }
-  if (blockIdx.y == 0) {
-    block.rows().for_each_state([&](int r, const auto& state) {
-      if (first + r < last) p.emit(first + r, p.reducer.finish(state));
-    });
-  }
+  finish_rows<(Shape::value_depth > 0)>(block.rows(), p, first, last, column);
 }
 
 /// Puts the kernel of one shape in the stream.
@@ -152,6 +71,9 @@ TESSERA_HIDDEN void run_contraction(const executor& exec, const Problem& p, cons
   constexpr bool on_tensor_cores = !multiplication<M>::one_by_one;
   constexpr int keys = sizeof(element) == 8 ? 32 : 64;
   constexpr int row_blocks = sizeof(sum) == 4 && on_tensor_cores ? 2 : 1;
+  if constexpr (sizeof(M) == 2 && rows_may_be_copied<element, Problem>) {
+    if (hopper::launch_contraction<HasValues>(exec, p, function)) return;
+  }
   const std::int64_t width = HasValues && p.values.extent(1) > p.queries.extent(1) ? p.values.extent(1) : p.queries.extent(1);
   if constexpr (rows_may_be_copied<element, Problem>) {
     if (rows_begin_at_chunks(p.queries) && rows_begin_at_chunks(p.keys) && (!HasValues || rows_begin_at_chunks(p.values))) {
@@ -197,10 +119,14 @@ TESSERA_HIDDEN void contract(const cuda::executor& exec, const Queries& queries,
   tile::detail::check_score<T>(function, score, reducer, q.extent(0), k.extent(0));
   cuda::detail::check_memory(exec, q, function, "queries");
   cuda::detail::check_memory(exec, k, function, "keys");
-  using M = cuda::tile::detail::contraction_multiplication<Score, T, Q, K>;
-  const cuda::tile::detail::contraction_problem<Q, K, K, T, Score, Reducer, Mask, Emit> problem{q,     k,       {},   {},
-                                                                                                score, reducer, mask, emit};
-  cuda::tile::detail::run_contraction<M, false>(exec, problem, function);
+  if constexpr (cuda::tile::detail::goes_by_suspects<Score, Reducer>) {
+    cuda::tile::detail::contract_suspects<T>(exec, q, k, score, reducer, emit, mask, function);
+  } else {
+    using M = cuda::tile::detail::contraction_multiplication<Score, T, Q, K>;
+    const cuda::tile::detail::contraction_problem<Q, K, K, T, Score, Reducer, Mask, Emit> problem{q,     k,       {},   {},
+                                                                                                  score, reducer, mask, emit};
+    cuda::tile::detail::run_contraction<M, false>(exec, problem, function);
+  }
 }
 
 /// The same with values: out_i = sum_j w_ij v_j / sum_j w_ij.

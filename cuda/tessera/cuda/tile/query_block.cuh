@@ -58,8 +58,10 @@ class query_block {
   using fold_type = Fold;
   using state = typename fold_type::state;
 
-  TESSERA_DEVICE query_block(const Reducer& reducer, std::byte* shared)
-      : cursor_(shared), rows_(reducer, 16 * Shape::row_blocks * warp_id()) {}
+  /// `start` is what the fold of rows is made of: the reducer.
+  template <class Start>
+  TESSERA_DEVICE query_block(const Start& start, std::byte* shared)
+      : cursor_(shared), rows_(start, 16 * Shape::row_blocks * warp_id()) {}
 
   /// What becomes of the rows: their states and sums.
   [[nodiscard]] TESSERA_DEVICE fold_type& rows() { return rows_; }
