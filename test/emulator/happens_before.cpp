@@ -35,6 +35,7 @@ __global__ void play(F scene, int* turn) {
   if (threadIdx.x == 0) {
     stage::write(0, 16);
     for (int i = 0; i < 4; ++i) emulator::mbarrier_init(stage::barrier(i), 1);
+    emulator::fence_async();
   }
   __syncthreads();
   scene(stage{turn});

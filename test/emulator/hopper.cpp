@@ -33,6 +33,7 @@ enum class mistake {
   expects_more,
   forgets_a_warp,  // a barrier of more arrivals than arrive
   no_init,
+  no_fence,
   inits_too_late,
 };
 
@@ -48,7 +49,7 @@ __global__ void multiply(const __grid_constant__ CUtensorMap a, const __grid_con
       full(s).init(1);
       empty(s).init(m == mistake::forgets_a_warp ? 2 : 1);
     }
-    hopper::mbarrier::fence_init();
+    if (m != mistake::no_fence) hopper::mbarrier::fence_init();
   }
   if (m != mistake::inits_too_late) __syncthreads();
   hopper::pipeline_position<stages> at;
@@ -150,6 +151,7 @@ __global__ void fetch(const __grid_constant__ CUtensorMap map, std::uint8_t* out
   void* const barrier = memory + bytes;
   if (threadIdx.x == 0) {
     emulator::mbarrier_init(barrier, 1);
+    emulator::fence_async();
     emulator::mbarrier_arrive_expect(barrier, static_cast<unsigned>(bytes));
     const int at[3] = {x, y, z};
     emulator::tensor_copy(memory, &map, barrier, at);
@@ -167,6 +169,7 @@ __global__ void bulk(const float* in, float* out, int n, bool wait) {
   void* const barrier = memory + 4 * n;
   if (threadIdx.x == 0) {
     emulator::mbarrier_init(barrier, 2);
+    emulator::fence_async();
     emulator::mbarrier_expect(barrier, static_cast<unsigned>(4 * n));
     emulator::bulk_copy(memory, in, static_cast<unsigned>(4 * n), barrier);
   }
@@ -185,6 +188,7 @@ __global__ void bulk(const float* in, float* out, int n, bool wait) {
 __global__ void ends_too_early(const float* in) {
   std::byte* const memory = emulator::dynamic_shared_memory();
   emulator::mbarrier_init(memory + 1024, 1);
+  emulator::fence_async();
   emulator::bulk_copy(memory, in, 64, memory + 1024);
 }
 __global__ void arrives_too_often() {
@@ -192,6 +196,22 @@ __global__ void arrives_too_often() {
   emulator::mbarrier_init(barrier, 1);
   emulator::mbarrier_arrive_expect(barrier, 16);
   emulator::mbarrier_arrive(barrier);
+}
+/// A product of what threads have written themselves.
+__global__ void multiply_written(float* out, bool fence) {
+  std::byte* const memory = tessera::cuda::dynamic_shared_memory();
+  for (int i = static_cast<int>(threadIdx.x); i < 2 * tile_bytes / 16; i += 128) {
+    emulator::check_shared(memory + 16 * i, 16, emulator::access::write);
+    std::memset(memory + 16 * i, 0, 16);
+  }
+  if (fence) emulator::fence_async();
+  __syncthreads();
+  float sums[8][4] = {};
+  hopper::multiply<float16, hopper::operand::rows>(sums, hopper::operand_descriptor::of(memory, 0),
+                                                   hopper::operand_descriptor::of(memory + tile_bytes, 0), true);
+  hopper::commit_products();
+  hopper::wait_products<0>();
+  out[threadIdx.x] = sums[0][0];
 }
 __global__ void elects(int* out) { out[threadIdx.x] = emulator::elect_one() ? 1 : 0; }
 
@@ -232,6 +252,8 @@ BOOST_AUTO_TEST_CASE(mistakes_in_a_pipeline_are_caught) {
     check_fault([&] { p.run(mistake::forgets_a_warp); },
                 {"deadlock", "threads 128 wait at an mbarrier", "lacks 1 arrivals and 0 bytes"});
     check_fault([&] { p.run(mistake::no_init); }, {"nobody has written this"});
+    check_fault([&] { p.run(mistake::no_fence); },
+                {"no fence between this copy and the initialisation of its mbarrier by thread (0,0,0)"});
     check_fault([&] { p.run(mistake::inits_too_late); }, {"hopper.cpp:"});
     p.run(mistake::reads_sums_at_once, stages);
     BOOST_TEST(std::isnan(p.error()));
@@ -308,6 +330,14 @@ BOOST_AUTO_TEST_CASE(bulk_copies_are_counted_by_their_barrier) {
                 {"the block ends while this copy is under way"});
   }
   check_fault([] { emulator::launch(1, 1, 64, arrives_too_often); }, {"nobody else may arrive"});
+}
+
+BOOST_AUTO_TEST_CASE(what_threads_write_goes_to_the_tensor_cores_through_a_fence) {
+  const device_array<float> out(128);
+  emulator::launch(1, 128, 2 * tile_bytes, multiply_written, out.data(), true);
+  BOOST_TEST(out.host()[0] == 0.0f);
+  check_fault([&] { emulator::launch(1, 128, 2 * tile_bytes, multiply_written, out.data(), false); },
+              {"no fence between this read by the tensor cores and the write by thread ("});
 }
 
 BOOST_AUTO_TEST_CASE(one_lane_is_elected) {
