@@ -2,6 +2,7 @@
 /// \file
 /// The CUDA runtime as host code sees it, for programs that run their kernels on the emulator: linked in place of libcudart. Device memory is
 /// host memory that is known by its address; streams do everything at once.
+#include <cuda.h>
 #include <cuda_runtime_api.h>
 
 #include <chrono>
@@ -14,6 +15,7 @@
 #include <string>
 
 #include "tessera/emulator/device.hpp"
+#include "tessera/emulator/tensor_map.hpp"
 
 // What the API's handles point to.
 struct CUstream_st {
@@ -151,6 +153,43 @@ cudaError_t fill(void* p, int value, std::size_t bytes) {
   if (p == nullptr || !inside(p, bytes, true)) return report(cudaErrorInvalidValue);
   std::memset(p, value, bytes);
   return cudaSuccess;
+}
+
+/// cuTensorMapEncodeTiled, with the driver's own conditions.
+CUresult encode_tiled(CUtensorMap* out, CUtensorMapDataType type, cuuint32_t rank, void* base, const cuuint64_t* extents,
+                      const cuuint64_t* strides, const cuuint32_t* box, const cuuint32_t* steps, CUtensorMapInterleave interleave,
+                      CUtensorMapSwizzle swizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill outside) {
+  constexpr std::uint8_t sizes[] = {1, 2, 4, 4, 8, 8, 2, 4, 8, 2, 4, 4, 4};
+  if (type > CU_TENSOR_MAP_DATA_TYPE_TFLOAT32_FTZ || interleave != CU_TENSOR_MAP_INTERLEAVE_NONE ||
+      swizzle > CU_TENSOR_MAP_SWIZZLE_128B) {
+    return CUDA_ERROR_NOT_SUPPORTED;
+  }
+  tessera::emulator::detail::tensor_map map;
+  map.mark = map.right_mark;
+  map.base = static_cast<const std::byte*>(base);
+  map.rank = static_cast<std::uint8_t>(rank);
+  map.element_bytes = sizes[type];
+  map.swizzle = static_cast<std::uint8_t>(swizzle == CU_TENSOR_MAP_SWIZZLE_NONE ? 0 : 16 << swizzle);
+  map.outside = outside == CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE ? 0 : 0xFF;
+  bool right = out != nullptr && reinterpret_cast<std::uintptr_t>(out) % 64 == 0 && rank >= 1 && rank <= 5 && base != nullptr &&
+               reinterpret_cast<std::uintptr_t>(base) % 16 == 0;
+  for (cuuint32_t i = 0; right && i < rank; ++i) {
+    right = extents[i] >= 1 && extents[i] <= (std::uint64_t{1} << 32) && box[i] >= 1 && box[i] <= 256 && steps[i] >= 1 &&
+            steps[i] <= 8;
+    if (i > 0) right = right && strides[i - 1] % 16 == 0 && strides[i - 1] < (std::uint64_t{1} << 40);
+  }
+  if (!right) return CUDA_ERROR_INVALID_VALUE;
+  for (cuuint32_t i = 0; i < rank; ++i) {
+    if (steps[i] != 1) return CUDA_ERROR_NOT_SUPPORTED;
+    map.extents[i] = extents[i];
+    map.box[i] = static_cast<std::uint16_t>(box[i]);
+    if (i > 0) map.strides[i - 1] = strides[i - 1];
+  }
+  const std::size_t width = std::size_t{map.box[0]} * map.element_bytes;
+  if (width % 16 != 0 || (map.swizzle != 0 && width > map.swizzle)) return CUDA_ERROR_INVALID_VALUE;
+  std::memset(static_cast<void*>(out), 0, sizeof *out);
+  std::memcpy(static_cast<void*>(out), &map, sizeof map);
+  return CUDA_SUCCESS;
 }
 
 bool is_device(int ordinal) { return ordinal >= 0 && ordinal < device_count; }
@@ -492,6 +531,16 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const voi
   const std::size_t by_memory = (all().devices[current_device].shared_bytes() + 1024) / (shared_bytes + 1024);
   const std::size_t by_threads = 2048u / static_cast<std::size_t>((threads + 31) / 32 * 32);
   *blocks = static_cast<int>(by_memory < by_threads ? by_memory : by_threads);
+  return cudaSuccess;
+}
+
+// ---- Tensor maps ----
+
+cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** function, unsigned, unsigned long long,
+                                             cudaDriverEntryPointQueryResult* found) {
+  const bool known = std::strcmp(name, "cuTensorMapEncodeTiled") == 0;
+  *function = known ? reinterpret_cast<void*>(&encode_tiled) : nullptr;
+  if (found != nullptr) *found = known ? cudaDriverEntryPointSuccess : cudaDriverEntryPointSymbolNotFound;
   return cudaSuccess;
 }
 

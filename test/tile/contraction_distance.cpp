@@ -14,6 +14,11 @@
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
 
+// test/cuda includes this file and runs it on the device.
+#if !defined(TESSERA_TESTED_EXECUTOR)
+#define TESSERA_TESTED_EXECUTOR tessera::seq
+#endif
+
 namespace {
 
 using oracle::compute_of;
@@ -21,8 +26,9 @@ using oracle::matrix;
 using tessera::bfloat16;
 using tessera::contract;
 using tessera::float16;
-using tessera::seq;
 namespace reference = tessera::reference;
+
+const auto exec = TESSERA_TESTED_EXECUTOR;
 
 struct shape {
   std::int64_t n, m, depth;
@@ -77,12 +83,12 @@ void check_nearest() {
       fill(d, queries, keys, s);
       const auto want = oracle::expect<T>(queries, keys, reference::squared_distance{}, reference::squared_distance{},
                                           static_cast<double>(shapes[s].depth) + 2);
-      contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
+      contract(exec, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
                [&](std::int64_t i, const auto& got) {
                  oracle::check_extremum<true>(errors, want, i, got);
                  negative += got.score < 0;
                });
-      contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::top_k<4>{},
+      contract(exec, queries.view(), keys.view(), tessera::squared_distance{}, tessera::top_k<4>{},
                [&](std::int64_t i, const auto& got) {
                  const auto at = static_cast<std::size_t>(i);
                  const auto best = reference::top_k<>{4}(want.rows[at]);
@@ -135,7 +141,7 @@ void check_gaussian(const data& d, double sigma) {
         if (near.rows[i][e].score < top - 40) near.errors[i][e] = 0;
       }
     }
-    contract(seq, queries.view(), keys.view(), values.view(), tessera::gaussian{sigma}, tessera::softmax{}, out.view());
+    contract(exec, queries.view(), keys.view(), values.view(), tessera::gaussian{sigma}, tessera::softmax{}, out.view());
     const auto wide_values = reference::rows<oracle::wide_of<T>>(values.view());
     for (std::int64_t i = 0; i < shapes[s].n; ++i) {
       oracle::check_mean<T>(means, near, wide_values, i, &out(i, 0), 7, std::log(2.0) * tolerance);
@@ -162,17 +168,17 @@ BOOST_AUTO_TEST_CASE(exact_distances_give_exact_answers) {
     reference::score_rows(queries.view(), keys.view(), reference::squared_distance{},
                           [&](auto, const auto& row) { rows.push_back(row); });
     int wrong = 0;
-    contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
+    contract(exec, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
              [&](std::int64_t i, const auto& got) {
                const auto want = reference::argmin{}(rows[static_cast<std::size_t>(i)]);
                wrong += static_cast<double>(got.score) != want.score || got.where != want.key;
              });
-    contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmax{},
+    contract(exec, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmax{},
              [&](std::int64_t i, const auto& got) {
                const auto want = reference::argmax{}(rows[static_cast<std::size_t>(i)]);
                wrong += static_cast<double>(got.score) != want.score || got.where != want.key;
              });
-    contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::top_k<5>{},
+    contract(exec, queries.view(), keys.view(), tessera::squared_distance{}, tessera::top_k<5>{},
              [&](std::int64_t i, const auto& got) {
                const auto want = reference::top_k<>{5}(rows[static_cast<std::size_t>(i)]);
                for (std::size_t k = 0; k < 5; ++k)
@@ -192,9 +198,9 @@ BOOST_AUTO_TEST_CASE(a_query_among_the_keys_is_found_at_distance_zero) {
     });  // row j + 200 = row j
     const tessera::view<const float, 2> queries(&keys(200, 0), 200, depth);
     int wrong = 0;
-    contract(seq, queries, keys.view(), tessera::squared_distance{}, tessera::argmin{},
+    contract(exec, queries, keys.view(), tessera::squared_distance{}, tessera::argmin{},
              [&](std::int64_t i, const auto& got) { wrong += got.score != 0 || got.where > i || (depth > 1 && got.where != i); });
-    contract(seq, queries, keys.view(), tessera::squared_distance{}, tessera::top_k<2>{}, [&](std::int64_t i, const auto& got) {
+    contract(exec, queries, keys.view(), tessera::squared_distance{}, tessera::top_k<2>{}, [&](std::int64_t i, const auto& got) {
       wrong += got.score[0] != 0 || got.score[1] != 0 || (depth > 1 && (got.where[0] != i || got.where[1] != i + 200));
     });
     BOOST_TEST_INFO("depth " << depth);
@@ -229,7 +235,7 @@ BOOST_AUTO_TEST_CASE(nearest_key_where_every_rounding_goes_the_same_way) {
                             where = best.key;
                           });
       BOOST_TEST(where == 100);
-      contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{}, [&](auto, const auto& got) {
+      contract(exec, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{}, [&](auto, const auto& got) {
         BOOST_TEST_INFO("depth " << depth << ", farther " << farther << ", nearest " << nearest << ", got " << got.score);
         BOOST_TEST(got.where == 100);
       });
@@ -261,7 +267,7 @@ BOOST_AUTO_TEST_CASE(log_sum_exp_of_distances_is_within_its_bound) {
       });
       const auto want = oracle::expect<float>(queries, keys, reference::squared_distance{}, reference::squared_distance{},
                                               static_cast<double>(s.depth) + 5);
-      contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::logsumexp{},
+      contract(exec, queries.view(), keys.view(), tessera::squared_distance{}, tessera::logsumexp{},
                [&](std::int64_t i, float got) { oracle::check_lse(errors, want, i, got, std::log(2.0) * tolerance); });
     }
     BOOST_TEST_CONTEXT("offset " << offset) { CHECK_WITHIN_BOUND(errors); }
@@ -283,7 +289,7 @@ BOOST_AUTO_TEST_CASE(sums_over_distances_are_within_their_bound) {
       fill(d, queries, keys, s);
       const auto want = oracle::expect<float>(queries, keys, reference::squared_distance{}, reference::squared_distance{},
                                               static_cast<double>(shapes[s].depth) + 2);
-      contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::kernel_sum{[](auto x) { return x; }},
+      contract(exec, queries.view(), keys.view(), tessera::squared_distance{}, tessera::kernel_sum{[](auto x) { return x; }},
                [&](std::int64_t i, float got) {
                  const auto at = static_cast<std::size_t>(i);
                  const double exact = reference::kernel_sum{[](double x) { return x; }}(want.rows[at]);
@@ -301,9 +307,9 @@ BOOST_AUTO_TEST_CASE(distances_beyond_the_largest_number_are_infinite) {
   queries.fill([](std::uint64_t n) { return n / 5 == 7 ? 1e30 : 1.0; });
   keys.fill([](std::uint64_t n) { return n / 5 == 100 ? 1e30 : static_cast<double>(n / 5); });
   int wrong = 0;
-  contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
+  contract(exec, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
            [&](std::int64_t i, const auto& got) { wrong += got.score != 0 || got.where != (i == 7 ? 100 : 1); });
-  contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmax{},
+  contract(exec, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmax{},
            [&](std::int64_t i, const auto& got) {
              wrong += got.score != std::numeric_limits<float>::infinity() || got.where != (i == 7 ? 0 : 100);
            });
@@ -322,18 +328,18 @@ BOOST_AUTO_TEST_CASE(nan_and_inf_reach_the_rows_that_see_them) {
   fill_all();
   queries(33, 5) = nan;
   int wrong = 0;
-  contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
+  contract(exec, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
            [&](std::int64_t i, const auto& got) { wrong += std::isnan(got.score) != (i == 33) || (i == 33 && got.where != 0); });
   fill_all();
   keys(150, 19) = nan;
   keys(151, 0) = nan;
-  contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
+  contract(exec, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
            [&](std::int64_t, const auto& got) { wrong += !std::isnan(got.score) || got.where != 150; });
   fill_all();
   keys(150, 19) = inf;  // infinitely far, of no weight
   const auto want = oracle::expect<float>(queries, keys, reference::squared_distance{}, reference::squared_distance{}, 22);
   support::worst errors;
-  contract(seq, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
+  contract(exec, queries.view(), keys.view(), tessera::squared_distance{}, tessera::argmin{},
            [&](std::int64_t i, const auto& got) { oracle::check_extremum<true>(errors, want, i, got); });
   CHECK_WITHIN_BOUND(errors);
   BOOST_TEST(wrong == 0);

@@ -5,10 +5,16 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 #include "../support/random.hpp"
 #include "oracle.hpp"
+
+// test/cuda includes this file and runs it on the device.
+#if !defined(TESSERA_TESTED_EXECUTOR)
+#define TESSERA_TESTED_EXECUTOR tessera::seq
+#endif
 
 namespace {
 
@@ -17,9 +23,10 @@ using tessera::causal_mask;
 using tessera::contract;
 using tessera::key_range;
 using tessera::no_emit;
-using tessera::seq;
 using tessera::tile_class;
 namespace reference = tessera::reference;
+
+const auto exec = TESSERA_TESTED_EXECUTOR;
 
 constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
@@ -36,12 +43,16 @@ struct window_mask {
   }
   template <class I>
   auto visible(I i, I j) const {
-    using V = tessera::lane_value<I>;
-    // j is a multiple of 7 when 7 * round(j / 7) == j; j is the same in every lane.
-    alignas(64) V lanes[tessera::lane<I>::width];
-    j.store(lanes);
-    const bool multiple = lanes[0] % 7 == 0;
-    return (j <= i) & (i - I(static_cast<V>(width)) < j) & (I(static_cast<V>(multiple)) == I(V(0)));
+    if constexpr (std::is_integral_v<I>) {
+      return sees(i, j);
+    } else {
+      using V = tessera::lane_value<I>;
+      // j is a multiple of 7 when 7 * round(j / 7) == j; j is the same in every lane.
+      alignas(64) V lanes[tessera::lane<I>::width];
+      j.store(lanes);
+      const bool multiple = lanes[0] % 7 == 0;
+      return (j <= i) & (i - I(static_cast<V>(width)) < j) & (I(static_cast<V>(multiple)) == I(V(0)));
+    }
   }
   bool sees(std::int64_t i, std::int64_t j) const { return j <= i && j > i - width && j % 7 != 0; }
 };
@@ -71,13 +82,13 @@ void check(support::worst& errors, const data& d, const Mask& mask, const Visibl
   const auto distances =
       oracle::expect<float>(d.queries, d.keys, reference::squared_distance{}, reference::squared_distance{}, depth + 2, visible);
   contract(
-      seq, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::argmax{},
+      exec, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::argmax{},
       [&](std::int64_t i, const auto& got) { oracle::check_extremum<false>(errors, products, i, got); }, mask);
   contract(
-      seq, d.queries.view(), d.keys.view(), tessera::squared_distance{}, tessera::argmin{},
+      exec, d.queries.view(), d.keys.view(), tessera::squared_distance{}, tessera::argmin{},
       [&](std::int64_t i, const auto& got) { oracle::check_extremum<true>(errors, distances, i, got); }, mask);
   contract(
-      seq, d.queries.view(), d.keys.view(), tessera::squared_distance{}, tessera::top_k<3>{},
+      exec, d.queries.view(), d.keys.view(), tessera::squared_distance{}, tessera::top_k<3>{},
       [&](std::int64_t i, const auto& got) {
         const auto want = reference::top_k<>{3}(distances.rows[static_cast<std::size_t>(i)]);
         for (std::size_t k = 0; k < 3; ++k) {
@@ -91,12 +102,12 @@ void check(support::worst& errors, const data& d, const Mask& mask, const Visibl
   matrix<float> out({d.queries.view().extent(0), 5});
   const auto wide_values = reference::rows(d.values.view());
   contract(
-      seq, d.queries.view(), d.keys.view(), d.values.view(), tessera::dot{}, tessera::softmax{}, out.view(),
+      exec, d.queries.view(), d.keys.view(), d.values.view(), tessera::dot{}, tessera::softmax{}, out.view(),
       [&](std::int64_t i, float lse) { oracle::check_lse(errors, products, i, lse); }, mask);
   for (std::int64_t i = 0; i < out.view().extent(0); ++i)
     oracle::check_mean<float>(errors, products, wide_values, i, &out(i, 0), 5);
   contract(
-      seq, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::moments{},
+      exec, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::moments{},
       [&](std::int64_t i, const auto& got) {
         oracle::check_lse(errors, products, i, got.lse);
         errors(std::isnan(got.entropy), std::isinf(got.lse), 0, "entropy of row", i);
@@ -154,7 +165,7 @@ BOOST_AUTO_TEST_CASE(hidden_nan_and_inf_change_no_bit) {
             };
             std::vector<row> rows(static_cast<std::size_t>(n));
             const tessera::view<float, 2> out(rows[0].mean, n, 5);
-            contract(seq, x.queries.view(), x.keys.view(), x.values.view(), tessera::scaled_dot{0.1}, tessera::softmax{}, out,
+            contract(exec, x.queries.view(), x.keys.view(), x.values.view(), tessera::scaled_dot{0.1}, tessera::softmax{}, out,
                      no_emit{}, mask);
             return rows;
           }));
@@ -164,7 +175,7 @@ BOOST_AUTO_TEST_CASE(hidden_nan_and_inf_change_no_bit) {
             };
             std::vector<row> rows(static_cast<std::size_t>(n));
             const tessera::view<float, 2> out(rows[0].mean, n, 5);
-            contract(seq, x.queries.view(), x.keys.view(), x.values.view(), tessera::gaussian{0.01}, tessera::softmax{}, out,
+            contract(exec, x.queries.view(), x.keys.view(), x.values.view(), tessera::gaussian{0.01}, tessera::softmax{}, out,
                      no_emit{}, mask);
             return rows;
           }));
@@ -172,14 +183,14 @@ BOOST_AUTO_TEST_CASE(hidden_nan_and_inf_change_no_bit) {
           BOOST_TEST(same_rows([&](const data& x) {
             std::vector<tessera::extremum<float>> rows(static_cast<std::size_t>(n));
             contract(
-                seq, x.queries.view(), x.keys.view(), tessera::squared_distance{}, tessera::argmin{},
+                exec, x.queries.view(), x.keys.view(), tessera::squared_distance{}, tessera::argmin{},
                 [&](std::int64_t i, const auto& got) { rows[static_cast<std::size_t>(i)] = got; }, mask);
             return rows;
           }));
           BOOST_TEST(same_rows([&](const data& x) {
             std::vector<tessera::top_k<3>::state<float>> rows(static_cast<std::size_t>(n));
             contract(
-                seq, x.queries.view(), x.keys.view(), tessera::squared_distance{}, tessera::top_k<3>{},
+                exec, x.queries.view(), x.keys.view(), tessera::squared_distance{}, tessera::top_k<3>{},
                 [&](std::int64_t i, const auto& got) { rows[static_cast<std::size_t>(i)] = got; }, mask);
             return rows;
           }));
@@ -195,17 +206,17 @@ BOOST_AUTO_TEST_CASE(rows_that_see_nothing_have_the_state_of_no_scores) {
   matrix<float> out({50, 5});
   int wrong = 0;
   contract(
-      seq, d.queries.view(), d.keys.view(), d.values.view(), tessera::dot{}, tessera::softmax{}, out.view(),
+      exec, d.queries.view(), d.keys.view(), d.values.view(), tessera::dot{}, tessera::softmax{}, out.view(),
       [&](std::int64_t, float lse) { wrong += lse != -inf; }, nothing);
   for (const float x : out.elements()) wrong += x != 0 || std::signbit(x);
   contract(
-      seq, d.queries.view(), d.keys.view(), tessera::squared_distance{}, tessera::argmin{},
+      exec, d.queries.view(), d.keys.view(), tessera::squared_distance{}, tessera::argmin{},
       [&](std::int64_t, const auto& got) { wrong += got.where != -1 || got.score != inf; }, nothing);
   contract(
-      seq, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::top_k<2, false>{},
+      exec, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::top_k<2, false>{},
       [&](std::int64_t, const auto& got) { wrong += got.where[0] != -1 || got.score[1] != -inf; }, nothing);
   contract(
-      seq, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::moments{},
+      exec, d.queries.view(), d.keys.view(), tessera::dot{}, tessera::moments{},
       [&](std::int64_t, const auto& got) { wrong += got.lse != -inf || !std::isnan(got.mean) || !std::isnan(got.entropy); },
       nothing);
   BOOST_TEST(wrong == 0);

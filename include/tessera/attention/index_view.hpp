@@ -23,7 +23,7 @@ class index_view {
   template <mdspan_like M>
     requires(M::rank() == Rank && std::signed_integral<value_type_of<M>> &&
              (sizeof(value_type_of<M>) == 4 || sizeof(value_type_of<M>) == 8))
-  TESSERA_ALWAYS_INLINE constexpr index_view(const M& m)  // implicit: as any mdspan becomes a view
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr index_view(const M& m)  // implicit: as any mdspan becomes a view
       : bytes_(reinterpret_cast<const char*>(m.data_handle())), size_(sizeof(value_type_of<M>)) {
     for (std::size_t r = 0; r < Rank; ++r) {
       extent_[r] = static_cast<std::int64_t>(m.extent(r));
@@ -31,12 +31,12 @@ class index_view {
     }
   }
 
-  [[nodiscard]] TESSERA_ALWAYS_INLINE bool null() const { return bytes_ == nullptr; }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t extent(std::size_t r) const { return extent_[r]; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE bool null() const { return bytes_ == nullptr; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t extent(std::size_t r) const { return extent_[r]; }
 
   template <std::convertible_to<std::int64_t>... Index>
     requires(sizeof...(Index) == Rank)
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t operator()(Index... index) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t operator()(Index... index) const {
     const std::int64_t at[] = {static_cast<std::int64_t>(index)...};
     const char* from = bytes_;
     for (std::size_t r = 0; r < Rank; ++r) from += at[r] * stride_[r];
@@ -51,7 +51,7 @@ class index_view {
   }
 
   /// The view with the first axis fixed at `i`.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE index_view<Rank - 1> operator[](std::int64_t i) const
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE index_view<Rank - 1> operator[](std::int64_t i) const
     requires(Rank > 1)
   {
     index_view<Rank - 1> row;
@@ -65,7 +65,7 @@ class index_view {
   }
 
   /// The bytes that it may read, as a view: for checks of what overlaps.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE view<const char, Rank + 1> bytes() const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE view<const char, Rank + 1> bytes() const {
     std::int64_t extents[Rank + 1];
     std::int64_t strides[Rank + 1];
     for (std::size_t r = 0; r < Rank; ++r) {

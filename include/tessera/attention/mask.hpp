@@ -47,7 +47,7 @@ struct band {
   std::int64_t prefix = 0;
   attention::alignment alignment = attention::alignment::bottom_right;
 
-  [[nodiscard]] band_mask head(std::int64_t, std::int64_t, std::int64_t len_q, std::int64_t len_k) const {
+  [[nodiscard]] TESSERA_HD band_mask head(std::int64_t, std::int64_t, std::int64_t len_q, std::int64_t len_k) const {
     const std::int64_t offset = alignment == attention::alignment::bottom_right ? len_k - len_q : 0;
     return {left >= unbounded ? -unbounded : offset - left, right >= unbounded ? unbounded : offset + right, prefix};
   }
@@ -66,9 +66,9 @@ inline constexpr band everything{};
 /// A query sees the keys not after it.
 inline constexpr band causal{.right = 0};
 /// A query sees `left` keys before itself, itself, and `right` after it (FlashAttention's window_size).
-constexpr band sliding_window(std::int64_t left, std::int64_t right) { return {.left = left, .right = right}; }
+TESSERA_HD constexpr band sliding_window(std::int64_t left, std::int64_t right) { return {.left = left, .right = right}; }
 /// Causal, but the first `length` keys are seen by all (PrefixLM).
-constexpr band causal_with_prefix(std::int64_t length) { return {.right = 0, .prefix = length}; }
+TESSERA_HD constexpr band causal_with_prefix(std::int64_t length) { return {.right = 0, .prefix = length}; }
 
 namespace detail {
 
@@ -89,8 +89,9 @@ TESSERA_ALWAYS_INLINE void check_extents(const view<T, Rank>& v, const std::int6
 }
 
 /// f(i, j) of numbers, lane by lane, as a mask of packs; of numbers, f(i, j) itself.
+TESSERA_CALLS_USER
 template <class I, class F>
-TESSERA_ALWAYS_INLINE auto each_pair(I i, I j, const F& f) {
+TESSERA_HD TESSERA_ALWAYS_INLINE auto each_pair(I i, I j, const F& f) {
   if constexpr (requires { typename I::value_type; }) {
     using V = typename I::value_type;
     alignas(I::alignment) V rows[I::lanes];
@@ -108,7 +109,7 @@ TESSERA_ALWAYS_INLINE auto each_pair(I i, I j, const F& f) {
 
 /// What a function said, as what comparing its arguments gives: one answer may stand for all lanes.
 template <class I, class B>
-TESSERA_ALWAYS_INLINE auto as_mask(I i, B seen) {
+TESSERA_HD TESSERA_ALWAYS_INLINE auto as_mask(I i, B seen) {
   if constexpr (!std::is_convertible_v<B, bool>) {
     return seen;
   } else if constexpr (requires { typename I::value_type; }) {
@@ -120,8 +121,10 @@ TESSERA_ALWAYS_INLINE auto as_mask(I i, B seen) {
 
 /// A mask of one head that knows nothing but its pairs.
 struct opaque_tiles {
-  [[nodiscard]] key_range keys(std::int64_t, std::int64_t, std::int64_t n_keys) const { return {0, n_keys}; }
-  [[nodiscard]] tile_class classify(std::int64_t, std::int64_t, std::int64_t, std::int64_t) const { return tile_class::some; }
+  [[nodiscard]] TESSERA_HD key_range keys(std::int64_t, std::int64_t, std::int64_t n_keys) const { return {0, n_keys}; }
+  [[nodiscard]] TESSERA_HD tile_class classify(std::int64_t, std::int64_t, std::int64_t, std::int64_t) const {
+    return tile_class::some;
+  }
 };
 
 /// A head and its lengths. Rows of a panel past the last query and the padding of a block of keys are asked for, too, and not used: a function gets
@@ -133,17 +136,17 @@ struct head_pairs {
   std::int64_t len_k;
 
   template <class I>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE I query(I i) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE I query(I i) const {
     return at_most(i, len_q - 1);
   }
   template <class I>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE I key(I j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE I key(I j) const {
     return at_most(j, len_k - 1);
   }
 
  private:
   template <class I>
-  TESSERA_ALWAYS_INLINE static I at_most(I x, std::int64_t end) {
+  TESSERA_HD TESSERA_ALWAYS_INLINE static I at_most(I x, std::int64_t end) {
     const I last = tessera::detail::saturated_index<I>(end);
     if constexpr (requires { typename I::value_type; }) {
       return min(x, last);
@@ -158,10 +161,11 @@ struct function_mask : opaque_tiles {
   const F& f;
   head_pairs at;
 
-  function_mask(const F& function, const head_pairs& pairs) : f(function), at(pairs) {}
+  TESSERA_HD function_mask(const F& function, const head_pairs& pairs) : f(function), at(pairs) {}
 
+  TESSERA_CALLS_USER
   template <class I>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
     if constexpr (std::is_invocable_v<const F&, std::int64_t, std::int64_t, I, I>) {
       return as_mask(i, f(at.b, at.h, at.query(i), at.key(j)));
     } else {
@@ -172,7 +176,8 @@ struct function_mask : opaque_tiles {
 
 /// The mask of a head: that of a mask, or a function's.
 template <class M>
-TESSERA_ALWAYS_INLINE auto head_of(const M& mask, std::int64_t b, std::int64_t h, std::int64_t len_q, std::int64_t len_k) {
+TESSERA_HD TESSERA_ALWAYS_INLINE auto head_of(const M& mask, std::int64_t b, std::int64_t h, std::int64_t len_q,
+                                              std::int64_t len_k) {
   if constexpr (head_mask<M>) {
     return mask.head(b, h, len_q, len_k);
   } else {
@@ -186,15 +191,15 @@ struct document_mask {
   view<const Id, 1> of_query;
   view<const Id, 1> of_key;
 
-  [[nodiscard]] key_range keys(std::int64_t, std::int64_t, std::int64_t n_keys) const { return {0, n_keys}; }
-  [[nodiscard]] tile_class classify(std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) const {
+  [[nodiscard]] TESSERA_HD key_range keys(std::int64_t, std::int64_t, std::int64_t n_keys) const { return {0, n_keys}; }
+  [[nodiscard]] TESSERA_HD tile_class classify(std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) const {
     const auto [query_low, query_high] = span(of_query, i0, i1);
     const auto [key_low, key_high] = span(of_key, j0, j1);
     if (query_high < key_low || key_high < query_low) return tile_class::none;
     return query_low == query_high && key_low == key_high ? tile_class::all : tile_class::some;
   }
   template <class I>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
     // Rows of a panel past the last query, and the padding of a block of keys, are asked for, too, and not used.
     const std::int64_t last_query = of_query.extent(0) - 1;
     const std::int64_t last_key = of_key.extent(0) - 1;
@@ -208,7 +213,7 @@ struct document_mask {
     Id low;
     Id high;
   };
-  static range span(const view<const Id, 1>& ids, std::int64_t first, std::int64_t last) {
+  TESSERA_HD static range span(const view<const Id, 1>& ids, std::int64_t first, std::int64_t last) {
     range found{ids(first), ids(first)};
     for (std::int64_t i = first + 1; i < last; ++i) {
       const Id id = ids(i);
@@ -223,12 +228,12 @@ struct tree_mask {
   view<const std::uint64_t, 2> rows;
   std::int64_t past;  ///< keys before the tree, seen by all
 
-  [[nodiscard]] key_range keys(std::int64_t, std::int64_t, std::int64_t n_keys) const { return {0, n_keys}; }
-  [[nodiscard]] tile_class classify(std::int64_t, std::int64_t, std::int64_t, std::int64_t j1) const {
+  [[nodiscard]] TESSERA_HD key_range keys(std::int64_t, std::int64_t, std::int64_t n_keys) const { return {0, n_keys}; }
+  [[nodiscard]] TESSERA_HD tile_class classify(std::int64_t, std::int64_t, std::int64_t, std::int64_t j1) const {
     return j1 <= past ? tile_class::all : tile_class::some;
   }
   template <class I>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
     const std::int64_t last_row = rows.extent(0) - 1;
     const std::int64_t nodes = 64 * rows.extent(1);
     return each_pair(i, j, [&](std::int64_t row, std::int64_t column) {
@@ -242,10 +247,10 @@ template <class B>
 struct dense_pairs : opaque_tiles {
   view<const B, 2> seen;
 
-  explicit dense_pairs(const view<const B, 2>& pairs) : seen(pairs) {}
+  TESSERA_HD explicit dense_pairs(const view<const B, 2>& pairs) : seen(pairs) {}
 
   template <class I>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
     const std::int64_t last_row = seen.extent(0) - 1;
     const std::int64_t last_column = seen.extent(1) - 1;
     return each_pair(i, j, [&](std::int64_t row, std::int64_t column) {
@@ -262,7 +267,7 @@ struct joined_mask {
   A a;
   B b;
 
-  [[nodiscard]] key_range keys(std::int64_t i0, std::int64_t i1, std::int64_t n_keys) const {
+  [[nodiscard]] TESSERA_HD key_range keys(std::int64_t i0, std::int64_t i1, std::int64_t n_keys) const {
     const key_range x = a.keys(i0, i1, n_keys);
     const key_range y = b.keys(i0, i1, n_keys);
     const auto least = [](std::int64_t p, std::int64_t q) { return p < q ? p : q; };
@@ -276,7 +281,7 @@ struct joined_mask {
       return {least(x.first, y.first), most(x.last, y.last)};
     }
   }
-  [[nodiscard]] tile_class classify(std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) const {
+  [[nodiscard]] TESSERA_HD tile_class classify(std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) const {
     // Of both, none wins; of either, all does.
     constexpr tile_class wins = How == join::both ? tile_class::none : tile_class::all;
     const tile_class x = a.classify(i0, i1, j0, j1);
@@ -286,7 +291,7 @@ struct joined_mask {
     return x == y ? x : tile_class::some;
   }
   template <class I>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
     if constexpr (How == join::both) {
       return tessera::detail::both(a.visible(i, j), b.visible(i, j));
     } else {
@@ -299,13 +304,13 @@ template <class A>
 struct inverted_mask {
   A a;
 
-  [[nodiscard]] key_range keys(std::int64_t, std::int64_t, std::int64_t n_keys) const { return {0, n_keys}; }
-  [[nodiscard]] tile_class classify(std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) const {
+  [[nodiscard]] TESSERA_HD key_range keys(std::int64_t, std::int64_t, std::int64_t n_keys) const { return {0, n_keys}; }
+  [[nodiscard]] TESSERA_HD tile_class classify(std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) const {
     const tile_class x = a.classify(i0, i1, j0, j1);
     return x == tile_class::all ? tile_class::none : x == tile_class::none ? tile_class::all : x;
   }
   template <class I>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE auto visible(I i, I j) const {
     return !a.visible(i, j);
   }
 };
@@ -322,7 +327,7 @@ struct documents {
   view<const Id, 2> of_query;
   view<const Id, 2> of_key;
 
-  [[nodiscard]] detail::document_mask<Id> head(std::int64_t b, std::int64_t, std::int64_t, std::int64_t) const {
+  [[nodiscard]] TESSERA_HD detail::document_mask<Id> head(std::int64_t b, std::int64_t, std::int64_t, std::int64_t) const {
     return {of_query[b], of_key[b]};
   }
   TESSERA_ALWAYS_INLINE void check(const char* function, const sizes& s) const {
@@ -340,7 +345,7 @@ documents(const Q&, const K&) -> documents<std::remove_const_t<value_type_of<Q>>
 struct tree {
   view<const std::uint64_t, 2> rows;
 
-  [[nodiscard]] detail::tree_mask head(std::int64_t, std::int64_t, std::int64_t len_q, std::int64_t len_k) const {
+  [[nodiscard]] TESSERA_HD detail::tree_mask head(std::int64_t, std::int64_t, std::int64_t len_q, std::int64_t len_k) const {
     return {rows, len_k - len_q};
   }
   TESSERA_ALWAYS_INLINE void check(const char* function, const sizes& s) const {
@@ -362,7 +367,7 @@ template <class B>
 struct dense_mask {
   view<const B, 4> seen;
 
-  [[nodiscard]] detail::dense_pairs<B> head(std::int64_t b, std::int64_t h, std::int64_t, std::int64_t) const {
+  [[nodiscard]] TESSERA_HD detail::dense_pairs<B> head(std::int64_t b, std::int64_t h, std::int64_t, std::int64_t) const {
     return detail::dense_pairs<B>(seen[b][h]);
   }
   TESSERA_ALWAYS_INLINE void check(const char* function, const sizes& s) const {
@@ -380,7 +385,8 @@ dense_mask(const S&) -> dense_mask<std::remove_const_t<value_type_of<S>>>;
 template <class F>
 struct visible_if {
   F f;
-  [[nodiscard]] detail::function_mask<F> head(std::int64_t b, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
+  [[nodiscard]] TESSERA_HD detail::function_mask<F> head(std::int64_t b, std::int64_t h, std::int64_t len_q,
+                                                         std::int64_t len_k) const {
     return {f, {b, h, len_q, len_k}};
   }
 };
@@ -392,7 +398,7 @@ template <detail::join How, head_mask A, head_mask B>
 struct joined {
   A a;
   B b;
-  [[nodiscard]] auto head(std::int64_t n, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
+  [[nodiscard]] TESSERA_HD auto head(std::int64_t n, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
     return detail::joined_mask<How, decltype(a.head(n, h, len_q, len_k)), decltype(b.head(n, h, len_q, len_k))>{
         a.head(n, h, len_q, len_k), b.head(n, h, len_q, len_k)};
   }
@@ -404,7 +410,7 @@ struct joined {
 template <head_mask A>
 struct inverted {
   A a;
-  [[nodiscard]] auto head(std::int64_t b, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
+  [[nodiscard]] TESSERA_HD auto head(std::int64_t b, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
     return detail::inverted_mask<decltype(a.head(b, h, len_q, len_k))>{a.head(b, h, len_q, len_k)};
   }
   TESSERA_ALWAYS_INLINE void check(const char* function, const sizes& s) const { detail::check_part(a, function, s); }
@@ -412,15 +418,15 @@ struct inverted {
 
 /// What both see; what either sees; what it does not see. Tiles that one of them decides are not looked at by pairs.
 template <head_mask A, head_mask B>
-constexpr joined<detail::join::both, A, B> operator&(const A& a, const B& b) {
+TESSERA_HD constexpr joined<detail::join::both, A, B> operator&(const A& a, const B& b) {
   return {a, b};
 }
 template <head_mask A, head_mask B>
-constexpr joined<detail::join::either, A, B> operator|(const A& a, const B& b) {
+TESSERA_HD constexpr joined<detail::join::either, A, B> operator|(const A& a, const B& b) {
   return {a, b};
 }
 template <head_mask A>
-constexpr inverted<A> operator!(const A& a) {
+TESSERA_HD constexpr inverted<A> operator!(const A& a) {
   return {a};
 }
 

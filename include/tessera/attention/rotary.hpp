@@ -22,7 +22,7 @@ enum class rotary_layout : std::uint8_t {
 namespace detail {
 
 /// A position to which lengths may be added: no sum leaves int64, and what is far from any table stays far.
-TESSERA_ALWAYS_INLINE std::int64_t held_position(std::int64_t x) {
+TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t held_position(std::int64_t x) {
   constexpr std::int64_t most = std::int64_t{1} << 60;
   return x < -most ? -most : (x > most ? most : x);
 }
@@ -50,9 +50,9 @@ struct rotary {
   std::optional<std::int64_t>
       first_query{};  ///< position of query 0; first_key + len_k - len_q if not given, as of a causal mask
 
-  [[nodiscard]] TESSERA_ALWAYS_INLINE bool rotates() const { return cos.data_handle() != nullptr; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE bool rotates() const { return cos.data_handle() != nullptr; }
   /// Elements of a row that are rotated.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t dims() const { return 2 * cos.extent(1); }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t dims() const { return 2 * cos.extent(1); }
   /// Where query 0 of a call stands.
   [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t query_position(std::int64_t len_q, std::int64_t len_k) const {
     return detail::held_position(first_query ? *first_query : detail::held_position(first_key) + len_k - len_q);

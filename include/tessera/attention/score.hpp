@@ -30,11 +30,11 @@ namespace detail {
 struct plain_head {
   static constexpr bool linear = true;
   template <class T>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T>, lane_index<T>) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T>, lane_index<T>) const {
     return s;
   }
   template <class T>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T derivative(T, lane_index<T>, lane_index<T>) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T derivative(T, lane_index<T>, lane_index<T>) const {
     return T(lane_value<T>(1));
   }
 };
@@ -43,12 +43,12 @@ struct alibi_head {
   float slope;
   std::int64_t offset;
   template <class T>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
     const T distance = lane<T>::number(j - i - tessera::detail::saturated_index<lane_index<T>>(offset));
     return fma(T(-static_cast<lane_value<T>>(slope)), max(distance, -distance), s);
   }
   template <class T>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T derivative(T, lane_index<T>, lane_index<T>) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T derivative(T, lane_index<T>, lane_index<T>) const {
     return T(lane_value<T>(1));
   }
 };
@@ -56,12 +56,12 @@ struct alibi_head {
 struct softcap_head {
   double cap;
   template <class T>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T>, lane_index<T>) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T>, lane_index<T>) const {
     using V = lane_value<T>;
     return T(static_cast<V>(cap)) * tanh(s * T(static_cast<V>(1 / cap)));
   }
   template <class T>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T derivative(T s, lane_index<T>, lane_index<T>) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T derivative(T s, lane_index<T>, lane_index<T>) const {
     using V = lane_value<T>;
     const T t = tanh(s * T(static_cast<V>(1 / cap)));
     return fma(-t, t, T(V(1)));
@@ -72,18 +72,19 @@ template <class B>
 struct bias_head {
   view<const B, 2> bias;
   template <class T>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
     return tessera::detail::plus_bias(s, bias, i, j);
   }
   template <class T>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T derivative(T, lane_index<T>, lane_index<T>) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T derivative(T, lane_index<T>, lane_index<T>) const {
     return T(lane_value<T>(1));
   }
 };
 
 /// f(number, i, j), lane by lane.
+TESSERA_CALLS_USER
 template <class T, class F>
-TESSERA_ALWAYS_INLINE T each_score(T s, lane_index<T> i, lane_index<T> j, const F& f) {
+TESSERA_HD TESSERA_ALWAYS_INLINE T each_score(T s, lane_index<T> i, lane_index<T> j, const F& f) {
   if constexpr (lane<T>::width == 1) {
     return static_cast<T>(f(s, static_cast<std::int64_t>(i), static_cast<std::int64_t>(j)));
   } else {
@@ -102,8 +103,9 @@ TESSERA_ALWAYS_INLINE T each_score(T s, lane_index<T> i, lane_index<T> j, const 
 }
 
 /// A user's function of (s, b, h, i, j), called with packs where it takes them, for pairs that are there.
+TESSERA_CALLS_USER
 template <class F, class T>
-TESSERA_ALWAYS_INLINE T call_score(const F& f, T s, const head_pairs& at, lane_index<T> i, lane_index<T> j) {
+TESSERA_HD TESSERA_ALWAYS_INLINE T call_score(const F& f, T s, const head_pairs& at, lane_index<T> i, lane_index<T> j) {
   if constexpr (std::is_invocable_v<const F&, T, std::int64_t, std::int64_t, lane_index<T>, lane_index<T>>) {
     return T(f(s, at.b, at.h, at.query(i), at.key(j)));
   } else {
@@ -117,7 +119,7 @@ struct function_head {
   const F& f;
   head_pairs at;
   template <class T>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
     return call_score(f, s, at, i, j);
   }
 };
@@ -128,11 +130,11 @@ struct differentiable_head {
   const D& slope;
   head_pairs at;
   template <class T>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
     return call_score(f, s, at, i, j);
   }
   template <class T>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T derivative(T s, lane_index<T> i, lane_index<T> j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T derivative(T s, lane_index<T> i, lane_index<T> j) const {
     return call_score(slope, s, at, i, j);
   }
 };
@@ -142,19 +144,20 @@ struct chained_head {
   A first;
   B second;
   template <class T>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T operator()(T s, lane_index<T> i, lane_index<T> j) const {
     return second(first(s, i, j), i, j);
   }
   template <class T>
     requires requires(const A& a, const B& b, T s, lane_index<T> i) { a.derivative(s, i, i), b.derivative(s, i, i); }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE T derivative(T s, lane_index<T> i, lane_index<T> j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE T derivative(T s, lane_index<T> i, lane_index<T> j) const {
     return second.derivative(first(s, i, j), i, j) * first.derivative(s, i, j);
   }
 };
 
 /// The score of a head: that of a score, or a function's.
 template <class S>
-TESSERA_ALWAYS_INLINE auto score_of(const S& score, std::int64_t b, std::int64_t h, std::int64_t len_q, std::int64_t len_k) {
+TESSERA_HD TESSERA_ALWAYS_INLINE auto score_of(const S& score, std::int64_t b, std::int64_t h, std::int64_t len_q,
+                                               std::int64_t len_k) {
   if constexpr (head_score<S>) {
     return score.head(b, h, len_q, len_k);
   } else {
@@ -166,7 +169,7 @@ TESSERA_ALWAYS_INLINE auto score_of(const S& score, std::int64_t b, std::int64_t
 
 /// The scaled product itself.
 struct plain_score {
-  [[nodiscard]] detail::plain_head head(std::int64_t, std::int64_t, std::int64_t, std::int64_t) const { return {}; }
+  [[nodiscard]] TESSERA_HD detail::plain_head head(std::int64_t, std::int64_t, std::int64_t, std::int64_t) const { return {}; }
 };
 
 /// s - slope_h |j - c|, query i standing at key c: attention with linear biases.
@@ -177,7 +180,7 @@ struct alibi {
   view<const float, 1> slopes;
   attention::alignment alignment = attention::alignment::bottom_right;
 
-  [[nodiscard]] detail::alibi_head head(std::int64_t, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
+  [[nodiscard]] TESSERA_HD detail::alibi_head head(std::int64_t, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
     return {slopes(h), alignment == attention::alignment::bottom_right ? len_k - len_q : 0};
   }
   TESSERA_ALWAYS_INLINE void check(const char* function, const sizes& s) const {
@@ -190,7 +193,9 @@ struct alibi {
 /// Source  Gemma 2, 2024, arXiv:2408.00118
 struct softcap {
   double cap;
-  [[nodiscard]] detail::softcap_head head(std::int64_t, std::int64_t, std::int64_t, std::int64_t) const { return {cap}; }
+  [[nodiscard]] TESSERA_HD detail::softcap_head head(std::int64_t, std::int64_t, std::int64_t, std::int64_t) const {
+    return {cap};
+  }
   TESSERA_ALWAYS_INLINE void check(const char* function, const sizes&) const {
     tessera::detail::expects(
         cap > 1e-30 && cap < 1e30, function, "options.score.cap", [&] { return tessera::detail::number(cap); },
@@ -204,7 +209,7 @@ struct softcap {
 template <class B>
 struct additive_bias {
   view<const B, 4> bias;
-  [[nodiscard]] detail::bias_head<B> head(std::int64_t b, std::int64_t h, std::int64_t, std::int64_t) const {
+  [[nodiscard]] TESSERA_HD detail::bias_head<B> head(std::int64_t b, std::int64_t h, std::int64_t, std::int64_t) const {
     return {bias[b][h]};
   }
   TESSERA_ALWAYS_INLINE void check(const char* function, const sizes& s) const {
@@ -222,15 +227,16 @@ template <class F, class D = void>
 struct score_by {
   F f;
   D derivative;
-  [[nodiscard]] detail::differentiable_head<F, D> head(std::int64_t b, std::int64_t h, std::int64_t len_q,
-                                                       std::int64_t len_k) const {
+  [[nodiscard]] TESSERA_HD detail::differentiable_head<F, D> head(std::int64_t b, std::int64_t h, std::int64_t len_q,
+                                                                  std::int64_t len_k) const {
     return {f, derivative, {b, h, len_q, len_k}};
   }
 };
 template <class F>
 struct score_by<F, void> {
   F f;
-  [[nodiscard]] detail::function_head<F> head(std::int64_t b, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
+  [[nodiscard]] TESSERA_HD detail::function_head<F> head(std::int64_t b, std::int64_t h, std::int64_t len_q,
+                                                         std::int64_t len_k) const {
     return {f, {b, h, len_q, len_k}};
   }
 };
@@ -244,7 +250,7 @@ template <head_score A, head_score B>
 struct chained_scores {
   A first;
   B second;
-  [[nodiscard]] auto head(std::int64_t b, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
+  [[nodiscard]] TESSERA_HD auto head(std::int64_t b, std::int64_t h, std::int64_t len_q, std::int64_t len_k) const {
     return detail::chained_head<decltype(first.head(b, h, len_q, len_k)), decltype(second.head(b, h, len_q, len_k))>{
         first.head(b, h, len_q, len_k), second.head(b, h, len_q, len_k)};
   }
@@ -256,7 +262,7 @@ struct chained_scores {
 
 /// The score that applies `first`, then `second`: softcap{50} >> alibi{slopes}.
 template <head_score A, head_score B>
-constexpr chained_scores<A, B> operator>>(const A& first, const B& second) {
+TESSERA_HD constexpr chained_scores<A, B> operator>>(const A& first, const B& second) {
   return {first, second};
 }
 

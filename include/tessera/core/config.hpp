@@ -43,6 +43,13 @@
 #define TESSERA_HD
 #endif
 
+/// Before a template that is TESSERA_HD and calls what a user brought, which may be of the host alone: then so is what is called through it.
+#if defined(__NVCC__)
+#define TESSERA_CALLS_USER _Pragma("nv_exec_check_disable")
+#else
+#define TESSERA_CALLS_USER
+#endif
+
 /// Marks a function of kernels alone, and a kernel. Kernels are hidden: two libraries that both hold one each launch their own.
 #if TESSERA_CUDA_COMPILER
 #define TESSERA_DEVICE __device__ __forceinline__

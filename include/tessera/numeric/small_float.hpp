@@ -12,6 +12,7 @@
 #include <typeindex>  // the smallest standard header that declares std::hash
 
 #include "tessera/core/config.hpp"
+#include "tessera/numeric/detail/device_conversion.hpp"
 #include "tessera/numeric/format.hpp"
 #include "tessera/numeric/rounding.hpp"
 
@@ -53,8 +54,7 @@ struct small_float {
 
   small_float() = default;
 
-  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr explicit small_float(float x) noexcept
-      : bits(detail::narrow<Format, binary32>(__builtin_bit_cast(std::uint32_t, x))) {}
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr explicit small_float(float x) noexcept : bits(narrowed(x)) {}
 
   TESSERA_HD TESSERA_ALWAYS_INLINE constexpr explicit small_float(double x) noexcept
       : bits(detail::narrow<Format, binary64>(__builtin_bit_cast(std::uint64_t, x))) {}
@@ -108,6 +108,16 @@ struct small_float {
   template <class Number>
   TESSERA_HD TESSERA_ALWAYS_INLINE constexpr auto operator/=(Number y) noexcept -> decltype(small_float(*this / y), *this) {
     return *this = small_float(*this / y);
+  }
+
+ private:
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr bits_type narrowed(float x) noexcept {
+#if TESSERA_DEVICE_PASS
+    if constexpr (detail::narrowed_by_instruction<Format>) {
+      if (!__builtin_is_constant_evaluated()) return detail::narrow_by_instruction<Format>(x);
+    }
+#endif
+    return detail::narrow<Format, binary32>(__builtin_bit_cast(std::uint32_t, x));
   }
 };
 

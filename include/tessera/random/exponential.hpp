@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "tessera/core/config.hpp"
+#include "tessera/random/detail/arithmetic.hpp"
 #include "tessera/random/detail/law.hpp"
 #include "tessera/random/detail/logarithm.hpp"
 #include "tessera/random/detail/parameters.hpp"
@@ -26,7 +27,7 @@ struct exponential_law {
   value rate;
 
   TESSERA_HD constexpr TESSERA_ALWAYS_INLINE value operator()(word w, word more) const noexcept {
-    const value x = minus_log_unit(w, more) / rate;
+    const value x = divide(minus_log_unit(w, more), rate);
     const value y = x < most ? x : most;
     return y > least ? y : least;
   }

@@ -9,6 +9,8 @@
 #include "tessera/random/bernoulli.hpp"
 #include "tessera/random/bits.hpp"
 #include "tessera/random/detail/fill.hpp"
+#include "tessera/random/detail/fill_arguments.hpp"
+#include "tessera/random/detail/uniform_laws.hpp"
 #include "tessera/random/exponential.hpp"
 #include "tessera/random/gumbel.hpp"
 #include "tessera/random/laplace.hpp"
@@ -22,35 +24,6 @@
 #include "tessera/tile/view.hpp"
 
 namespace tessera::random {
-namespace detail {
-
-/// The view of anything like an mdspan.
-template <mdspan_like Out>
-auto view_of(const Out& out) {
-  return view<typename Out::element_type, Out::rank()>(out);
-}
-
-/// The type of parameters for a view of these elements.
-template <class Out>
-using parameter = made_as<std::remove_const_t<typename Out::element_type>>;
-
-template <class T>
-struct half_open_law {
-  using word = word_of<T>;
-  using value = made_as<T>;
-  static constexpr reads reading = reads::word;
-  static constexpr bool repairs = false;
-
-  TESSERA_ALWAYS_INLINE value operator()(word w) const noexcept { return half_open_grid<T>(w); }
-};
-
-template <class T>
-struct open_law : half_open_law<T> {
-  TESSERA_ALWAYS_INLINE made_as<T> operator()(word_of<T> w) const noexcept { return open_grid<T>(w); }
-};
-
-}  // namespace detail
-
 /// Fills a view with uniform numbers in [0, 1): out[i] = uniform<T>(seed, stream, first_index + i), i the row-major position.
 ///
 /// Shapes         out: any rank from 1, any strides that put no two elements on one another

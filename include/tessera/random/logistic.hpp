@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "tessera/core/config.hpp"
+#include "tessera/random/detail/arithmetic.hpp"
 #include "tessera/random/detail/law.hpp"
 #include "tessera/random/detail/logarithm.hpp"
 #include "tessera/random/detail/parameters.hpp"
@@ -26,11 +27,11 @@ struct standard_logistic {
     const float high = d.high * scale;
     const float low = d.low * scale;
     const float t = high + low;
-    const auto odds = __builtin_bit_cast(std::uint32_t, (1.0f - t) / t);
+    const auto odds = __builtin_bit_cast(std::uint32_t, divide(1.0f - t, t));
     const std::uint32_t exponent = (odds + (0x40000000u - 0x3F3504F3u)) >> 23;  // k, offset by 128
     const auto power = __builtin_bit_cast(float, (exponent - 1u) << 23);
     const float factor = -1.0f - power;
-    const float f = fma(factor, low, fma(factor, high, 1.0f)) / (power * t);
+    const float f = divide(fma(factor, low, fma(factor, high, 1.0f)), power * t);
     const float minus = minus_log(f, static_cast<std::int32_t>(exponent - 128u));
     return __builtin_bit_cast(float, __builtin_bit_cast(std::uint32_t, minus) ^ (upper & 0x80000000u));
   }

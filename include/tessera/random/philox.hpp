@@ -28,6 +28,26 @@ struct philox_key {
   std::uint32_t word[2];
 };
 
+namespace detail {
+
+/// The product of two words, both halves of it.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE void multiply(std::uint32_t a, std::uint32_t b, std::uint32_t& low,
+                                                         std::uint32_t& high) noexcept {
+#if TESSERA_DEVICE_PASS
+  // Otherwise nvcc keeps the words in 64-bit registers, and every operation on them is two.
+  if (!__builtin_is_constant_evaluated()) {
+    low = a * b;
+    high = __umulhi(a, b);
+    return;
+  }
+#endif
+  const std::uint64_t product = std::uint64_t{a} * b;
+  low = static_cast<std::uint32_t>(product);
+  high = static_cast<std::uint32_t>(product >> 32);
+}
+
+}  // namespace detail
+
 /// The block function: a bijection of the counter for every key, ten rounds.
 ///
 /// One round maps (x0, x1, x2, x3) to (hi(M1 x2) ^ x1 ^ k0, lo(M1 x2), hi(M0 x0) ^ x3 ^ k1, lo(M0 x0)); between rounds the key
@@ -45,12 +65,13 @@ struct philox_key {
   std::uint32_t k0 = key.word[0];
   std::uint32_t k1 = key.word[1];
   for (int round = 0; round < 10; ++round) {
-    const std::uint64_t p0 = std::uint64_t{0xD2511F53u} * x0;
-    const std::uint64_t p1 = std::uint64_t{0xCD9E8D57u} * x2;
-    x0 = static_cast<std::uint32_t>(p1 >> 32) ^ x1 ^ k0;
-    x1 = static_cast<std::uint32_t>(p1);
-    x2 = static_cast<std::uint32_t>(p0 >> 32) ^ x3 ^ k1;
-    x3 = static_cast<std::uint32_t>(p0);
+    std::uint32_t low0 = 0, high0 = 0, low1 = 0, high1 = 0;
+    detail::multiply(0xD2511F53u, x0, low0, high0);
+    detail::multiply(0xCD9E8D57u, x2, low1, high1);
+    x0 = high1 ^ x1 ^ k0;
+    x1 = low1;
+    x2 = high0 ^ x3 ^ k1;
+    x3 = low0;
     k0 += 0x9E3779B9u;
     k1 += 0xBB67AE85u;
   }

@@ -17,6 +17,7 @@
 #include "tessera/tile/detail/key_store.hpp"
 #include "tessera/tile/detail/query_block.hpp"
 #include "tessera/tile/mask.hpp"
+#include "tessera/tile/no_emit.hpp"
 #include "tessera/tile/score.hpp"
 #include "tessera/tile/view.hpp"
 
@@ -146,12 +147,6 @@ void contract_values(const argument_names& names, const Exec& exec, const Querie
 }
 
 }  // namespace tile::detail
-
-/// Drops the finished state of a row.
-struct no_emit {
-  template <class Result>
-  void operator()(std::int64_t, const Result&) const {}
-};
 
 /// Folds the scores of every query against every key: emit(i, reducer.finish(state_i)), state_i = fold over j of score(q_i, k_j).
 ///

@@ -90,7 +90,7 @@ namespace detail {
 #if TESSERA_CUDA_EMULATOR
 /// Element (row, column) of an operand in shared memory, swizzled by the address bits as the hardware does.
 template <class M>
-float operand_element(std::uint64_t descriptor, int row, int column, operand how) {
+float operand_element(std::uint64_t descriptor, int row, int column, operand how, code_place place) {
   const auto field = [&](int shift) { return static_cast<std::int64_t>((descriptor >> shift & 0x3FFFu) << 4); };
   const std::int64_t start = field(0);
   const std::int64_t next_columns = field(16);
@@ -103,6 +103,8 @@ float operand_element(std::uint64_t descriptor, int row, int column, operand how
   }
   const std::int64_t swizzled = at ^ ((at >> 7 & 7) << 4);
   const std::byte* const p = dynamic_shared_memory() + swizzled;
+  // Elements come in chunks of 16 bytes: one check for each.
+  if (column % 8 == 0) emulator::check_shared(p, 16, emulator::access::read, place);
   std::uint16_t bits;
   std::memcpy(&bits, p, sizeof bits);
   return static_cast<float>(from_bits<M>(bits));
@@ -121,7 +123,7 @@ struct product_sums {
 };
 
 template <class M, int Blocks, bool LeftInRegisters, operand Right>
-void emulated_product(const product_operands<M, Blocks>* in, product_sums<Blocks>* out) {
+void emulated_product(const product_operands<M, Blocks>* in, product_sums<Blocks>* out, code_place place) {
   static thread_local float a[64][16];
   static thread_local float b[16][8 * Blocks];
   for (int row = 0; row < 64; ++row) {
@@ -130,14 +132,14 @@ void emulated_product(const product_operands<M, Blocks>* in, product_sums<Blocks
         const int lane = row / 16 * 32 + row % 8 * 4 + k % 8 / 2;
         a[row][k] = tile::detail::left_element<M>(in[lane].a, row % 16 / 8 + 2 * (k / 8), k % 2);
       } else {
-        a[row][k] = operand_element<M>(in[0].left, row, k, operand::rows);
+        a[row][k] = operand_element<M>(in[0].left, row, k, operand::rows, place);
       }
     }
   }
   for (int k = 0; k < 16; ++k) {
     for (int n = 0; n < 8 * Blocks; ++n) {
-      b[k][n] =
-          Right == operand::rows ? operand_element<M>(in[0].right, n, k, Right) : operand_element<M>(in[0].right, k, n, Right);
+      b[k][n] = Right == operand::rows ? operand_element<M>(in[0].right, n, k, Right, place)
+                                       : operand_element<M>(in[0].right, k, n, Right, place);
     }
   }
   for (int l = 0; l < warpgroup_threads; ++l) {
@@ -161,8 +163,8 @@ void emulate(float (&c)[Blocks][4], const tile::left_fragment<M>& a, std::uint64
   if (add) std::memcpy(mine.c, c, sizeof c);
   const auto sums = emulator::warpgroup_collective<product_sums<Blocks>>(
       mine,
-      [](const product_operands<M, Blocks>* in, product_sums<Blocks>* out) {
-        emulated_product<M, Blocks, LeftInRegisters, Right>(in, out);
+      [place](const product_operands<M, Blocks>* in, product_sums<Blocks>* out) {
+        emulated_product<M, Blocks, LeftInRegisters, Right>(in, out, place);
       },
       place);
   std::memcpy(c, sums.c, sizeof c);

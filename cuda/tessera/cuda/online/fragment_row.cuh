@@ -37,4 +37,22 @@ class fragment_row {
   lane_index<value_type> first_key_;
 };
 
+/// A tile of one score.
+template <class T>
+class one_score {
+ public:
+  using value_type = T;
+
+  TESSERA_HD one_score(T score, lane_index<T> key) : score_(score), key_(key) {}
+
+  [[nodiscard]] TESSERA_HD static constexpr int size() { return 1; }
+  [[nodiscard]] TESSERA_HD T operator[](int) const { return score_; }
+  [[nodiscard]] TESSERA_HD lane_index<T> key(int) const { return key_; }
+  [[nodiscard]] TESSERA_HD static constexpr bool ordinary() { return false; }
+
+ private:
+  T score_;
+  lane_index<T> key_;
+};
+
 }  // namespace tessera::cuda

@@ -17,6 +17,7 @@
 #include "tessera/online/reducer.hpp"
 #include "tessera/tile/detail/contraction_checks.hpp"
 #include "tessera/tile/mask.hpp"
+#include "tessera/tile/no_emit.hpp"
 #include "tessera/tile/score.hpp"
 #include "tessera/tile/view.hpp"
 
@@ -25,10 +26,10 @@ namespace detail {
 
 /// What products of such operands are made in: 16-bit operands of one type on the tensor cores, float64 there, too; all else in float32 one by one.
 /// Distances that a reducer wants exactly are summed from differences.
-template <class Score, class T, class... Stored>
+template <class Score, class T, class First, class... Others>
 using contraction_multiplication =
     std::conditional_t<distance_score<Score>, squared_differences<T>,
-                       std::conditional_t<(sizeof(std::common_type_t<Stored...>) == 2), std::common_type_t<Stored...>, T>>;
+                       std::conditional_t<(sizeof(First) == 2 && (std::is_same_v<First, Others> && ...)), First, T>>;
 
 /// One contraction, as its kernel gets it.
 template <class Q, class K, class V, class O, class Score, class Reducer, class Mask, class Emit>
@@ -203,11 +204,11 @@ TESSERA_HIDDEN void contract(const cuda::executor& exec, const Queries& queries,
 }
 
 /// The same with values: out_i = sum_j w_ij v_j / sum_j w_ij.
-template <mdspan_like Queries, mdspan_like Keys, mdspan_like Values, class Score, class Reducer, mdspan_like Out, class Emit,
-          class Mask = no_mask>
+template <mdspan_like Queries, mdspan_like Keys, mdspan_like Values, class Score, class Reducer, mdspan_like Out,
+          class Emit = no_emit, class Mask = no_mask>
   requires(Queries::rank() == 2 && Keys::rank() == 2 && Values::rank() == 2 && Out::rank() == 2)
 TESSERA_HIDDEN void contract(const cuda::executor& exec, const Queries& queries, const Keys& keys, const Values& values,
-                             const Score& score, const Reducer& reducer, const Out& out, const Emit& emit,
+                             const Score& score, const Reducer& reducer, const Out& out, const Emit& emit = {},
                              const Mask& mask = {}) {
   using Q = value_type_of<Queries>;
   using K = value_type_of<Keys>;

@@ -46,14 +46,16 @@ struct block_shape {
 /// Operands say where rows lie: `query(r)`, `key(j)` and `value(j)` (pointers, null where there is no such row), `depth()` and `value_dim()`
 /// (elements of a row), and `aligned` (load_tile.cuh). Pairs say what becomes of products, as row_fold.cuh has it, and of tiles, as tile/mask.hpp
 /// has it: `range()`, the keys that the block sees at all, and `classify(j0, j1)`.
-template <class Shape, class Reducer>
+/// Fold is what becomes of the rows of a warp: row_fold, or what has its `take`.
+template <class Shape, class Reducer,
+          class Fold = row_fold<typename Shape::multiplied, Shape::row_blocks, Shape::keys / 8, Shape::value_depth / 8, Reducer>>
 class query_block {
  public:
   using M = typename Shape::multiplied;
   using sum = typename Shape::sum;
   static constexpr bool has_values = Shape::value_depth > 0;
   static constexpr int score_blocks = Shape::keys / 8;
-  using fold_type = row_fold<M, Shape::row_blocks, score_blocks, Shape::value_depth / 8, Reducer>;
+  using fold_type = Fold;
   using state = typename fold_type::state;
 
   TESSERA_DEVICE query_block(const Reducer& reducer, std::byte* shared)
@@ -112,13 +114,12 @@ class query_block {
         add_scores<M, Shape::row_blocks, score_blocks>(scores, queries, 16 * Shape::row_blocks * warp_id(), here.keys);
       }
       const bool whole = now == tile_class::all && first >= range.first && first + Shape::keys <= range.last;
-      if (whole) {
-        rows_.template rate<false>(scores, pairs, first, range);
-      } else {
-        rows_.template rate<true>(scores, pairs, first, range);
-      }
       typename fold_type::factors kept;
-      rows_.fold(scores, first, kept);
+      if (whole) {
+        rows_.template take<false>(scores, pairs, first, range, kept);
+      } else {
+        rows_.template take<true>(scores, pairs, first, range, kept);
+      }
       if constexpr (has_values) {
         rows_.rescale(kept);
         if (whole || __syncthreads_or(holds_special(here.values)) == 0) {
@@ -145,7 +146,7 @@ class query_block {
           values(memory.part(stage * size + Shape::key_tile::size, has_values ? Shape::value_tile::size : 0)) {}
   };
 
-  using scores_type = typename fold_type::scores_type;
+  using scores_type = warp_sums<M, Shape::row_blocks, score_blocks>;
 
   /// Scores of rows that are longer than shared memory takes: slice by slice.
   template <class Operands>

@@ -33,6 +33,9 @@ class row_fold {
   using factors = sum[RowBlocks][2];
   static constexpr bool has_values = ValueBlocks > 0;
   static constexpr int value_blocks = has_values ? ValueBlocks : 2;
+  /// Whether hidden pairs can have a score; else each score that is seen is folded alone.
+  static constexpr bool can_exclude = requires { Reducer::template excluded<sum>(); };
+  static_assert(can_exclude || !has_values, "weights need a reducer with `excluded`");
 
   TESSERA_DEVICE row_fold(const Reducer& reducer, int first_row) : reducer_(reducer), first_row_(first_row) {
     TESSERA_DEVICE_UNROLL
@@ -42,6 +45,19 @@ class row_fold {
 
   /// The row of the block that this lane has in half `half` of row block m.
   [[nodiscard]] TESSERA_DEVICE int row(int m, int half) const { return first_row_ + 16 * m + fragment_row() + 8 * half; }
+
+  /// Folds the products of a tile whose first key is `first`, and leaves weights in their place where there are values. Masked: some of its pairs
+  /// are hidden.
+  template <bool Masked, class Pairs>
+  TESSERA_DEVICE void take(scores_type& scores, const Pairs& pairs, std::int64_t first, const key_range& range, factors& kept) {
+    if constexpr (Masked && !can_exclude) {
+      rate<false>(scores, pairs, first, range);
+      fold_seen(scores, pairs, first, range);
+    } else {
+      rate<Masked>(scores, pairs, first, range);
+      fold(scores, first, kept);
+    }
+  }
 
   /// Products of a tile whose first key is `first` become scores; where Masked, those of hidden pairs what the reducer excludes.
   template <bool Masked, class Pairs>
@@ -184,6 +200,23 @@ class row_fold {
   }
 
  private:
+  template <class Pairs>
+  TESSERA_DEVICE void fold_seen(const scores_type& scores, const Pairs& pairs, std::int64_t first, const key_range& range) {
+    TESSERA_DEVICE_UNROLL
+    for (int m = 0; m < RowBlocks; ++m) {
+      TESSERA_DEVICE_UNROLL
+      for (int n = 0; n < ScoreBlocks; ++n) {
+        TESSERA_DEVICE_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          const int r = row(m, i / 2);
+          const index j = static_cast<index>(first) + 8 * n + 2 * fragment_column() + i % 2;
+          if (j < static_cast<index>(range.first) || j >= static_cast<index>(range.last) || !pairs.visible(r, j)) continue;
+          reducer_.absorb(states_[m][i / 2], one_score<sum>(scores[m][n][i], j));
+        }
+      }
+    }
+  }
+
   template <int Half>
   TESSERA_DEVICE static cuda::fragment_row<M, ScoreBlocks, Half> fragment_row_of(sum (&blocks)[ScoreBlocks][4],
                                                                                  std::int64_t first) {

@@ -30,16 +30,16 @@ struct sequence_rows {
   sequence_rows() = default;
   /// [batch, heads, len, …]
   template <std::size_t Rank>
-  TESSERA_ALWAYS_INLINE explicit sequence_rows(const view<S, Rank>& v)
+  TESSERA_HD TESSERA_ALWAYS_INLINE explicit sequence_rows(const view<S, Rank>& v)
       : data(v.data_handle()), sequence(v.stride(0)), head(v.stride(1)), row(v.stride(2)) {
     static_assert(Rank >= 3);
   }
   /// [heads, total, …]
   template <std::size_t Rank>
-  TESSERA_ALWAYS_INLINE sequence_rows(const view<S, Rank>& v, const index_view<1>& first_rows)
+  TESSERA_HD TESSERA_ALWAYS_INLINE sequence_rows(const view<S, Rank>& v, const index_view<1>& first_rows)
       : data(v.data_handle()), sequence(v.stride(1)), head(v.stride(0)), row(v.stride(1)), offsets(first_rows) {}
 
-  [[nodiscard]] TESSERA_ALWAYS_INLINE S* at(std::int64_t b, std::int64_t h, std::int64_t i) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE S* at(std::int64_t b, std::int64_t h, std::int64_t i) const {
     return data + (offsets.null() ? b : offsets(b)) * sequence + h * head + i * row;
   }
 };
@@ -57,29 +57,31 @@ template <class S>
 class stored_rows {
  public:
   /// `size` rows at one stride.
-  TESSERA_ALWAYS_INLINE stored_rows(const S* data, std::int64_t stride, std::int64_t size)
+  TESSERA_HD TESSERA_ALWAYS_INLINE stored_rows(const S* data, std::int64_t stride, std::int64_t size)
       : data_(data), stride_(stride), size_(size) {}
   /// Row j is row j % page_size of page pages(j / page_size), `page_stride` apart.
-  TESSERA_ALWAYS_INLINE stored_rows(const S* data, std::int64_t stride, std::int64_t size, const index_view<1>& pages,
-                                    std::int64_t page_stride, std::int64_t page_size)
+  TESSERA_HD TESSERA_ALWAYS_INLINE stored_rows(const S* data, std::int64_t stride, std::int64_t size, const index_view<1>& pages,
+                                               std::int64_t page_stride, std::int64_t page_size)
       : data_(data), stride_(stride), size_(size), pages_(pages), page_stride_(page_stride), page_size_(page_size) {}
 
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t size() const { return size_; }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t stride() const { return stride_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t size() const { return size_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t stride() const { return stride_; }
 
-  [[nodiscard]] TESSERA_ALWAYS_INLINE const S* row(std::int64_t j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE const S* row(std::int64_t j) const {
     if (pages_.null()) return data_ + j * stride_;
     const std::int64_t page = j / page_size_;
     return data_ + pages_(page) * page_stride_ + (j - page * page_size_) * stride_;
   }
   /// Where reading goes on at row j, which need not be there: only to be asked for ahead of time.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE const S* ahead(std::int64_t j) const { return row(pages_.null() || j < size_ ? j : 0); }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE const S* ahead(std::int64_t j) const {
+    return row(pages_.null() || j < size_ ? j : 0);
+  }
   /// Rows that lie at one stride from j on.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t run(std::int64_t j) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t run(std::int64_t j) const {
     return pages_.null() ? size_ - j : page_size_ - j % page_size_;
   }
   /// Rows [j, j + n), or as many of them as lie at one stride.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE strided_rows<S> from(std::int64_t j, std::int64_t n) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE strided_rows<S> from(std::int64_t j, std::int64_t n) const {
     if (pages_.null()) return {data_ + j * stride_, stride_, n};
     const std::int64_t page = j / page_size_;
     const std::int64_t slot = j - page * page_size_;
@@ -87,7 +89,8 @@ class stored_rows {
     return {data_ + pages_(page) * page_stride_ + slot * stride_, stride_, n < left ? n : left};
   }
   /// Rows [j, j + n): where they lie, or, where they lie apart, a copy of their `width` elements at `to` [n][width].
-  [[nodiscard]] TESSERA_ALWAYS_INLINE strided_rows<S> together(std::int64_t j, std::int64_t n, std::int64_t width, S* to) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE strided_rows<S> together(std::int64_t j, std::int64_t n, std::int64_t width,
+                                                                          S* to) const {
     const strided_rows<S> part = from(j, n);
     if (part.count == n) return part;
     for (std::int64_t done = 0; done < n;) {
@@ -124,7 +127,7 @@ template <class Q, class K, class V>
 class sequences {
  public:
   /// Sequences of one length: q [batch, heads, len_q, head_dim], k [batch, kv_heads, len_k, head_dim], v likewise.
-  TESSERA_ALWAYS_INLINE sequences(const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v)
+  TESSERA_HD TESSERA_ALWAYS_INLINE sequences(const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v)
       : batch_(q.extent(0)),
         heads_(q.extent(1)),
         kv_heads_(k.extent(1)),
@@ -136,8 +139,9 @@ class sequences {
         k_(k),
         v_(v) {}
   /// One after another: q [heads, total_q, head_dim], k [kv_heads, total_k, head_dim], v likewise, cut by offsets.
-  TESSERA_ALWAYS_INLINE sequences(const view<const Q, 3>& q, const index_view<1>& query_offsets, const view<const K, 3>& k,
-                                  const view<const V, 3>& v, const index_view<1>& key_offsets)
+  TESSERA_HD TESSERA_ALWAYS_INLINE sequences(const view<const Q, 3>& q, const index_view<1>& query_offsets,
+                                             const view<const K, 3>& k, const view<const V, 3>& v,
+                                             const index_view<1>& key_offsets)
       : batch_(query_offsets.extent(0) - 1),
         heads_(q.extent(0)),
         kv_heads_(k.extent(0)),
@@ -148,7 +152,7 @@ class sequences {
         k_(k, key_offsets),
         v_(v, key_offsets) {}
   /// Queries of one number, keys and values in pages.
-  TESSERA_ALWAYS_INLINE sequences(const view<const Q, 4>& q, const page_views<K, V>& pages) : sequences(pages) {
+  TESSERA_HD TESSERA_ALWAYS_INLINE sequences(const view<const Q, 4>& q, const page_views<K, V>& pages) : sequences(pages) {
     batch_ = q.extent(0);
     heads_ = q.extent(1);
     head_dim_ = q.extent(3);
@@ -156,7 +160,8 @@ class sequences {
     q_ = sequence_rows<const Q>(q);
   }
   /// Queries one after another, keys and values in pages.
-  TESSERA_ALWAYS_INLINE sequences(const view<const Q, 3>& q, const index_view<1>& query_offsets, const page_views<K, V>& pages)
+  TESSERA_HD TESSERA_ALWAYS_INLINE sequences(const view<const Q, 3>& q, const index_view<1>& query_offsets,
+                                             const page_views<K, V>& pages)
       : sequences(pages) {
     batch_ = query_offsets.extent(0) - 1;
     heads_ = q.extent(0);
@@ -165,49 +170,51 @@ class sequences {
     q_ = sequence_rows<const Q>(q, query_offsets);
   }
 
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t batch() const { return batch_; }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t heads() const { return heads_; }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t kv_heads() const { return kv_heads_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t batch() const { return batch_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t heads() const { return heads_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t kv_heads() const { return kv_heads_; }
   /// Query heads that share a key head.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t group() const { return kv_heads_ > 0 ? heads_ / kv_heads_ : 0; }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t head_dim() const { return head_dim_; }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t value_dim() const { return value_dim_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t group() const { return kv_heads_ > 0 ? heads_ / kv_heads_ : 0; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t head_dim() const { return head_dim_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t value_dim() const { return value_dim_; }
   /// Whether all sequences are of one length.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE bool alike() const { return q_.offsets.null() && k_.offsets.null() && lengths_.null(); }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE bool alike() const {
+    return q_.offsets.null() && k_.offsets.null() && lengths_.null();
+  }
   /// Whether rows of one sequence may lie at more than one stride.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE bool in_pages() const { return !table_.null(); }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE bool in_pages() const { return !table_.null(); }
 
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t len_q(std::int64_t b) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t len_q(std::int64_t b) const {
     return q_.offsets.null() ? len_q_ : q_.offsets(b + 1) - q_.offsets(b);
   }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t len_k(std::int64_t b) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t len_k(std::int64_t b) const {
     if (!lengths_.null()) return lengths_(b);
     return k_.offsets.null() ? len_k_ : k_.offsets(b + 1) - k_.offsets(b);
   }
 
   /// Whether queries of sequences lie one after another: [heads, total_q].
-  [[nodiscard]] TESSERA_ALWAYS_INLINE bool ragged() const { return !q_.offsets.null(); }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE bool ragged() const { return !q_.offsets.null(); }
   /// The number of a ragged query 0 among the rows of all heads.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t ragged_row(std::int64_t b, std::int64_t h) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t ragged_row(std::int64_t b, std::int64_t h) const {
     return h * total_q_ + q_.offsets(b);
   }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t total_q() const { return total_q_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t total_q() const { return total_q_; }
 
-  [[nodiscard]] TESSERA_ALWAYS_INLINE const Q* query(std::int64_t b, std::int64_t h, std::int64_t i) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE const Q* query(std::int64_t b, std::int64_t h, std::int64_t i) const {
     return q_.at(b, h, i);
   }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE view<const Q, 2> queries(std::int64_t b, std::int64_t h) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE view<const Q, 2> queries(std::int64_t b, std::int64_t h) const {
     return {q_.at(b, h, 0), {len_q(b), head_dim_}, {q_.row, 1}};
   }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE stored_rows<K> keys(std::int64_t b, std::int64_t kv_h) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE stored_rows<K> keys(std::int64_t b, std::int64_t kv_h) const {
     return rows_of(k_, b, kv_h);
   }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE stored_rows<V> values(std::int64_t b, std::int64_t kv_h) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE stored_rows<V> values(std::int64_t b, std::int64_t kv_h) const {
     return rows_of(v_, b, kv_h);
   }
 
  private:
-  TESSERA_ALWAYS_INLINE explicit sequences(const page_views<K, V>& pages)
+  TESSERA_HD TESSERA_ALWAYS_INLINE explicit sequences(const page_views<K, V>& pages)
       : kv_heads_(pages.keys.extent(1)),
         value_dim_(pages.values.extent(3)),
         page_size_(pages.keys.extent(2)),
@@ -217,8 +224,8 @@ class sequences {
         lengths_(pages.lengths) {}
 
   template <class S>
-  [[nodiscard]] TESSERA_ALWAYS_INLINE stored_rows<S> rows_of(const sequence_rows<const S>& rows, std::int64_t b,
-                                                             std::int64_t kv_h) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE stored_rows<S> rows_of(const sequence_rows<const S>& rows, std::int64_t b,
+                                                                        std::int64_t kv_h) const {
     if (table_.null()) return {rows.at(b, kv_h, 0), rows.row, len_k(b)};
     return {rows.data + kv_h * rows.head, rows.row, len_k(b), table_[b], rows.sequence, page_size_};
   }
@@ -244,7 +251,9 @@ struct sequence_list {
   const std::int64_t* ids;  ///< null: all of them, as they come
   std::int64_t count;
 
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t operator[](std::int64_t s) const { return ids != nullptr ? ids[s] : s; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t operator[](std::int64_t s) const {
+    return ids != nullptr ? ids[s] : s;
+  }
 };
 
 /// Items of work, counted through the sequences of a list, of which each brings its own number.
@@ -253,13 +262,13 @@ struct running_count {
   std::int64_t sequences;
 
   template <class Count>
-  TESSERA_ALWAYS_INLINE void count(const Count& of) const {
+  TESSERA_HD TESSERA_ALWAYS_INLINE void count(const Count& of) const {
     before[0] = 0;
     for (std::int64_t s = 0; s < sequences; ++s) before[s + 1] = before[s] + of(s);
   }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t total() const { return before[sequences]; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t total() const { return before[sequences]; }
   /// Whose item it is.
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t find(std::int64_t item) const {
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t find(std::int64_t item) const {
     std::int64_t low = 0;
     std::int64_t high = sequences;
     while (high - low > 1) {

@@ -68,6 +68,15 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double fma(double a, double b, double
   return fma_emulated(a, b, c);
 }
 
+/// a / b, correctly rounded also in device code that is compiled with -use_fast_math.
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE float divide(float a, float b) noexcept {
+#if TESSERA_DEVICE_PASS
+  if (!__builtin_is_constant_evaluated()) return __fdiv_rn(a, b);
+#endif
+  return a / b;
+}
+TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double divide(double a, double b) noexcept { return a / b; }
+
 /// The square root of a positive normal number, within 0.51 ulp.
 ///
 /// 1/sqrt(x) from halving the exponent (3.5 % off), squared away by Newton steps, then one step on the root itself with an exact

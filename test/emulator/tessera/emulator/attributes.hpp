@@ -19,6 +19,6 @@
 #define __constant__
 #undef __managed__
 #define __managed__
-/// One of them for each OS thread, and a block has that thread for itself. Not for `extern` arrays: see dynamic_shared_memory().
+/// In a function that is static by itself. One for each OS thread, and a block has that thread for itself. Not for `extern` arrays: see dynamic_shared_memory().
 #undef __shared__
-#define __shared__ static thread_local
+#define __shared__ thread_local

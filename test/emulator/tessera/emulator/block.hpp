@@ -5,6 +5,7 @@
 
 #include <vector_types.h>
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <boost/context/fiber.hpp>
@@ -22,6 +23,7 @@
 #include "tessera/emulator/sanitizer.hpp"
 #include "tessera/emulator/shadow.hpp"
 #include "tessera/emulator/stacks.hpp"
+#include "tessera/emulator/thread.hpp"
 
 /// CUDA's names of where a thread is. Every change of fibers sets them.
 inline constinit thread_local uint3 threadIdx{};
@@ -32,62 +34,10 @@ inline constexpr int warpSize = 32;
 
 namespace tessera::emulator::detail {
 
-/// One deferred copy into shared memory.
-struct deferred_copy {
-  std::byte* to;
-  const std::byte* from;
-  int bytes;
-  int source_bytes;
-  code_place place;
-};
-
-struct thread {
-  boost::context::fiber context;
-  stack_bounds stack;
-  uint3 index{};
-  unsigned rank = 0;
-  /// What it waits for and where; null while it can go on.
-  const char* waits_for = nullptr;
-  code_place place;
-  /// Its part of the meeting of lanes that it waits in.
-  const void* in = nullptr;
-  void* out = nullptr;
-  /// Copies not yet waited for, and how many of them each committed group ends at.
-  std::vector<deferred_copy> copies;
-  std::vector<std::size_t> groups;
-};
-
 class block;
 
-/// Lanes that come together, each with a value; the last one computes for all.
-struct meeting {
-  std::uint32_t mask = 0;
-  std::uint32_t arrived = 0;
-  const char* what = nullptr;
-  code_place place;
-  void (*complete)(block&, unsigned warp, const meeting&) = nullptr;
-  const void* function = nullptr;
-};
-
-struct warp {
-  std::uint32_t live = 0;
-  std::uint32_t runnable = 0;
-  std::vector<meeting> meetings;
-};
-
-/// A barrier of the block; number 0 is __syncthreads.
-struct barrier {
-  unsigned expected = 0;
-  unsigned arrived = 0;
-  const char* what = nullptr;
-  code_place place;
-  std::array<std::uint32_t, 32> waiting{};
-  clocks::row known;
-  /// How many have said yes, and how many of how many had when it last opened.
-  unsigned yes = 0;
-  unsigned said_yes = 0;
-  unsigned came = 0;
-};
+/// The copy engine ends one of its copies, whichever.
+inline void land_one(block& b);
 
 /// Unwinds the other fibers after a fault.
 struct cancelled {};
@@ -127,11 +77,23 @@ class block {
   clocks order;
   shadow memory;
   std::array<barrier, 16> barriers;
+  std::array<group_meeting, 8> warpgroups;
+  std::vector<transaction_barrier> transaction_barriers;
+  std::vector<bulk_copy> bulk_copies;
   std::byte* shared = nullptr;
   std::size_t shared_bytes = 0;
+  /// On whose behalf the running thread touches memory (shadow.hpp): its own when negative.
+  int agent = -1;
+  clocks::segment agent_moment = 0;
 
   [[noreturn]] void fail(const code_place& place, const std::string& what) const {
     throw fault(index_, self_->index, place, what);
+  }
+
+  /// After a fault nobody waits any more; a thread leaves at once, but for a destructor that is being unwound.
+  bool ends() const {
+    if (ending_ && std::uncaught_exceptions() == 0) throw cancelled();
+    return ending_;
   }
 
   /// Waits until somebody calls release() for this thread.
@@ -161,6 +123,8 @@ class block {
     }
     change(*self_);
   }
+  /// A number below n, at random.
+  std::size_t pick(std::size_t n) { return random_() % n; }
   /// Sometimes lets others go first, after a barrier has let all go: so that who was last is not always first.
   void shuffle() {
     if ((random_() & 3u) == 0 && !ends()) change(*self_);
@@ -189,6 +153,8 @@ class block {
 
   /// Gives the processor to a thread that can go on. When there is none, it is this one that finds out.
   void change(thread& me) {
+    if (!bulk_copies.empty() && (random_() & 3u) == 0) land_one(*this);
+    while (runnable_warps_ == 0 && !bulk_copies.empty()) land_one(*this);
     if (runnable_warps_ == 0) deadlock(me);
     thread& other = next(me.rank / 32);
     if (&other != &me) {
@@ -202,11 +168,6 @@ class block {
       enter(me);
     }
     ends();
-  }
-  /// After a fault nobody waits any more; a thread leaves at once, but for a destructor that is being unwound.
-  bool ends() const {
-    if (ending_ && std::uncaught_exceptions() == 0) throw cancelled();
-    return ending_;
   }
   [[noreturn]] void deadlock(const thread& me) const { throw fault(index_, me.index, me.place, "deadlock: " + whereabouts()); }
 
@@ -281,6 +242,10 @@ inline boost::context::fiber block::live_and_die(thread& me) {
   }
   try {
     retire(me);
+    while (!ending_ && live_ != 0 && runnable_warps_ == 0 && !bulk_copies.empty()) land_one(*this);
+    if (!ending_ && live_ == 0 && !bulk_copies.empty()) {
+      throw fault(index_, me.index, bulk_copies[0].place, "the block ends while this copy is under way");
+    }
     if (live_ != 0 && runnable_warps_ == 0) {
       // Nobody is left who could let them go: the report names the first who waits.
       for (thread& t : threads_) {
@@ -312,6 +277,10 @@ inline void block::run(uint3 index, dim3 size, std::byte* memory_of_block, std::
   threads_.resize(count);
   warps_.assign((count + 31) / 32, warp());
   barriers = {};
+  warpgroups = {};
+  transaction_barriers.clear();
+  bulk_copies.clear();
+  agent = -1;
   order.begin_block(count);
   memory.begin_block(bytes);
   runnable_warps_ = 0;
@@ -322,6 +291,10 @@ inline void block::run(uint3 index, dim3 size, std::byte* memory_of_block, std::
     t.waits_for = nullptr;
     t.copies.clear();
     t.groups.clear();
+    t.hidden.clear();
+    t.product_groups.clear();
+    t.newest_product = 0;
+    t.committed_products = 0;
     t.context = boost::context::fiber(std::allocator_arg, pooled_stack{&t.stack},
                                       [this, &t](boost::context::fiber&&) { return live_and_die(t); });
     warps_[i / 32].live |= 1u << (i % 32);
@@ -372,6 +345,12 @@ inline std::string block::whereabouts() const {
   for (const auto& [where, ranks] : groups) {
     if (!text.empty()) text += "; ";
     text += "threads " + ranges(ranks) + " " + where;
+  }
+  for (const transaction_barrier& t : transaction_barriers) {
+    if (std::all_of(t.waiting.begin(), t.waiting.end(), [](std::uint32_t lanes) { return lanes == 0; })) continue;
+    const auto offset = static_cast<const std::byte*>(t.at) - shared;
+    text += "; the mbarrier at byte " + std::to_string(offset) + " is in phase " + std::to_string(t.phase) + " and lacks " +
+            std::to_string(t.arrivals_to_come) + " arrivals and " + std::to_string(t.bytes_to_come) + " bytes";
   }
   return text;
 }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -15,6 +16,8 @@ namespace tessera::emulator::detail {
 ///   - below the floor everybody knows everything (__syncthreads raises it);
 ///   - below the floor of a warp, its lanes know each other (__syncwarp of the whole warp);
 ///   - the rest, from named barriers, arrivals and partial __syncwarp, is a row of numbers per thread, a vector clock.
+/// Agents (the copy engine per barrier, the tensor cores per warpgroup) work beside the threads: what they did up to a moment is known to whoever
+/// has waited for them, and to whom that one tells it; no floor covers it.
 /// Numbers grow over all blocks of an OS thread, so that marks in the shadow of shared memory age by themselves.
 class clocks {
  public:
@@ -28,6 +31,25 @@ class clocks {
     versions_.assign(threads, 0);
     warp_floors_.assign((threads + 31) / 32, now_);
     rows_.resize(threads);
+    agents_ = 0;
+  }
+
+  static constexpr unsigned most_agents = 256;
+  /// Someone who works beside the threads.
+  unsigned new_agent() {
+    seen_.resize(segments_.size() * most_agents);
+    for (std::size_t t = 0; t < segments_.size(); ++t) seen_[t * most_agents + agents_] = 0;
+    return agents_++;
+  }
+  [[nodiscard]] unsigned agents() const { return agents_; }
+  /// A moment of its own.
+  segment moment() { return ++now_; }
+  [[nodiscard]] bool sees(unsigned thread, unsigned agent, segment done) const {
+    return done < start_ || done <= seen_[thread * most_agents + agent];
+  }
+  void see(unsigned thread, unsigned agent, segment done) {
+    segment& s = seen_[thread * most_agents + agent];
+    s = std::max(s, done);
   }
 
   [[nodiscard]] segment block_start() const { return start_; }
@@ -46,6 +68,11 @@ class clocks {
   void everybody() {
     floor_ = ++now_;
     std::fill(segments_.begin(), segments_.end(), now_);
+    for (unsigned a = 0; a < agents_; ++a) {
+      segment newest = 0;
+      for (std::size_t t = 0; t < segments_.size(); ++t) newest = std::max(newest, seen_[t * most_agents + a]);
+      for (std::size_t t = 0; t < segments_.size(); ++t) seen_[t * most_agents + a] = newest;
+    }
   }
 
   /// __syncwarp of these lanes, the whole warp or a part of it.
@@ -56,9 +83,15 @@ class clocks {
     if (!whole || !same) {
       row joined;
       for_lanes(warp, mask, [&](unsigned t) { release(t, joined); });
+      joined.resize(segments_.size());
       for_lanes(warp, mask, [&](unsigned t) { rows_[t] = joined; });
       ++last_version_;
       for_lanes(warp, mask, [&](unsigned t) { versions_[t] = last_version_; });
+    }
+    for (unsigned a = 0; a < agents_; ++a) {
+      segment newest = 0;
+      for_lanes(warp, mask, [&](unsigned t) { newest = std::max(newest, seen_[t * most_agents + a]); });
+      for_lanes(warp, mask, [&](unsigned t) { seen_[t * most_agents + a] = newest; });
     }
     ++now_;
     if (whole) warp_floors_[warp] = now_;
@@ -67,7 +100,11 @@ class clocks {
 
   /// What the thread knows and did goes into the row of a barrier; a new segment of the thread begins.
   void release(unsigned thread, row& into) {
-    into.resize(segments_.size());
+    if (into.size() < segments_.size() + agents_) into.resize(segments_.size() + agents_);
+    for (unsigned a = 0; a < agents_; ++a) {
+      segment& known = into[segments_.size() + a];
+      known = std::max(known, seen_[thread * most_agents + a]);
+    }
     if (versions_[thread] != 0) {
       const row& mine = rows_[thread];
       for (std::size_t i = 0; i < mine.size(); ++i) into[i] = std::max(into[i], mine[i]);
@@ -81,9 +118,11 @@ class clocks {
   /// What is in the row of a barrier comes before what the thread does from now on.
   void acquire(unsigned thread, const row& from) {
     if (from.empty()) return;
+    for (std::size_t i = segments_.size(); i < from.size(); ++i)
+      see(thread, static_cast<unsigned>(i - segments_.size()), from[i]);
     row& mine = rows_[thread];
     if (versions_[thread] == 0) {
-      mine = from;
+      mine.assign(from.begin(), from.begin() + static_cast<std::ptrdiff_t>(segments_.size()));
     } else {
       for (std::size_t i = 0; i < mine.size(); ++i) mine[i] = std::max(mine[i], from[i]);
     }
@@ -105,6 +144,9 @@ class clocks {
   std::vector<std::uint32_t> versions_;
   std::uint32_t last_version_ = 0;
   std::vector<row> rows_;
+  unsigned agents_ = 0;
+  /// By thread and agent: the newest moment known of it.
+  std::vector<segment> seen_;
 };
 
 }  // namespace tessera::emulator::detail

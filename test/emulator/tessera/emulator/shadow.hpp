@@ -27,6 +27,7 @@ class shadow {
     const std::size_t words = (bytes + 3) / 4;
     if (words_.size() < words) words_.resize(words);
     more_.clear();
+    agent_reads_.clear();
     // Marks age with the clock; only copies that nobody has waited for would stay.
     if (copies_ != 0) {
       for (cell& c : words_) c.flags &= static_cast<std::uint8_t>(~in_flight);
@@ -37,8 +38,15 @@ class shadow {
   /// After __syncthreads no older read matters.
   void forget_reads() { more_.clear(); }
 
+  /// Who touches: a thread, by itself or on behalf of an agent, which does so at a moment.
+  struct who {
+    unsigned thread = 0;
+    int agent = -1;
+    clocks::segment moment = 0;
+  };
+
   /// Checks and notes an access of bytes at an offset.
-  finding access(const clocks& order, bool races, unsigned thread, std::size_t offset, std::size_t bytes, touch how) {
+  finding access(const clocks& order, bool races, who thread, std::size_t offset, std::size_t bytes, touch how) {
     const std::size_t end = offset + bytes;
     while (offset < end) {
       const std::size_t word = offset / 4;
@@ -66,9 +74,19 @@ class shadow {
     --copies_;
     for (std::size_t i = offset; i < offset + bytes; ++i) {
       cell& c = (words_[i / 4].flags & split) != 0 ? bytes_[i] : words_[i / 4];
-      c.flags &= static_cast<std::uint8_t>(~in_flight);
+      c.flags &= static_cast<std::uint8_t>(~(in_flight | by_agent));
       c.write = order.of(thread);
       c.writer = static_cast<std::uint16_t>(thread);
+    }
+  }
+  /// The end of a copy by an agent.
+  void land_by_agent(unsigned agent, clocks::segment moment, std::size_t offset, std::size_t bytes) {
+    --copies_;
+    for (std::size_t i = offset; i < offset + bytes; ++i) {
+      cell& c = (words_[i / 4].flags & split) != 0 ? bytes_[i] : words_[i / 4];
+      c.flags = static_cast<std::uint8_t>((c.flags & split) | by_agent);
+      c.write = moment;
+      c.writer = static_cast<std::uint16_t>(agent);
     }
   }
 
@@ -76,6 +94,7 @@ class shadow {
   static constexpr std::uint8_t split = 1;
   static constexpr std::uint8_t in_flight = 2;
   static constexpr std::uint8_t by_atomic = 4;
+  static constexpr std::uint8_t by_agent = 8;
   static constexpr std::uint32_t none = 0;
 
   /// Lanes of a warp that have read in one segment.
@@ -85,18 +104,25 @@ class shadow {
     std::uint32_t next = none;
     std::uint16_t warp = 0;
   };
+  struct agent_read {
+    clocks::segment moment = 0;
+    unsigned agent = 0;
+    std::uint32_t next = none;
+  };
   struct cell {
     clocks::segment write = 0;
     std::uint16_t writer = 0;
     std::uint8_t flags = 0;
     /// The first of a list, whose rest is in more_.
     readers read;
+    /// A list in agent_reads_.
+    std::uint32_t agent_read = none;
   };
 
   void divide(std::size_t word, clocks::segment floor) {
     if (bytes_.size() < words_.size() * 4) bytes_.resize(words_.size() * 4);
-    for (std::size_t i = 0; i < 4; ++i) {
-      cell& part = bytes_[word * 4 + i] = words_[word];
+    for (std::size_t byte = 0; byte < 4; ++byte) {
+      cell& part = bytes_[word * 4 + byte] = words_[word];
       // Each byte has a list of its own from now on.
       std::uint32_t from = words_[word].read.segment < floor ? none : words_[word].read.next;
       part.read.next = none;
@@ -107,24 +133,45 @@ class shadow {
         more_.push_back({copied.segment, copied.lanes, none, copied.warp});
         last = &more_.back();
       }
+      part.agent_read = none;
+      for (std::uint32_t i = words_[word].agent_read; i != none; i = agent_reads_[i - 1].next) {
+        const agent_read copied = agent_reads_[i - 1];
+        agent_reads_.push_back({copied.moment, copied.agent, part.agent_read});
+        part.agent_read = static_cast<std::uint32_t>(agent_reads_.size());
+      }
     }
     words_[word].flags |= split;
   }
 
-  finding one(cell& c, const clocks& order, bool races, unsigned thread, touch how) {
+  finding one(cell& c, const clocks& order, bool races, who by, touch how) {
+    const unsigned thread = by.thread;
     if ((c.flags & in_flight) != 0) return {"a copy that has not been waited for is under way here, started by", c.writer};
     if (how == touch::read || how == touch::atomic) {
       if (c.write < order.block_start()) return {"nobody has written this", thread};
     }
     const bool both_atomic = how == touch::atomic && (c.flags & by_atomic) != 0;
-    if (races && c.write >= order.floor() && !both_atomic && !order.knows(thread, c.writer, c.write)) {
+    if ((c.flags & by_agent) != 0) {
+      if (races && !order.sees(thread, c.writer, c.write))
+        return {"a race: nothing waits for the bulk copy that wrote this", thread};
+    } else if (races && c.write >= order.floor() && !both_atomic && !order.knows(thread, c.writer, c.write)) {
       return {how == touch::read ? "a race: no barrier between this read and the write by"
                                  : "a race: no barrier between this write and the write by",
               c.writer};
     }
     if (how == touch::read) {
-      if (races) note_read(c, order, thread);
+      if (!races) return {};
+      if (by.agent >= 0) {
+        note_agent_read(c, by);
+      } else {
+        note_read(c, order, thread);
+      }
       return {};
+    }
+    for (std::uint32_t i = c.agent_read; races && i != none; i = agent_reads_[i - 1].next) {
+      const agent_read& r = agent_reads_[i - 1];
+      if (!order.sees(thread, r.agent, r.moment)) {
+        return {"a race: nothing waits for the product of a warpgroup that reads what this writes", thread};
+      }
     }
     if (races && c.read.segment >= order.floor()) {
       for (const readers* r = &c.read;; r = &more_[r->next - 1]) {
@@ -136,10 +183,22 @@ class shadow {
       }
     }
     c.read = {};
+    c.agent_read = none;
     c.write = order.of(thread);
     c.writer = static_cast<std::uint16_t>(thread);
     c.flags = static_cast<std::uint8_t>((how == touch::copy ? in_flight : 0) | (how == touch::atomic ? by_atomic : 0));
     return {};
+  }
+
+  void note_agent_read(cell& c, who by) {
+    for (std::uint32_t i = c.agent_read; i != none; i = agent_reads_[i - 1].next) {
+      if (agent_reads_[i - 1].agent == static_cast<unsigned>(by.agent)) {
+        agent_reads_[i - 1].moment = by.moment;
+        return;
+      }
+    }
+    agent_reads_.push_back({by.moment, static_cast<unsigned>(by.agent), c.agent_read});
+    c.agent_read = static_cast<std::uint32_t>(agent_reads_.size());
   }
 
   void note_read(cell& c, const clocks& order, unsigned thread) {
@@ -173,6 +232,7 @@ class shadow {
   std::vector<cell> words_;
   std::vector<cell> bytes_;
   std::vector<readers> more_;
+  std::vector<agent_read> agent_reads_;
   std::size_t copies_ = 0;
 };
 

@@ -39,7 +39,7 @@ inline void touch_shared(const void* p, std::size_t bytes, touch how, const code
                       std::to_string(offset + static_cast<std::ptrdiff_t>(bytes)) + " of " + std::to_string(b.shared_bytes) +
                       " bytes of shared memory");
   }
-  const finding f = b.memory.access(b.order, b.chosen().races, b.self().rank, at - base, bytes, how);
+  const finding f = b.memory.access(b.order, b.chosen().races, {b.self().rank, b.agent, b.agent_moment}, at - base, bytes, how);
   if (f.what == nullptr) return;
   std::string text = f.what;
   if (f.other != b.self().rank || how == touch::copy) text += " thread " + fault::text(b.at(f.other).index);
@@ -51,6 +51,16 @@ inline void touch_shared(const void* p, std::size_t bytes, touch how, const code
 /// Checks an access of shared memory: aligned, within bounds, written before it is read, no copy under way, no race.
 inline void check_shared(const void* p, std::size_t bytes, access how, code_place place = code_place::current()) {
   detail::touch_shared(p, bytes, how == access::read ? detail::touch::read : detail::touch::write, place);
+}
+
+/// Checks that an access of global memory in one instruction is aligned to its bytes.
+inline void check_alignment(const void* p, std::size_t bytes, code_place place = code_place::current()) {
+  const std::size_t beyond = reinterpret_cast<std::uintptr_t>(p) % bytes;
+  if (beyond == 0) return;
+  const std::string text =
+      "misaligned: " + std::to_string(bytes) + " bytes of global memory, " + std::to_string(beyond) + " past a multiple of them";
+  if (detail::current == nullptr) throw fault({}, {}, place, text);
+  detail::current->fail(place, text);
 }
 
 /// cp.async: source_bytes from global to shared memory, zeros up to bytes. Nothing is copied before the wait.
