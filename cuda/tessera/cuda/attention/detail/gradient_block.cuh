@@ -233,9 +233,25 @@ class gradient_block {
         columns);
   }
 
+  /// Which pairs of this lane dropout strikes out, a bit each. A loop of its own: a block of Philox takes many registers, if not for long.
+  template <class Pairs>
+  [[nodiscard]] TESSERA_DEVICE std::uint32_t dropped_pairs(const Pairs& pairs, std::int64_t first) const {
+    static_assert(4 * tile_blocks <= 32);
+    std::uint32_t dropped = 0;
+    TESSERA_DEVICE_ROLLED
+    for (int e = 0; e < 4 * tile_blocks; ++e) {
+      const index at_row = static_cast<index>(first_row_) + row(e / 2 % 2);
+      const index at_column = static_cast<index>(first) + 8 * (e / 4) + 2 * tile::fragment_column() + e % 2;
+      const bool strikes = pairs.dropped(owns_keys ? at_column : at_row, owns_keys ? at_row : at_column);
+      dropped |= (strikes ? 1u : 0u) << e;
+    }
+    return dropped;
+  }
+
   /// Products become weights and slopes; where Masked, those of hidden pairs 0, and those of empty rows.
   template <bool Masked, class Pairs>
   TESSERA_DEVICE void weigh(scores_type& weights, scores_type& slopes, const Pairs& pairs, std::int64_t first, int stage) const {
+    const std::uint32_t dropped = pairs.drops() ? dropped_pairs(pairs, first) : 0;
     TESSERA_DEVICE_UNROLL
     for (int n = 0; n < tile_blocks; ++n) {
       packed<sum, 4> of_columns{};
@@ -257,7 +273,7 @@ class gradient_block {
             continue;
           }
         }
-        pairs.weigh(weights[0][n][e], slopes[0][n][e], numbers, i, j);
+        pairs.weigh(weights[0][n][e], slopes[0][n][e], numbers, i, j, (dropped >> (4 * n + e) & 1u) != 0);
       }
     }
   }

@@ -149,8 +149,15 @@ class gradient_pairs {
     return i < queries_ && j < keys_ && static_cast<bool>(mask_.visible(i, j));
   }
 
+  [[nodiscard]] TESSERA_DEVICE bool drops() const { return least_ != 0; }
+  /// Whether dropout strikes a pair out.
+  [[nodiscard]] TESSERA_DEVICE bool dropped(index i, index j) const {
+    const std::uint64_t address = (row_ + static_cast<std::uint64_t>(i)) << 32 | static_cast<std::uint64_t>(j);
+    return random::bits<std::uint32_t>(seed_, stream_, address) < least_;
+  }
+
   /// A pair's products q . k and dout . v become its weight, as it multiplies dout, and its slope, the gradient of the scaled product.
-  TESSERA_DEVICE void weigh(T& key_product, T& value_product, const row_numbers<T>& row, index i, index j) const {
+  TESSERA_DEVICE void weigh(T& key_product, T& value_product, const row_numbers<T>& row, index i, index j, bool dropped) const {
     const T x = key_product * scale_;
     T power;
     T slope = 1;
@@ -165,12 +172,9 @@ class gradient_pairs {
     const T weight = exp2_nonpositive<faintest>(tessera::min(T(0), power));
     T gradient = value_product * value_factor_;
     T kept = weight;
-    if (least_ != 0) {
-      const std::uint64_t address = (row_ + static_cast<std::uint64_t>(i)) << 32 | static_cast<std::uint64_t>(j);
-      if (random::bits<std::uint32_t>(seed_, stream_, address) < least_) {
-        gradient *= T(0);  // not 0: the pair sees a NaN though its weight is struck out
-        kept *= T(0);
-      }
+    if (dropped) {
+      gradient *= T(0);  // not 0: the pair sees a NaN though its weight is struck out
+      kept *= T(0);
     }
     key_product = kept;
     value_product = weight * (gradient - row[1]);
