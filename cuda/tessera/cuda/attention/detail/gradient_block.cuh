@@ -83,7 +83,7 @@ class gradient_block {
 
   /// The rows of the block: [first, first + rows) of both matrices. `numbers`: those of the first one, where they are queries.
   template <class A, class B>
-  TESSERA_DEVICE void own(const matrix_rows<const A>& a, const matrix_rows<const B>& b, std::int64_t first, int depth,
+  TESSERA_DEVICE void own(const matrix_rows<const A>& a, const matrix_rows<const B>& b, int first, int depth,
                           int value_dim, const row_numbers<sum>* numbers) {
     first_row_ = first;
     if constexpr (!Shape::sliced) {
@@ -106,8 +106,8 @@ class gradient_block {
   TESSERA_DEVICE void run(const matrix_rows<const A>& a, const matrix_rows<const B>& b, const matrix_rows<const X>& x,
                           const matrix_rows<const Y>& y, int depth, int value_dim, int slice, const Pairs& pairs,
                           const row_numbers<sum>* numbers, const int* some_empty) {
-    const std::int64_t last_row = first_row_ + Shape::rows < a.count ? first_row_ + Shape::rows : a.count;
-    const auto load = [&](int stage, std::int64_t first) {
+    const int last_row = first_row_ + Shape::rows < a.count ? first_row_ + Shape::rows : a.count;
+    const auto load = [&](int stage, int first) {
       if constexpr (!Shape::sliced) {
         tile::load_tile<Shape::threads, Shape::aligned>(x_of(stage), [&](int r) { return x.row(first + r); }, depth);
         tile::load_tile<Shape::threads, Shape::aligned>(y_of(stage), [&](int r) { return y.row(first + r); }, value_dim);
@@ -115,15 +115,15 @@ class gradient_block {
       if constexpr (owns_keys) load_numbers(stage, numbers + first);
     };
     tile_class seen = tile_class::none;
-    const auto next = [&](std::int64_t first) {
+    const auto next = [&](int first) {
       for (; first < x.count; first += Shape::streamed) {
-        const std::int64_t end = first + Shape::streamed < x.count ? first + Shape::streamed : x.count;
+        const int end = first + Shape::streamed < x.count ? first + Shape::streamed : x.count;
         seen = owns_keys ? pairs.classify(first, end, first_row_, last_row) : pairs.classify(first_row_, last_row, first, end);
         if (seen != tile_class::none) break;
       }
       return first;
     };
-    std::int64_t first = next(0);
+    int first = next(0);
     if (first >= x.count) return;
     __syncthreads();  // nobody reads the tiles of a run before this one any more
     load(0, first);
@@ -131,7 +131,7 @@ class gradient_block {
     for (int stage = 0; first < x.count;) {
       const bool whole = seen == tile_class::all && first + Shape::streamed <= x.count && first_row_ + Shape::rows <= a.count &&
                          some_empty[owns_keys ? first / number_rows : 0] == 0;
-      const std::int64_t following = next(first + Shape::streamed);
+      const int following = next(first + Shape::streamed);
       wait_copies<0>();
       __syncthreads();  // the tile is there for all, and nobody reads the one before it any more
       if constexpr (Shape::stages == 2) {
@@ -204,7 +204,7 @@ class gradient_block {
   /// products += rows of the block . rows of the tile.
   template <class Own, class A, class Stream, class X>
   TESSERA_DEVICE void add_products(scores_type& products, const Own& own, const matrix_rows<const A>& a, const Stream& stream,
-                                   const matrix_rows<const X>& x, std::int64_t first, int depth) const {
+                                   const matrix_rows<const X>& x, int first, int depth) const {
     if constexpr (Shape::sliced) {
       for (int done = 0; done < depth; done += Own::columns) {
         const int columns = depth - done < Own::columns ? depth - done : Own::columns;
@@ -222,7 +222,7 @@ class gradient_block {
   }
 
   template <class Tile, class S>
-  TESSERA_DEVICE static void load_slice(const Tile& to, const matrix_rows<const S>& from, std::int64_t first, int column,
+  TESSERA_DEVICE static void load_slice(const Tile& to, const matrix_rows<const S>& from, int first, int column,
                                         int columns) {
     tile::load_tile<Shape::threads, Shape::aligned>(
         to,
@@ -235,22 +235,23 @@ class gradient_block {
 
   /// Which pairs of this lane dropout strikes out, a bit each. A loop of its own: a block of Philox takes many registers, if not for long.
   template <class Pairs>
-  [[nodiscard]] TESSERA_DEVICE std::uint32_t dropped_pairs(const Pairs& pairs, std::int64_t first) const {
+  [[nodiscard]] TESSERA_DEVICE std::uint32_t dropped_pairs(const Pairs& pairs, int first) const {
     static_assert(4 * tile_blocks <= 32);
     std::uint32_t dropped = 0;
-    TESSERA_DEVICE_ROLLED
-    for (int e = 0; e < 4 * tile_blocks; ++e) {
-      const index at_row = static_cast<index>(first_row_) + row(e / 2 % 2);
-      const index at_column = static_cast<index>(first) + 8 * (e / 4) + 2 * tile::fragment_column() + e % 2;
-      const bool strikes = pairs.dropped(owns_keys ? at_column : at_row, owns_keys ? at_row : at_column);
-      dropped |= (strikes ? 1u : 0u) << e;
-    }
+    pairs.for_each_dropped(
+        4 * tile_blocks,
+        [&](int e) {
+          const index at_row = static_cast<index>(first_row_ + row(e / 2 % 2));
+          const index at_column = static_cast<index>(first + 8 * (e / 4) + 2 * tile::fragment_column() + e % 2);
+          return owns_keys ? packed<index, 2>{{at_column, at_row}} : packed<index, 2>{{at_row, at_column}};
+        },
+        [&](int e, bool strikes) { dropped |= (strikes ? 1u : 0u) << e; });
     return dropped;
   }
 
   /// Products become weights and slopes; where Masked, those of hidden pairs 0, and those of empty rows.
   template <bool Masked, class Pairs>
-  TESSERA_DEVICE void weigh(scores_type& weights, scores_type& slopes, const Pairs& pairs, std::int64_t first, int stage) const {
+  TESSERA_DEVICE void weigh(scores_type& weights, scores_type& slopes, const Pairs& pairs, int first, int stage) const {
     const std::uint32_t dropped = pairs.drops() ? dropped_pairs(pairs, first) : 0;
     TESSERA_DEVICE_UNROLL
     for (int n = 0; n < tile_blocks; ++n) {
@@ -261,19 +262,18 @@ class gradient_block {
       }
       TESSERA_DEVICE_UNROLL
       for (int e = 0; e < 4; ++e) {
-        const index at_row = static_cast<index>(first_row_) + row(e / 2);
-        const index at_column = static_cast<index>(first) + 8 * n + 2 * tile::fragment_column() + e % 2;
+        const index at_row = static_cast<index>(first_row_ + row(e / 2));
+        const index at_column = static_cast<index>(first + 8 * n + 2 * tile::fragment_column() + e % 2);
         const index i = owns_keys ? at_column : at_row;
         const index j = owns_keys ? at_row : at_column;
         const row_numbers<sum> numbers =
             owns_keys ? row_numbers<sum>{{of_columns[2 * (e % 2)], of_columns[2 * (e % 2) + 1]}} : mine_[e / 2];
-        if constexpr (Masked) {
-          if (numbers[0] == infinity<sum>() || !pairs.visible(i, j)) {
-            weights[0][n][e] = slopes[0][n][e] = 0;
-            continue;
-          }
-        }
         pairs.weigh(weights[0][n][e], slopes[0][n][e], numbers, i, j, (dropped >> (4 * n + e) & 1u) != 0);
+        if constexpr (Masked) {
+          const bool seen = numbers[0] != infinity<sum>() && pairs.visible(i, j);
+          weights[0][n][e] = seen ? weights[0][n][e] : sum(0);
+          slopes[0][n][e] = seen ? slopes[0][n][e] : sum(0);
+        }
       }
     }
   }
@@ -281,7 +281,7 @@ class gradient_block {
   /// sums += factors . rows of the tile.
   template <int Blocks, class Tile, class X, class Pairs>
   TESSERA_DEVICE void add_rows(tile::warp_sums<M, 1, Blocks>& sums, const scores_type& factors, const Tile& stream,
-                               const matrix_rows<const X>& x, std::int64_t first, int depth, int slice, const Pairs& pairs,
+                               const matrix_rows<const X>& x, int first, int depth, int slice, const Pairs& pairs,
                                int stage, bool whole) const {
     if constexpr (Shape::sliced) {
       const int column = slice * Tile::columns;
@@ -297,8 +297,8 @@ class gradient_block {
       tile::add_values<M, 1, tile_blocks, Blocks>(sums, factors, stream);
     } else {
       tile::add_seen_values<M, tile_blocks, Blocks>(sums, factors, stream, [&](int half, int at) {
-        const index at_row = static_cast<index>(first_row_) + row(half);
-        const index at_column = static_cast<index>(first) + at;
+        const index at_row = static_cast<index>(first_row_ + row(half));
+        const index at_column = static_cast<index>(first + at);
         if constexpr (owns_keys) {
           return numbers_.load(2 * (stage * Shape::streamed + at)) != infinity<sum>() && pairs.visible(at_column, at_row);
         } else {
@@ -324,7 +324,7 @@ class gradient_block {
   typename Shape::b_tile b_;
   shared_array<element> streams_;
   shared_array<sum> numbers_;
-  std::int64_t first_row_ = 0;
+  int first_row_ = 0;
   row_numbers<sum> mine_[2];
   tile::warp_sums<M, 1, blocks> first_;
   tile::warp_sums<M, 1, owns_keys ? value_blocks : 2> second_;

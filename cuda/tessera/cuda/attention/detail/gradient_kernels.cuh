@@ -47,7 +47,7 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident) key_gradi
   const auto keys = p.key_rows(p.k, at.b, kv_h);
   const auto values = p.key_rows(p.v, at.b, kv_h);
   gradient_block<Shape> block(dynamic_shared_memory());
-  block.own(keys, values, at.row, depth, value_dim, static_cast<const row_numbers<sum>*>(nullptr));
+  block.own(keys, values, static_cast<int>(at.row), depth, value_dim, static_cast<const row_numbers<sum>*>(nullptr));
   for (std::int64_t h = kv_h * p.group(); h < (kv_h + 1) * p.group(); ++h) {
     const gradient_pairs<Problem> pairs(p, at.b, h);
     const std::int64_t tile = p.first_number_tile(at.b, h);
@@ -89,7 +89,7 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident) query_gra
   const row_numbers<sum>* const of_rows = p.numbers + tile * number_rows + at.row;
   const gradient_pairs<Problem> pairs(p, at.b, h);
   gradient_block<Shape> block(dynamic_shared_memory());
-  block.own(queries, gradients, at.row, depth, value_dim, of_rows);
+  block.own(queries, gradients, static_cast<int>(at.row), depth, value_dim, of_rows);
   // Keys' NaN in empty rows: their gradients are set to 0 below, so no tile is looked through for them.
   const int none_empty = 0;
   block.run(queries, gradients, p.key_rows(p.k, at.b, kv_h), p.key_rows(p.v, at.b, kv_h), depth, value_dim, slice, pairs, of_rows,

@@ -32,15 +32,15 @@ inline constexpr int number_rows = 64;
 template <class T>
 using row_numbers = packed<T, 2>;
 
-/// Rows of one matrix.
+/// Rows of one matrix. Positions in a sequence are int: half the registers of what they are on the host.
 template <class S>
 struct matrix_rows {
   S* data;
   std::int64_t stride;
-  std::int64_t count;
+  int count;
 
   /// Null where there is none.
-  [[nodiscard]] TESSERA_DEVICE S* row(std::int64_t i) const { return i < count ? data + i * stride : nullptr; }
+  [[nodiscard]] TESSERA_DEVICE S* row(int i) const { return i < count ? data + i * stride : nullptr; }
 };
 
 /// Everything that is read, and what is written. T is what sums are made in.
@@ -101,11 +101,11 @@ struct gradient_problem {
 
   template <class S>
   [[nodiscard]] TESSERA_DEVICE matrix_rows<S> query_rows(const rows<S>& of, std::int64_t b, std::int64_t h) const {
-    return {of.at(b, h, 0), of.row, queries_of(b)};
+    return {of.at(b, h, 0), of.row, static_cast<int>(queries_of(b))};
   }
   template <class S>
   [[nodiscard]] TESSERA_DEVICE matrix_rows<S> key_rows(const rows<S>& of, std::int64_t b, std::int64_t kv_h) const {
-    return {of.at(b, kv_h, 0), of.row, keys_of(b)};
+    return {of.at(b, kv_h, 0), of.row, static_cast<int>(keys_of(b))};
   }
 
  private:
@@ -136,10 +136,9 @@ class gradient_pairs {
         keys_(static_cast<index>(p.keys_of(b))),
         scale_(static_cast<T>(p.score_factor(h / p.group()) * (linear ? softmax::unit : 1.0))),
         value_factor_(p.value_factor(h / p.group())),
-        least_(p.dropout.threshold()),
-        seed_(p.dropout.seed),
-        stream_(p.dropout.stream),
-        row_(static_cast<std::uint64_t>(p.q.offsets.null() ? (b * p.heads + h) * p.len_q : h * p.len_q + p.q.offsets(b))) {}
+        p_(p),
+        b_(static_cast<int>(b)),
+        h_(static_cast<int>(h)) {}
 
   [[nodiscard]] TESSERA_DEVICE tile_class classify(std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) const {
     return mask_.classify(i0, i1, j0, j1);
@@ -149,11 +148,19 @@ class gradient_pairs {
     return i < queries_ && j < keys_ && static_cast<bool>(mask_.visible(i, j));
   }
 
-  [[nodiscard]] TESSERA_DEVICE bool drops() const { return least_ != 0; }
-  /// Whether dropout strikes a pair out.
-  [[nodiscard]] TESSERA_DEVICE bool dropped(index i, index j) const {
-    const std::uint64_t address = (row_ + static_cast<std::uint64_t>(i)) << 32 | static_cast<std::uint64_t>(j);
-    return random::bits<std::uint32_t>(seed_, stream_, address) < least_;
+  [[nodiscard]] TESSERA_DEVICE bool drops() const { return p_.dropout.active(); }
+  /// Calls f(e, whether dropout strikes out pair(e) = (i, j)) for e < count. What it needs is looked up here: it is not to take registers elsewhere.
+  template <class Pair, class F>
+  TESSERA_DEVICE void for_each_dropped(int count, const Pair& pair, const F& f) const {
+    const std::uint32_t least = p_.dropout.threshold();
+    const std::int64_t first =
+        p_.q.offsets.null() ? (static_cast<std::int64_t>(b_) * p_.heads + h_) * p_.len_q : h_ * p_.len_q + p_.q.offsets(b_);
+    TESSERA_DEVICE_ROLLED
+    for (int e = 0; e < count; ++e) {
+      const packed<index, 2> at = pair(e);
+      const std::uint64_t address = static_cast<std::uint64_t>(first + at[0]) << 32 | static_cast<std::uint64_t>(at[1]);
+      f(e, random::bits<std::uint32_t>(p_.dropout.seed, p_.dropout.stream, address) < least);
+    }
   }
 
   /// A pair's products q . k and dout . v become its weight, as it multiplies dout, and its slope, the gradient of the scaled product.
@@ -191,10 +198,9 @@ class gradient_pairs {
   index keys_;
   T scale_;
   T value_factor_;
-  std::uint32_t least_;
-  std::uint64_t seed_;
-  std::uint64_t stream_;
-  std::uint64_t row_;  ///< of query 0, for dropout
+  const Problem& p_;
+  int b_;
+  int h_;
 };
 
 }  // namespace tessera::cuda::attention::detail
