@@ -11,8 +11,10 @@
 #include "tessera/attention/detail/checks.hpp"
 #include "tessera/attention/detail/gradient_checks.hpp"
 #include "tessera/attention/detail/gradient_operands.hpp"
+#include "tessera/attention/detail/ragged_gradient_checks.hpp"
 #include "tessera/attention/more_gradients.hpp"
 #include "tessera/attention/options.hpp"
+#include "tessera/attention/ragged_sequences.hpp"
 #include "tessera/cuda/attention/detail/gradient_call.cuh"
 #include "tessera/cuda/attention/detail/option_checks.cuh"
 #include "tessera/cuda/exec.cuh"
@@ -55,8 +57,37 @@ TESSERA_HIDDEN void backward(const executor& exec,
   cuda::detail::check_memory(exec, more.sinks, function, "more.sinks");
   cuda::detail::check_memory(exec, more.slopes, function, "more.slopes");
   cuda::detail::check_memory(exec, more.bias, function, "more.bias");
-  gradient_call<T, Q, K, V, O, L, G, DQ, DK, DV> call(x);
+  check_not_rotary(options, function);
+  const gradient_call<T, Q, K, V, O, L, G, DQ, DK, DV> call(x);
+  call.check_lengths(function);
   call.run(exec, scale, options, more, function);
+}
+
+template <class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV, class Mask, class Score,
+          class Accumulation>
+TESSERA_HIDDEN void backward_ragged(const executor& exec,
+                                    const tessera::attention::detail::ragged_gradient_operands<Q, K, V, O, L, G, DQ, DK, DV>& x,
+                                    const tessera::attention::ragged& at,
+                                    const tessera::attention::options<Mask, Score, Accumulation>& options,
+                                    const view<float, 1>& dsinks) {
+  static_assert(!Accumulation::keeps_lost,
+                "attention::backward: compensated sums are made by attention::forward on the CPU alone; take in_float64");
+  using T = tessera::attention::detail::accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>, compute_t<G>>;
+  const char* const function = "attention::backward";
+  tessera::attention::detail::check_ragged_shapes<executor>(function, x.q, x.k, x.v, at.query_offsets, at.key_offsets);
+  tessera::attention::detail::check_ragged_gradients<executor>(x, at, function);
+  const double scale =
+      check_ragged_options<T>(function, x.q.extent(0), x.k.extent(0), x.q.extent(2), x.q.extent(1), x.k.extent(1), options);
+  tessera::attention::detail::check_sinks_of_ragged<executor>(x, at, options, dsinks, function);
+  check_gradient_memory(exec, x, function);
+  check_option_memory(exec, options, function);
+  cuda::detail::check_memory(exec, at.query_offsets.bytes(), function, "ragged.query_offsets");
+  cuda::detail::check_memory(exec, at.key_offsets.bytes(), function, "ragged.key_offsets");
+  cuda::detail::check_memory(exec, dsinks, function, "dsinks");
+  check_not_rotary(options, function);
+  const gradient_call<T, Q, K, V, O, L, G, DQ, DK, DV> call(x, at);
+  call.check_lengths(function);
+  call.run(exec, scale, options, tessera::attention::more_gradients<float>{dsinks, {}, {}}, function);
 }
 
 }  // namespace tessera::cuda::attention::detail
@@ -93,6 +124,26 @@ TESSERA_HIDDEN void backward(const cuda::executor& exec, const Q& q, const K& k,
                                   value_type_of<DOut>, value_type_of<DQ>, value_type_of<DK>, value_type_of<DV>>
       operands{q, k, v, out, lse, dout, dq, dk, dv};
   cuda::attention::detail::backward(exec, operands, options, more);
+}
+
+/// The same of a ragged batch (tessera/attention/ragged_backward.hpp): backward of each sequence alone. Offsets are of device memory, too, where only
+/// kernels read them: that they rise and stay within the rows, and that masks and scores which hold numbers for given lengths fit them, is for the
+/// caller to see to.
+///
+/// Cost            that of the sequences, and a block that ends at once for up to one tile of 64 (128) rows a sequence and head
+/// Determinism     the bits of backward on each sequence alone
+template <mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, mdspan_like DOut, mdspan_like DQ,
+          mdspan_like DK, mdspan_like DV, class Mask = band, class Score = plain_score, class Accumulation = plain_sums>
+  requires(Q::rank() == 3 && K::rank() == 3 && V::rank() == 3 && Out::rank() == 3 && Lse::rank() == 2 && DOut::rank() == 3 &&
+           DQ::rank() == 3 && DK::rank() == 3 && DV::rank() == 3)
+TESSERA_HIDDEN void backward(const cuda::executor& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse,
+                             const DOut& dout, const DQ& dq, const DK& dk, const DV& dv, const ragged& at,
+                             const options<Mask, Score, Accumulation>& options = {}, const view<float, 1>& dsinks = {}) {
+  const detail::ragged_gradient_operands<value_type_of<Q>, value_type_of<K>, value_type_of<V>, value_type_of<Out>,
+                                         value_type_of<Lse>, value_type_of<DOut>, value_type_of<DQ>, value_type_of<DK>,
+                                         value_type_of<DV>>
+      operands{q, k, v, out, lse, dout, dq, dk, dv};
+  cuda::attention::detail::backward_ragged(exec, operands, at, options, dsinks);
 }
 
 }  // namespace tessera::attention

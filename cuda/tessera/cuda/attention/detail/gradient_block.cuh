@@ -59,6 +59,16 @@ struct gradient_shape {
       a_tile::bytes + b_tile::bytes + stages * (x_tile::bytes + y_tile::bytes + number_bytes);
 };
 
+/// Shapes for any head_dim and value_dim, slice by slice, of rows that are copied or of any type.
+template <class M, bool Aligned>
+struct sliced_gradient_shapes {
+  static constexpr int bytes = sizeof(typename tile::multiplication<M>::element);
+  static constexpr int dim = bytes == 8 ? 32 : 64;
+  static constexpr int streamed = bytes == 8 ? 16 : 32;
+  using keys = gradient_shape<M, owner::keys, 4, streamed, dim, dim, 1, 2, Aligned, true>;
+  using queries = gradient_shape<M, owner::queries, 4, streamed, dim, dim, 1, 2, Aligned, true>;
+};
+
 template <class Shape>
 class gradient_block {
  public:
@@ -68,6 +78,7 @@ class gradient_block {
   using index = lane_index<sum>;
   static constexpr bool owns_keys = Shape::owns_keys;
   static constexpr int tile_blocks = Shape::streamed / 8;
+  using scores_type = tile::warp_sums<M, 1, tile_blocks>;
   static constexpr int blocks = Shape::depth / 8;
   static constexpr int value_blocks = Shape::value_depth / 8;
 
@@ -83,8 +94,8 @@ class gradient_block {
 
   /// The rows of the block: [first, first + rows) of both matrices. `numbers`: those of the first one, where they are queries.
   template <class A, class B>
-  TESSERA_DEVICE void own(const matrix_rows<const A>& a, const matrix_rows<const B>& b, int first, int depth,
-                          int value_dim, const row_numbers<sum>* numbers) {
+  TESSERA_DEVICE void own(const matrix_rows<const A>& a, const matrix_rows<const B>& b, int first, int depth, int value_dim,
+                          const row_numbers<sum>* numbers) {
     first_row_ = first;
     if constexpr (!Shape::sliced) {
       tile::load_tile<Shape::threads, Shape::aligned>(a_, [&](int r) { return a.row(first + r); }, depth);
@@ -106,6 +117,20 @@ class gradient_block {
   TESSERA_DEVICE void run(const matrix_rows<const A>& a, const matrix_rows<const B>& b, const matrix_rows<const X>& x,
                           const matrix_rows<const Y>& y, int depth, int value_dim, int slice, const Pairs& pairs,
                           const row_numbers<sum>* numbers, const int* some_empty) {
+    for_each_tile(a, b, x, y, 0, x.count, depth, value_dim, pairs, numbers, some_empty,
+                  [&](const scores_type& weights, const scores_type& slopes, int first, int stage, bool whole) {
+                    if constexpr (owns_keys) {
+                      add_rows<value_blocks>(second_, weights, y_of(stage), y, first, value_dim, slice, pairs, stage, whole);
+                    }
+                    add_rows<blocks>(first_, slopes, x_of(stage), x, first, depth, slice, pairs, stage, whole);
+                  });
+  }
+
+  /// f(weights, slopes, first row of the tile, stage, whether all of it is seen) for each tile of rows [begin, end) of x and y that is seen.
+  template <class A, class B, class X, class Y, class Pairs, class F>
+  TESSERA_DEVICE void for_each_tile(const matrix_rows<const A>& a, const matrix_rows<const B>& b, const matrix_rows<const X>& x,
+                                    const matrix_rows<const Y>& y, int begin, int end, int depth, int value_dim,
+                                    const Pairs& pairs, const row_numbers<sum>* numbers, const int* some_empty, const F& f) {
     const int last_row = first_row_ + Shape::rows < a.count ? first_row_ + Shape::rows : a.count;
     const auto load = [&](int stage, int first) {
       if constexpr (!Shape::sliced) {
@@ -116,26 +141,26 @@ class gradient_block {
     };
     tile_class seen = tile_class::none;
     const auto next = [&](int first) {
-      for (; first < x.count; first += Shape::streamed) {
-        const int end = first + Shape::streamed < x.count ? first + Shape::streamed : x.count;
-        seen = owns_keys ? pairs.classify(first, end, first_row_, last_row) : pairs.classify(first_row_, last_row, first, end);
+      for (; first < end; first += Shape::streamed) {
+        const int last = first + Shape::streamed < x.count ? first + Shape::streamed : x.count;
+        seen = owns_keys ? pairs.classify(first, last, first_row_, last_row) : pairs.classify(first_row_, last_row, first, last);
         if (seen != tile_class::none) break;
       }
       return first;
     };
-    int first = next(0);
-    if (first >= x.count) return;
+    int first = next(begin);
+    if (first >= end) return;
     __syncthreads();  // nobody reads the tiles of a run before this one any more
     load(0, first);
     commit_copies();
-    for (int stage = 0; first < x.count;) {
+    for (int stage = 0; first < end;) {
       const bool whole = seen == tile_class::all && first + Shape::streamed <= x.count && first_row_ + Shape::rows <= a.count &&
                          some_empty[owns_keys ? first / number_rows : 0] == 0;
       const int following = next(first + Shape::streamed);
       wait_copies<0>();
       __syncthreads();  // the tile is there for all, and nobody reads the one before it any more
       if constexpr (Shape::stages == 2) {
-        if (following < x.count) load(stage ^ 1, following);
+        if (following < end) load(stage ^ 1, following);
         commit_copies();
       }
       scores_type weights;
@@ -149,12 +174,9 @@ class gradient_block {
       } else {
         weigh<true>(weights, slopes, pairs, first, stage);
       }
-      if constexpr (owns_keys) {
-        add_rows<value_blocks>(second_, weights, y_of(stage), y, first, value_dim, slice, pairs, stage, whole);
-      }
-      add_rows<blocks>(first_, slopes, x_of(stage), x, first, depth, slice, pairs, stage, whole);
+      f(weights, slopes, first, stage, whole);
       if constexpr (Shape::stages == 1) {
-        if (following < x.count) {
+        if (following < end) {
           __syncthreads();
           load(0, following);
         }
@@ -166,7 +188,7 @@ class gradient_block {
     }
   }
 
-  /// f(row of the block, column of the slice, two sums of neighbouring columns, whether the row is an empty query)
+  /// f(row of the block, column of the slice, two sums of neighbouring columns)
   template <class F>
   TESSERA_DEVICE void for_each_first(const F& f) const {
     for_each<blocks>(first_, f);
@@ -176,12 +198,11 @@ class gradient_block {
     for_each<value_blocks>(second_, f);
   }
 
- private:
-  using scores_type = tile::warp_sums<M, 1, tile_blocks>;
-  static constexpr int stage_size = Shape::x_tile::size + Shape::y_tile::size;
-
   /// The row of the block that this lane has in a half of its fragments.
   [[nodiscard]] TESSERA_DEVICE static int row(int half) { return 16 * warp_id() + tile::fragment_row() + 8 * half; }
+
+ private:
+  static constexpr int stage_size = Shape::x_tile::size + Shape::y_tile::size;
 
   [[nodiscard]] TESSERA_DEVICE typename Shape::x_tile x_of(int stage) const {
     return typename Shape::x_tile(streams_.part(stage * stage_size, Shape::x_tile::size));
@@ -222,8 +243,7 @@ class gradient_block {
   }
 
   template <class Tile, class S>
-  TESSERA_DEVICE static void load_slice(const Tile& to, const matrix_rows<const S>& from, int first, int column,
-                                        int columns) {
+  TESSERA_DEVICE static void load_slice(const Tile& to, const matrix_rows<const S>& from, int first, int column, int columns) {
     tile::load_tile<Shape::threads, Shape::aligned>(
         to,
         [&](int r) {
@@ -281,8 +301,8 @@ class gradient_block {
   /// sums += factors . rows of the tile.
   template <int Blocks, class Tile, class X, class Pairs>
   TESSERA_DEVICE void add_rows(tile::warp_sums<M, 1, Blocks>& sums, const scores_type& factors, const Tile& stream,
-                               const matrix_rows<const X>& x, int first, int depth, int slice, const Pairs& pairs,
-                               int stage, bool whole) const {
+                               const matrix_rows<const X>& x, int first, int depth, int slice, const Pairs& pairs, int stage,
+                               bool whole) const {
     if constexpr (Shape::sliced) {
       const int column = slice * Tile::columns;
       const int columns = depth - column < Tile::columns ? depth - column : Tile::columns;

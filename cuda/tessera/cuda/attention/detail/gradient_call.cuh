@@ -5,13 +5,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <type_traits>
 
 #include "tessera/attention/detail/gradient_operands.hpp"
+#include "tessera/attention/detail/score_stages.hpp"
 #include "tessera/attention/detail/sequences.hpp"
 #include "tessera/attention/index_view.hpp"
 #include "tessera/attention/more_gradients.hpp"
 #include "tessera/attention/options.hpp"
+#include "tessera/attention/ragged_sequences.hpp"
+#include "tessera/core/error.hpp"
 #include "tessera/cuda/attention/detail/gradient_kernels.cuh"
 #include "tessera/cuda/attention/detail/gradient_problem.cuh"
 #include "tessera/cuda/attention/detail/gradient_rows.cuh"
@@ -26,31 +30,23 @@ namespace tessera::cuda::attention::detail {
 
 /// How blocks of keys and of queries cut their work where head_dim and value_dim are at most Dim, and rows are copied.
 ///
-/// A thread has the sums of its rows, (Dim + Dim) / 2 numbers of keys and Dim / 2 of queries, and weights and slopes of a tile, 64 for 64 rows that
-/// stream by. Planned, of 65536 registers and 164 KiB of shared memory (sm_80), 228 KiB (sm_90):
-///   16 bits, 64:   128 threads, 168 registers, 49 KiB: 3 blocks, 4 warps each
-///   16 bits, 128:  256 threads, 255 registers, 97 KiB: 1 block of keys (2 of sm_90's shared memory, but not of its registers)
-///   float32:       as 16 bits with tiles of half the rows
-///   float64, 64:   128 threads, 255 registers: 2 blocks
+/// A thread has the sums of its rows, Dim numbers of a block of keys and Dim / 2 of queries, and of a tile one weight and one slope for every two
+/// rows that stream by. Planned, with 65536 registers and 163 KiB of shared memory to a multiprocessor (sm_80; 227 KiB on sm_90):
+///   16 bits, 64:   keys 255 registers, 128 threads, 49 KiB: 2 blocks; queries 168 registers, 128 threads, 32 KiB: 3 blocks
+///   16 bits, 128:  255 registers, 256 threads, 97 KiB: 1 block, on sm_86 and sm_89, too
+///   32 bits, 64:   255 registers, 128 threads, 66 KiB: 2 blocks
+///   32 bits, 128:  255 registers, 128 threads, 97 KiB: 1 block (2 on sm_90)
+///   float64, 64:   255 registers, 128 threads, 97 KiB: 1 block (2 on sm_90)
 template <class M, int Dim>
 struct gradient_shapes {
-  using element = typename tile::multiplication<M>::element;
-  static constexpr int warps = Dim <= 64 || sizeof(element) > 2 ? 4 : 8;
-  static constexpr int key_streamed = sizeof(element) == 2 && Dim <= 64 ? 64 : sizeof(element) == 8 ? 16 : 32;
-  static constexpr int query_streamed = key_streamed;
-  static constexpr int resident = sizeof(element) == 2 ? (Dim <= 64 ? 3 : 1) : Dim <= 64 ? 2 : 1;
-  static constexpr int stages = sizeof(element) == 4 && Dim > 64 ? 1 : 2;
-  using keys = gradient_shape<M, owner::keys, warps, key_streamed, Dim, Dim, stages, resident, true, false>;
-  using queries = gradient_shape<M, owner::queries, warps, query_streamed, Dim, Dim, stages, resident, true, false>;
-};
-
-/// The same for any head_dim and value_dim, slice by slice, from rows that are copied or of any type.
-template <class M, bool Aligned>
-struct sliced_gradient_shapes {
-  using element = typename tile::multiplication<M>::element;
-  static constexpr int streamed = sizeof(element) == 8 ? 16 : 32;
-  using keys = gradient_shape<M, owner::keys, 4, streamed, 64, 64, 1, 2, Aligned, true>;
-  using queries = gradient_shape<M, owner::queries, 4, streamed, 64, 64, 1, 2, Aligned, true>;
+  static constexpr int bytes = sizeof(typename tile::multiplication<M>::element);
+  static constexpr int warps = bytes == 2 && Dim > 64 ? 8 : 4;
+  static constexpr int key_streamed = bytes == 8 || (bytes == 4 && Dim > 64) ? 16 : bytes == 2 && Dim <= 64 ? 64 : 32;
+  static constexpr int query_streamed = bytes == 8 ? 16 : 32;
+  static constexpr int stages = bytes > 2 && Dim > 64 ? 1 : 2;
+  using keys = gradient_shape<M, owner::keys, warps, key_streamed, Dim, Dim, stages, warps == 8 ? 1 : 2, true, false>;
+  using queries = gradient_shape<M, owner::queries, warps, query_streamed, Dim, Dim, stages,
+                                 warps == 8 ? 1 : (bytes == 2 ? 3 : 2), true, false>;
 };
 
 /// What products are made in.
@@ -104,57 +100,106 @@ class gradient_call {
         value_dim_(x.v.extent(3)),
         len_q_(x.q.extent(2)),
         len_k_(x.k.extent(2)) {}
+  gradient_call(const tessera::attention::detail::ragged_gradient_operands<Q, K, V, O, L, G, DQ, DK, DV>& x,
+                const tessera::attention::ragged& at)
+      : q_(x.q, at.query_offsets),
+        k_(x.k, at.key_offsets),
+        v_(x.v, at.key_offsets),
+        out_(x.out, at.query_offsets),
+        lse_(x.lse, at.query_offsets),
+        dout_(x.dout, at.query_offsets),
+        dq_(x.dq, at.query_offsets),
+        dk_(x.dk, at.key_offsets),
+        dv_(x.dv, at.key_offsets),
+        batch_(at.query_offsets.extent(0) - 1),
+        heads_(x.q.extent(0)),
+        kv_heads_(x.k.extent(0)),
+        head_dim_(x.q.extent(2)),
+        value_dim_(x.v.extent(2)),
+        len_q_(x.q.extent(1)),
+        len_k_(x.k.extent(1)) {}
 
-  template <class Options, class More>
-  TESSERA_HIDDEN void run(const executor& exec, double scale, const Options& options, const More&, const char* function) const {
-    const sequence_tiles tiles(number_rows, batch_, len_q_);
-    const std::int64_t items = heads_ * tiles.count(q_.offsets);
-    const auto lay_out = [&](bump& memory, row_numbers<T>*& numbers, int*& some_empty) {
-      numbers = memory.take<row_numbers<T>>(items * number_rows);
-      some_empty = memory.take<int>(items);
+  /// Refuses lengths whose positions are no int.
+  void check_lengths(const char* function) const {
+    const auto check = [&](std::int64_t length, const char* argument) {
+      tessera::detail::expects(
+          length <= longest, function, argument, [&] { return std::to_string(length) + " rows"; },
+          "needs fewer than 2^31 - 2^10");
     };
-    row_numbers<T>* numbers = nullptr;
-    int* some_empty = nullptr;
-    bump needed;
-    lay_out(needed, numbers, some_empty);
-    const workspace memory(exec, items > 0 ? needed.bytes() : 0, function);
-    bump block(memory.data());
-    lay_out(block, numbers, some_empty);
+    check(len_q_, "q");
+    check(len_k_, "k");
+  }
 
-    using problem_type = gradient_problem<T, Q, K, V, G, DQ, DK, DV, decltype(options.mask), decltype(options.score)>;
-    const problem_type p{q_,
-                         k_,
-                         v_,
-                         dout_,
-                         dq_,
-                         dk_,
-                         dv_,
-                         batch_,
-                         heads_,
-                         kv_heads_,
-                         head_dim_,
-                         value_dim_,
-                         len_q_,
-                         len_k_,
-                         scale,
-                         options.mask,
-                         options.score,
-                         options.key_scales,
-                         options.value_scales,
-                         options.dropout,
-                         numbers,
-                         some_empty};
-    make_numbers(exec, number_problem<T, O, L, G>{out_, lse_, dout_, value_dim_, tiles, numbers, some_empty}, heads_, function);
+  template <class Options, class B>
+  TESSERA_HIDDEN void run(const executor& exec, double scale, const Options& options,
+                          const tessera::attention::more_gradients<B>& more, const char* function) const {
     using M = gradient_multiplication<T, Q, K, V, G>;
     if constexpr (std::is_same_v<M, float>) {
-      if (exec.allows_tf32()) return run_gradients<tile::tf32>(exec, p, function);
+      if (exec.allows_tf32()) return run_in<tile::tf32>(exec, scale, options, more, function);
     }
-    run_gradients<M>(exec, p, function);
+    run_in<M>(exec, scale, options, more, function);
   }
 
  private:
   template <class S>
   using rows = tessera::attention::detail::sequence_rows<S>;
+  static constexpr std::int64_t longest = (std::int64_t{1} << 31) - (std::int64_t{1} << 10);
+
+  template <class M, class Options, class B>
+  TESSERA_HIDDEN void run_in(const executor& exec, double scale, const Options& options,
+                             const tessera::attention::more_gradients<B>& more, const char* function) const {
+    using mask_type = std::remove_cvref_t<decltype(options.mask)>;
+    using score_type = std::remove_cvref_t<decltype(options.score)>;
+    using score_head = decltype(tessera::attention::detail::score_of(options.score, 0, 0, 0, 0));
+    const sequence_tiles tiles(number_rows, batch_, len_q_);
+    const std::int64_t items = heads_ * tiles.count(q_.offsets);
+    row_numbers<T>* numbers = nullptr;
+    int* some_empty = nullptr;
+    double* partial = nullptr;
+    const auto lay_out = [&](bump memory) {
+      numbers = memory.take<row_numbers<T>>(items * number_rows);
+      some_empty = memory.take<int>(items);
+      if (more.slopes.data_handle() != nullptr) partial = memory.take<double>(items);
+      return memory.bytes();
+    };
+    const workspace memory(exec, lay_out(bump()), function);
+    lay_out(bump(memory.data()));
+
+    make_numbers(exec, number_problem<T, O, L, G>{out_, lse_, dout_, value_dim_, tiles, numbers, some_empty}, heads_, function);
+    const gradient_problem<T, Q, K, V, G, DQ, DK, DV, mask_type, score_type> p{q_,
+                                                                               k_,
+                                                                               v_,
+                                                                               dout_,
+                                                                               dq_,
+                                                                               dk_,
+                                                                               dv_,
+                                                                               batch_,
+                                                                               heads_,
+                                                                               kv_heads_,
+                                                                               head_dim_,
+                                                                               value_dim_,
+                                                                               len_q_,
+                                                                               len_k_,
+                                                                               scale,
+                                                                               options.mask,
+                                                                               options.score,
+                                                                               options.key_scales,
+                                                                               options.value_scales,
+                                                                               options.dropout,
+                                                                               numbers,
+                                                                               some_empty};
+    run_gradients<M>(exec, p, function);
+    if (more.sinks.data_handle() != nullptr) {
+      sink_gradient(exec, static_cast<const row_numbers<T>*>(numbers), heads_, tiles.count(q_.offsets) * number_rows,
+                    options.sinks, more.sinks, function);
+    }
+    if constexpr (tessera::attention::detail::has_stage<tessera::attention::detail::of_slopes, score_head>::value) {
+      if (more.slopes.data_handle() != nullptr) slope_gradient<M>(exec, p, partial, more.slopes, function);
+    }
+    if constexpr (tessera::attention::detail::has_stage<tessera::attention::detail::of_bias, score_head>::value) {
+      if (more.bias.data_handle() != nullptr) bias_gradient<M>(exec, p, more.bias, function);
+    }
+  }
 
   rows<const Q> q_;
   rows<const K> k_;

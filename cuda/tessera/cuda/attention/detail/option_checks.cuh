@@ -3,8 +3,9 @@
 /// What calls on a device ask of the options of attention besides what every call asks.
 #pragma once
 
-#include <type_traits>
+#include <cstdint>
 
+#include "tessera/attention/detail/checks.hpp"
 #include "tessera/attention/mask.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/attention/score.hpp"
@@ -59,6 +60,47 @@ void check_option_memory(const executor& exec, const tessera::attention::options
   cuda::detail::check_memory(exec, options.value_scales, function, "options.value_scales");
   check_part_memory(exec, options.mask, function);
   check_part_memory(exec, options.score, function);
+}
+
+/// Refuses masks and scores that fit no sequence, of lengths that only the device can read: what a check asks of lengths is not asked. `heads` as in
+/// the call.
+template <class X>
+void check_part_of_any_length(const X&, const char*, std::int64_t) {}
+inline void check_part_of_any_length(const tessera::attention::band& x, const char* function, std::int64_t heads) {
+  x.check(function, {1, heads, 1, 1});
+}
+inline void check_part_of_any_length(const tessera::attention::softcap& x, const char* function, std::int64_t heads) {
+  x.check(function, {1, heads, 1, 1});
+}
+inline void check_part_of_any_length(const tessera::attention::alibi& x, const char* function, std::int64_t heads) {
+  x.check(function, {1, heads, 1, 1});
+}
+template <tessera::attention::detail::join How, class A, class B>
+void check_part_of_any_length(const tessera::attention::joined<How, A, B>& x, const char* function, std::int64_t heads) {
+  check_part_of_any_length(x.a, function, heads);
+  check_part_of_any_length(x.b, function, heads);
+}
+template <class A>
+void check_part_of_any_length(const tessera::attention::inverted<A>& x, const char* function, std::int64_t heads) {
+  check_part_of_any_length(x.a, function, heads);
+}
+template <class A, class B>
+void check_part_of_any_length(const tessera::attention::chained_scores<A, B>& x, const char* function, std::int64_t heads) {
+  check_part_of_any_length(x.first, function, heads);
+  check_part_of_any_length(x.second, function, heads);
+}
+
+/// Refuses options that belong to no ragged batch of [heads, total_q, head_dim] beside [kv_heads, total_k, head_dim], computed in T; the factor of
+/// q . k.
+template <class T, class Mask, class Score, class Accumulation>
+double check_ragged_options(const char* function, std::int64_t heads, std::int64_t kv_heads, std::int64_t head_dim,
+                            std::int64_t total_q, std::int64_t total_k,
+                            const tessera::attention::options<Mask, Score, Accumulation>& options) {
+  const double scale = tessera::attention::detail::check_head_options<T>(function, heads, kv_heads, head_dim, options);
+  check_part_of_any_length(options.mask, function, heads);
+  check_part_of_any_length(options.score, function, heads);
+  tessera::attention::detail::check_dropout(function, options, heads, total_q, total_k);
+  return scale;
 }
 
 /// Refuses rotary where it is not made.
