@@ -44,7 +44,8 @@ TESSERA_HIDDEN void exact_denoiser(const cuda::executor& exec, const Queries& qu
 
 /// The same of a data set alone: distances to the rows whose mean is taken.
 template <mdspan_like Noisy, mdspan_like Data, mdspan_like Out>
-TESSERA_HIDDEN void exact_denoiser(const cuda::executor& exec, const Noisy& noisy, const Data& data, double sigma, const Out& out) {
+TESSERA_HIDDEN void exact_denoiser(const cuda::executor& exec, const Noisy& noisy, const Data& data, double sigma,
+                                   const Out& out) {
   cuda::diffusion::detail::exact_denoiser({"diffusion::exact_denoiser", "noisy", "data", "data", "out"}, exec, noisy, data, data,
                                           sigma, out);
 }

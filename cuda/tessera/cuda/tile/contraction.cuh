@@ -96,6 +96,12 @@ TESSERA_HIDDEN void run_contraction(const executor& exec, const Problem& p, cons
   launch_contraction<block_shape<M, 4, 1, keys, 64, HasValues ? 64 : 0>, false>(exec, p, function);
 }
 
+/// What a score reads must be the device's, too.
+template <class Score>
+void check_score_memory(const executor& exec, const Score& score, const char* function) {
+  if constexpr (requires { score.bias.extent(0); }) cuda::detail::check_memory(exec, score.bias, function, "score.bias");
+}
+
 /// The contraction with values, for every function that is one.
 template <class Queries, class Keys, class Values, class Score, class Reducer, class Out, class Emit, class Mask>
 TESSERA_HIDDEN void contract_values(const tessera::tile::detail::argument_names& names, const executor& exec,
@@ -116,9 +122,9 @@ TESSERA_HIDDEN void contract_values(const tessera::tile::detail::argument_names&
   cuda::detail::check_memory(exec, k, function, names.keys);
   cuda::detail::check_memory(exec, v, function, names.values);
   cuda::detail::check_memory(exec, o, function, names.out);
+  check_score_memory(exec, score, function);
   using M = contraction_multiplication<Score, T, Q, K, V>;
-  const contraction_problem<Q, K, V, O, Score, Reducer, Mask, Emit> problem{q,     k,       v,    o,
-                                                                                                score, reducer, mask, emit};
+  const contraction_problem<Q, K, V, O, Score, Reducer, Mask, Emit> problem{q, k, v, o, score, reducer, mask, emit};
   run_contraction<M, true>(exec, problem, function);
 }
 
@@ -154,6 +160,7 @@ TESSERA_HIDDEN void contract(const cuda::executor& exec, const Queries& queries,
   tile::detail::check_score<T>(function, score, reducer, q.extent(0), k.extent(0));
   cuda::detail::check_memory(exec, q, function, "queries");
   cuda::detail::check_memory(exec, k, function, "keys");
+  cuda::tile::detail::check_score_memory(exec, score, function);
   if constexpr (cuda::tile::detail::goes_by_suspects<Score, Reducer>) {
     cuda::tile::detail::contract_suspects<T>(exec, q, k, score, reducer, emit, mask, function);
   } else {
@@ -171,7 +178,8 @@ template <mdspan_like Queries, mdspan_like Keys, mdspan_like Values, class Score
 TESSERA_HIDDEN void contract(const cuda::executor& exec, const Queries& queries, const Keys& keys, const Values& values,
                              const Score& score, const Reducer& reducer, const Out& out, const Emit& emit = {},
                              const Mask& mask = {}) {
-  cuda::tile::detail::contract_values(tile::detail::argument_names{}, exec, queries, keys, values, score, reducer, out, emit, mask);
+  cuda::tile::detail::contract_values(tile::detail::argument_names{}, exec, queries, keys, values, score, reducer, out, emit,
+                                      mask);
 }
 
 }  // namespace tessera

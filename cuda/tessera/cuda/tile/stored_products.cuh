@@ -60,8 +60,7 @@ class storing_rows {
     std::int64_t first;  ///< query of the block
   };
 
-  TESSERA_DEVICE storing_rows(const start& to, int first_row)
-      : to_(to.store), first_(to.first + first_row + fragment_row()) {}
+  TESSERA_DEVICE storing_rows(const start& to, int first_row) : to_(to.store), first_(to.first + first_row + fragment_row()) {}
 
   template <bool Masked, class Pairs>
   TESSERA_DEVICE void take(scores_type& products, const Pairs&, std::int64_t first, const key_range&, factors&) const {
@@ -71,8 +70,8 @@ class storing_rows {
       for (int half = 0; half < 2; ++half) {
         TESSERA_DEVICE_UNROLL
         for (int n = 0; n < ScoreBlocks; ++n) {
-          to_.at(first_ + 16 * m + 8 * half, first + 8 * n + 2 * fragment_column()) = {
-              {products[m][n][2 * half], products[m][n][2 * half + 1]}};
+          to_.at(first_ + 16 * m + 8 * half,
+                 first + 8 * n + 2 * fragment_column()) = {{products[m][n][2 * half], products[m][n][2 * half + 1]}};
         }
       }
     }
@@ -173,8 +172,7 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident)
     if (whole || __syncthreads_or(holds_special<Shape::threads>(values)) == 0) {
       add_values<M, Shape::row_blocks, score_blocks, fold::value_blocks>(rows.values(), scores, values);
     } else {
-      rows.add_seen_values(
-          scores, [&](int key, int c) { return static_cast<sum>(values.load(key, c)); }, pairs, first, range);
+      rows.add_seen_values(scores, [&](int key, int c) { return static_cast<sum>(values.load(key, c)); }, pairs, first, range);
     }
     first = following;
   }
