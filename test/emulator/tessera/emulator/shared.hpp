@@ -116,3 +116,13 @@ inline void wait_copies(int pending) {
 }
 
 }  // namespace tessera::emulator
+
+// ---- CUDA's own names of these copies (cuda_pipeline_primitives.h) ----
+
+inline void __pipeline_memcpy_async(void* shared, const void* global, std::size_t bytes, std::size_t zeros = 0,
+                                    tessera::emulator::code_place place = tessera::emulator::code_place::current()) {
+  tessera::emulator::copy_async(shared, global, static_cast<int>(bytes), static_cast<int>(bytes) - static_cast<int>(zeros),
+                                place);
+}
+inline void __pipeline_commit() { tessera::emulator::commit_copies(); }
+inline void __pipeline_wait_prior(std::size_t groups) { tessera::emulator::wait_copies(static_cast<int>(groups)); }
