@@ -10,26 +10,54 @@
 
 #include "device_array.hpp"
 #include "support/error.hpp"
+#include "tessera/cuda/transform.cuh"
 #include "tessera/diffusion/noise.hpp"
 #include "tessera/diffusion/sampler.hpp"
 #include "tessera/diffusion/sigma_grid.hpp"
 #include "tessera/exec/seq.hpp"
 
-namespace cuda = tessera::cuda;
+namespace gpu = tessera::cuda;
 namespace diffusion = tessera::diffusion;
 using tessera::view;
 
 namespace {
 
-/// The posterior mean of data N(0, 0.25), element by element: what a kernel of the user's would do, run at once as the emulator does.
-struct gaussian_denoiser {
+/// The posterior mean of data N(0, 0.25), element by element.
+struct times {
+  double factor;
+
+  template <class T>
+  TESSERA_HD T operator()(T x) const {
+    return static_cast<T>(factor * static_cast<double>(x));
+  }
+};
+
+double shrink(double sigma) { return 0.25 / (0.25 + sigma * sigma); }
+
+struct gaussian_on_device {
   template <class Noisy, class Out>
   void operator()(const Noisy& noisy, double sigma, const Out& out) const {
-    using T = typename Out::element_type;
-    const double keep = 0.25 / (0.25 + sigma * sigma);
+    gpu::transform(gpu::on(), times{shrink(sigma)}, out, noisy);
+  }
+};
+
+struct gaussian_on_host {
+  template <class Noisy, class Out>
+  void operator()(const Noisy& noisy, double sigma, const Out& out) const {
     for (std::int64_t i = 0; i < noisy.extent(0); ++i) {
-      for (std::int64_t j = 0; j < noisy.extent(1); ++j) out(i, j) = static_cast<T>(keep * static_cast<double>(noisy(i, j)));
+      for (std::int64_t j = 0; j < noisy.extent(1); ++j) out(i, j) = times{shrink(sigma)}(noisy(i, j));
     }
+  }
+};
+
+struct three_tenths {
+  TESSERA_HD float operator()() const { return 0.3f; }
+};
+
+struct constant_denoiser {
+  template <class Noisy, class Out>
+  void operator()(const Noisy&, double, const Out& out) const {
+    gpu::transform(gpu::on(), three_tenths{}, out);
   }
 };
 
@@ -67,11 +95,11 @@ template <class T>
 void compare_noise(std::int64_t samples, std::int64_t stride, std::uint64_t first_sample) {
   const diffusion::noise_address noise{3, 4, first_sample};
   states<T> s(samples, stride);
-  diffusion::initial_noise(cuda::on(), 80, s.on_device, noise);
+  diffusion::initial_noise(gpu::on(), 80, s.on_device, noise);
   diffusion::initial_noise(tessera::seq, 80, s.on_host, noise);
   BOOST_TEST_INFO(samples << " samples at " << stride << " from " << first_sample);
   BOOST_TEST(support::same_bits(s.device.get(), s.host));
-  diffusion::add_noise(cuda::on(), 0.5, s.on_device, noise);
+  diffusion::add_noise(gpu::on(), 0.5, s.on_device, noise);
   diffusion::add_noise(tessera::seq, 0.5, s.on_host, noise);
   BOOST_TEST(difference(s, 300) <= 1);
   BOOST_TEST(s.device.borders_intact());
@@ -83,16 +111,16 @@ void compare_sampler(std::int64_t stride, double churn) {
   const diffusion::sampler_options options{.s_churn = churn, .noise = {5, 6, 2}};
   for (const bool second : {false, true}) {
     states<T> s(5, stride);
-    diffusion::initial_noise(cuda::on(), sigmas.front(), s.on_device, options.noise);
+    diffusion::initial_noise(gpu::on(), sigmas.front(), s.on_device, options.noise);
     diffusion::initial_noise(tessera::seq, sigmas.front(), s.on_host, options.noise);
     std::int64_t on_device = 0;
     std::int64_t on_host = 0;
     if (second) {
-      diffusion::heun(cuda::on(), gaussian_denoiser{}, sigmas, s.on_device, options, [&](const auto&) { ++on_device; });
-      diffusion::heun(tessera::seq, gaussian_denoiser{}, sigmas, s.on_host, options, [&](const auto&) { ++on_host; });
+      diffusion::heun(gpu::on(), gaussian_on_device{}, sigmas, s.on_device, options, [&](const auto&) { ++on_device; });
+      diffusion::heun(tessera::seq, gaussian_on_host{}, sigmas, s.on_host, options, [&](const auto&) { ++on_host; });
     } else {
-      diffusion::euler(cuda::on(), gaussian_denoiser{}, sigmas, s.on_device, options, [&](const auto&) { ++on_device; });
-      diffusion::euler(tessera::seq, gaussian_denoiser{}, sigmas, s.on_host, options, [&](const auto&) { ++on_host; });
+      diffusion::euler(gpu::on(), gaussian_on_device{}, sigmas, s.on_device, options, [&](const auto&) { ++on_device; });
+      diffusion::euler(tessera::seq, gaussian_on_host{}, sigmas, s.on_host, options, [&](const auto&) { ++on_host; });
     }
     BOOST_TEST(on_device == 9);
     BOOST_TEST(on_host == 9);
@@ -129,40 +157,38 @@ BOOST_AUTO_TEST_CASE(samplers_end_where_the_cpu_does) {
 BOOST_AUTO_TEST_CASE(a_step_to_level_0_ends_on_the_denoised_state) {
   const std::vector<double> sigmas{1, 0};
   states<float> s(3, 7);
-  diffusion::initial_noise(cuda::on(), 1, s.on_device);
-  const auto constant = [](const auto&, double, const auto& out) {
-    for (std::int64_t i = 0; i < out.size(); ++i) out.data_handle()[i] = 0.3f;
-  };
-  diffusion::heun(cuda::on(), constant, sigmas, s.on_device);
-  for (std::int64_t i = 0; i < 21; ++i) BOOST_TEST(s.on_device(i / 7, i % 7) == 0.3f);
+  diffusion::initial_noise(gpu::on(), 1, s.on_device);
+  diffusion::heun(gpu::on(), constant_denoiser{}, sigmas, s.on_device);
+  const auto got = s.device.get();
+  for (std::size_t i = 0; i < 21; ++i) BOOST_TEST(got[i] == 0.3f);
 }
 
 BOOST_AUTO_TEST_CASE(the_callers_workspace_serves) {
   const auto sigmas = diffusion::sigma_grid(3);
   states<float> s(3, 9);
   states<float> pooled(3, 9);
-  for (auto* state : {&s, &pooled}) diffusion::initial_noise(cuda::on(), sigmas.front(), state->on_device);
+  for (auto* state : {&s, &pooled}) diffusion::initial_noise(gpu::on(), sigmas.front(), state->on_device);
   const support::device_array<std::byte> block(static_cast<std::int64_t>(diffusion::heun_workspace(s.on_device)), 3);
-  const auto exec = cuda::on().workspace(block.data(), static_cast<std::size_t>(block.size()));
-  diffusion::heun(exec, gaussian_denoiser{}, sigmas, s.on_device);
-  diffusion::heun(cuda::on(), gaussian_denoiser{}, sigmas, pooled.on_device);
+  const auto exec = gpu::on().workspace(block.data(), static_cast<std::size_t>(block.size()));
+  diffusion::heun(exec, gaussian_on_device{}, sigmas, s.on_device);
+  diffusion::heun(gpu::on(), gaussian_on_device{}, sigmas, pooled.on_device);
   BOOST_TEST(support::same_bits(s.device.get(), pooled.device.get()));
   BOOST_TEST(block.borders_intact());
-  const auto small = cuda::on().workspace(block.data(), 100);
-  CHECK_REFUSED("diffusion::heun: workspace: 100 bytes", diffusion::heun(small, gaussian_denoiser{}, sigmas, s.on_device));
+  const auto small = gpu::on().workspace(block.data(), 100);
+  CHECK_REFUSED("diffusion::heun: workspace: 100 bytes", diffusion::heun(small, gaussian_on_device{}, sigmas, s.on_device));
 }
 
 BOOST_AUTO_TEST_CASE(bad_input_is_named_and_nothing_written) {
   states<float> s(3, 7);
   const std::vector<double> bad{1, 2, 1};
-  CHECK_REFUSED("diffusion::add_noise: sigma: -1", diffusion::add_noise(cuda::on(), -1, s.on_device));
-  CHECK_REFUSED("diffusion::add_noise: state: host memory", diffusion::add_noise(cuda::on(), 1, s.on_host));
-  CHECK_REFUSED("diffusion::initial_noise: state: host memory", diffusion::initial_noise(cuda::on(), 1, s.on_host));
+  CHECK_REFUSED("diffusion::add_noise: sigma: -1", diffusion::add_noise(gpu::on(), -1, s.on_device));
+  CHECK_REFUSED("diffusion::add_noise: state: host memory", diffusion::add_noise(gpu::on(), 1, s.on_host));
+  CHECK_REFUSED("diffusion::initial_noise: state: host memory", diffusion::initial_noise(gpu::on(), 1, s.on_host));
   CHECK_REFUSED("diffusion::initial_noise: state: innermost stride 2",
-                diffusion::initial_noise(cuda::on(), 1, view<float, 2>(s.device.data(), {1, 3}, {7, 2})));
-  CHECK_REFUSED("diffusion::euler: sigmas: level 2 is 1", diffusion::euler(cuda::on(), gaussian_denoiser{}, bad, s.on_device));
+                diffusion::initial_noise(gpu::on(), 1, view<float, 2>(s.device.data(), {1, 3}, {7, 2})));
+  CHECK_REFUSED("diffusion::euler: sigmas: level 2 is 1", diffusion::euler(gpu::on(), gaussian_on_device{}, bad, s.on_device));
   CHECK_REFUSED("diffusion::euler: state: host memory",
-                diffusion::euler(cuda::on(), gaussian_denoiser{}, diffusion::sigma_grid(2), s.on_host));
+                diffusion::euler(gpu::on(), gaussian_on_device{}, diffusion::sigma_grid(2), s.on_host));
   BOOST_TEST(support::same_bits(s.device.get(), s.host));
 }
 

@@ -10,13 +10,13 @@
 #include <vector>
 
 #include "device_array.hpp"
+#include "orders.hpp"
 #include "support/error.hpp"
-#include "tessera/emulator/options.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/classify.hpp"
 #include "tessera/numeric/float16.hpp"
 
-namespace cuda = tessera::cuda;
+namespace gpu = tessera::cuda;
 namespace training = tessera::training;
 using tessera::bfloat16;
 using tessera::float16;
@@ -49,13 +49,13 @@ struct model {
   }
 
   /// What found was set to; the tensors are checked to be what one thread of a CPU would make of them.
-  float unscale(float scale_value, bool check = true) {
+  float unscale(float scale_value, const gpu::executor& exec = gpu::on()) {
     const support::device_array<float> scale(std::vector<float>{scale_value});
     const support::device_array<float> found(std::vector<float>{0});
-    training::unscale(cuda::on(), in_views, out_views, scale.constant(), found.view());
+    training::unscale(exec, in_views, out_views, scale.constant(), found.view());
     bool right = true;
     const auto inverse = static_cast<float>(1 / static_cast<double>(scale_value));
-    for (std::size_t t = 0; check && t < values.size(); ++t) {
+    for (std::size_t t = 0; t < values.size(); ++t) {
       const auto got = out[t]->get();
       for (std::size_t i = 0; i < got.size(); ++i) {
         using Number = training::detail::unscaled_in<Out>;
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(a_scale_of_one_keeps_every_bit) {
   const support::device_array<float> scale(std::vector<float>{1});
   const support::device_array<float> found(std::vector<float>{0});
   const std::vector<view<float, 1>> grads{x.view()};
-  training::unscale(cuda::on(), grads, grads, scale.constant(), found.view());
+  training::unscale(gpu::on(), grads, grads, scale.constant(), found.view());
   BOOST_TEST(support::same_bits(x.get(), before));
 }
 
@@ -137,8 +137,8 @@ BOOST_AUTO_TEST_CASE(in_place_and_a_flag_that_is_only_ever_set) {
   const support::device_array<float> found(std::vector<float>{0});
   const std::vector<view<float, 1>> both{x.view(), y.view()};
   const std::vector<view<float, 1>> good{y.view()};
-  training::unscale(cuda::on(), both, both, scale.constant(), found.view());
-  training::unscale(cuda::on(), good, good, scale.constant(), found.view());
+  training::unscale(gpu::on(), both, both, scale.constant(), found.view());
+  training::unscale(gpu::on(), good, good, scale.constant(), found.view());
   BOOST_TEST(found.get()[0] == 1.0f);
   BOOST_TEST(y.get()[1] == 2.0f);
   BOOST_TEST(x.get()[0] == 1.0f);
@@ -162,17 +162,11 @@ BOOST_AUTO_TEST_CASE(more_tensors_than_a_table_holds) {
 }
 
 BOOST_AUTO_TEST_CASE(fewer_blocks_than_tiles_in_any_order) {
-  const int before = tessera::emulator::properties(0).multiprocessors;
-  tessera::emulator::properties(0).multiprocessors = 1;  // 32 blocks
-  for (const std::uint64_t seed : {1, 2}) {
-    tessera::emulator::seed(seed);
-    tessera::emulator::settings().order = tessera::emulator::block_order::shuffled;
-    model<float, float> m({300000, 5, 100000});
+  support::in_several_orders([] {
+    model<float, float> m({300000, 5, 100000});  // 50 tiles for 32 blocks
     m.set(0, 299999, infinity);
-    BOOST_TEST(m.unscale(4) == 1.0f);
-  }
-  tessera::emulator::settings() = {};
-  tessera::emulator::properties(0).multiprocessors = before;
+    BOOST_TEST(m.unscale(4, support::on_one_multiprocessor()) == 1.0f);
+  });
 }
 
 BOOST_AUTO_TEST_CASE(bad_input_is_named_and_nothing_written) {
@@ -190,7 +184,7 @@ BOOST_AUTO_TEST_CASE(bad_input_is_named_and_nothing_written) {
   auto longer = m.out_views;
   longer[0] = view<float, 1>(m.out_views[0].data_handle(), 5);
   const auto call = [&](const auto& in, const auto& out, const view<const float, 1>& s) {
-    training::unscale(cuda::on(), in, out, s, found.view());
+    training::unscale(gpu::on(), in, out, s, found.view());
   };
   CHECK_REFUSED("training::unscale: scaled[1]: host memory", call(on_host, m.out_views, scale.constant()));
   CHECK_REFUSED("training::unscale: out: 2 tensors; needs as many as scaled, 1", call(short_list, m.out_views, scale.constant()));

@@ -52,6 +52,10 @@
 
 /// Marks a host function that names a kernel. Were it visible, a program with two shared libraries would launch the kernel of one from the
 /// other, which may be compiled for another device; hidden, each library keeps to its own.
+#if defined(__NVCC__)
+// What hides a function that no other file sees anyhow, as its template's argument is a lambda, is nothing to warn of.
+#pragma nv_diag_suppress 1407
+#endif
 #if defined(__GNUC__) || defined(__clang__)
 #define TESSERA_HIDDEN __attribute__((visibility("hidden")))
 #else
