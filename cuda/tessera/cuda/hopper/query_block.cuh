@@ -23,7 +23,7 @@ namespace tessera::cuda::hopper {
 /// How a block cuts its work. M is float16 or bfloat16; Depth and ValueDepth are 64 or 128 (ValueDepth 0: no values), and rows may be shorter.
 ///
 /// Shared memory at Depth = ValueDepth = 128: 32 KiB of queries and two stages of 64 KiB. Registers: the producer leaves its own to the two that
-/// fold, 240 each: 64 scores, 64 sums, 32 of weights under way, and what is left for the exponentials.
+/// fold: 64 scores, 64 sums, 32 of weights under way, and what is left for the exponentials.
 template <class M, int Depth, int ValueDepth>
 struct block_shape {
   using multiplied = M;
@@ -35,6 +35,9 @@ struct block_shape {
   static constexpr int depth = Depth;
   static constexpr int value_depth = ValueDepth;
   static constexpr int stages = 2;
+  /// Registers of a thread that folds, and of one that lets in: 2 x 240 + 24 or 2 x 232 + 40 of the 504 that three warpgroups have together.
+  static constexpr int folder_registers = ValueDepth > 64 ? 240 : 232;
+  static constexpr int producer_registers = ValueDepth > 64 ? 24 : 40;
   static constexpr int query_boxes = Depth / box_columns;
   static constexpr int value_boxes = ValueDepth / box_columns;
   static constexpr int query_box_bytes = rows * 128;
@@ -89,13 +92,13 @@ class query_block {
     }
     __syncthreads();
     if (folder_ >= 0) {
-      claim_registers<240>();
+      claim_registers<Shape::folder_registers>();
       fold_type rows(reducer_, 64 * folder_ + 16 * static_cast<int>(threadIdx.x / 32 % 4));
       begin(rows);
       fold_tiles(rows, pairs);
       done(rows);
     } else {
-      release_registers<24>();
+      release_registers<Shape::producer_registers>();
       if (threadIdx.x == 0) {
         let_in(maps, pairs);
       } else if (has_values && threadIdx.x >= 32) {
