@@ -10,8 +10,10 @@
 #include <type_traits>
 
 #include "tessera/attention/detail/checks.hpp"
+#include "tessera/attention/detail/gradient_checks.hpp"
 #include "tessera/attention/detail/gradient_heads.hpp"
 #include "tessera/attention/detail/gradient_scores.hpp"
+#include "tessera/attention/more_gradients.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/traits.hpp"
@@ -20,58 +22,7 @@
 
 namespace tessera::attention {
 
-/// Gradients of what else the options hold, where a view has data. float32; bias in its own type.
-template <class B = float>
-struct more_gradients {
-  view<float, 1> sinks{};   ///< [heads] of options.sinks
-  view<float, 1> slopes{};  ///< [heads] of the slopes of alibi, the score or one of a chain
-  view<B, 4>
-      bias{};  ///< [batch, heads, len_q, len_k] of additive_bias, the score or one of a chain; summed over axes of stride 0
-};
-
 namespace detail {
-
-/// Refuses an output that shares memory with an input. With the architecture in its name: it is too long to be inlined everywhere.
-template <class Arch, class X, class Operands>
-void check_apart_from_inputs(const X& x, const Operands& of, const char* function, const char* argument) {
-  using tessera::detail::check_disjoint;
-  check_disjoint(x, of.q, function, argument, "q");
-  check_disjoint(x, of.k, function, argument, "k");
-  check_disjoint(x, of.v, function, argument, "v");
-  check_disjoint(x, of.out, function, argument, "out");
-  check_disjoint(x, of.lse, function, argument, "lse");
-  check_disjoint(x, of.dout, function, argument, "dout");
-}
-
-/// Refuses what does not fit together.
-template <class Arch, class Operands>
-void check_backward(const Operands& x, const char* function) {
-  using tessera::detail::check_disjoint;
-  using tessera::detail::check_operand;
-  using tessera::detail::check_output;
-  check_inputs(function, x.q, x.k, x.v);
-  check_operand(x.out, function, "out");
-  tessera::detail::check_readable(x.lse, function, "lse");
-  check_operand(x.dout, function, "dout");
-  check_output(x.dq, function, "dq");
-  check_output(x.dk, function, "dk");
-  check_output(x.dv, function, "dv");
-  check_rows(function, x.out, "out", x.q, x.v);
-  check_rows(function, x.dout, "dout", x.q, x.v);
-  check_extents(x.lse, {x.q.extent(0), x.q.extent(1), x.q.extent(2)}, function, "lse", "needs [batch, heads, len_q]");
-  const auto alike = [&](const auto& a, const auto& b, const char* argument, const char* needs) {
-    check_extents(a, {b.extent(0), b.extent(1), b.extent(2), b.extent(3)}, function, argument, needs);
-  };
-  alike(x.dq, x.q, "dq", "needs q's shape");
-  alike(x.dk, x.k, "dk", "needs k's shape");
-  alike(x.dv, x.v, "dv", "needs v's shape");
-  check_apart_from_inputs<Arch>(x.dq, x, function, "dq");
-  check_apart_from_inputs<Arch>(x.dk, x, function, "dk");
-  check_apart_from_inputs<Arch>(x.dv, x, function, "dv");
-  check_disjoint(x.dk, x.dq, function, "dk", "dq");
-  check_disjoint(x.dv, x.dq, function, "dv", "dq");
-  check_disjoint(x.dv, x.dk, function, "dv", "dk");
-}
 
 template <class Exec, class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV, class Mask, class Score,
           class Accumulation, class B>
@@ -81,49 +32,11 @@ void backward(const Exec& exec, const gradient_operands<Q, K, V, O, L, G, DQ, DK
                 "attention::backward: compensated sums are made by attention::forward alone; take in_float64");
   using T = accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>, compute_t<G>>;
   using Arch = typename Exec::arch;
-  using tessera::detail::check_disjoint;
-  using tessera::detail::expects;
   const char* const function = "attention::backward";
-  const auto& [q, k, v, out, lse, dout, dq, dk, dv] = operands;
   check_backward<Arch>(operands, function);
-  const double scale = check_options<T>(function, q, k, options);
-  const auto check_more = [&](const auto& x, const char* argument) {
-    tessera::detail::check_distinct(x, function, argument);
-    check_apart_from_inputs<Arch>(x, operands, function, argument);
-    check_disjoint(x, dq, function, argument, "dq");
-    check_disjoint(x, dk, function, argument, "dk");
-    check_disjoint(x, dv, function, argument, "dv");
-  };
+  const double scale = check_options<T>(function, operands.q, operands.k, options);
   using score_head = decltype(score_of(options.score, 0, 0, 0, 0));
-  if (more.sinks.data_handle() != nullptr) {
-    expects(options.sinks.data_handle() != nullptr, function, "more.sinks", [] { return "given"; }, "needs options.sinks, too");
-    check_extents(more.sinks, {q.extent(1)}, function, "more.sinks", "needs [heads]");
-    check_more(more.sinks, "more.sinks");
-  }
-  if (more.slopes.data_handle() != nullptr) {
-    expects(has_stage<of_slopes, score_head>::value, function, "more.slopes", [] { return "given"; }, "needs a score with alibi");
-    check_extents(more.slopes, {q.extent(1)}, function, "more.slopes", "needs [heads]");
-    check_more(more.slopes, "more.slopes");
-  }
-  if (more.bias.data_handle() != nullptr) {
-    expects(
-        has_stage<of_bias, score_head>::value, function, "more.bias", [] { return "given"; }, "needs a score with additive_bias");
-    check_extents(more.bias, {q.extent(0), q.extent(1), q.extent(2), k.extent(2)}, function, "more.bias",
-                  "needs [batch, heads, len_q, len_k]");
-    std::int64_t extents[4];
-    std::int64_t strides[4];
-    for (std::size_t r = 0; r < 4; ++r) {
-      strides[r] = more.bias.stride(r);
-      extents[r] = strides[r] == 0 ? std::min<std::int64_t>(more.bias.extent(r), 1) : more.bias.extent(r);
-    }
-    const view<B, 4> written(more.bias.data_handle(), extents, strides);
-    check_more(written, "more.bias");
-    if (more.sinks.data_handle() != nullptr) check_disjoint(written, more.sinks, function, "more.bias", "more.sinks");
-    if (more.slopes.data_handle() != nullptr) check_disjoint(written, more.slopes, function, "more.bias", "more.slopes");
-  }
-  if (more.sinks.data_handle() != nullptr && more.slopes.data_handle() != nullptr) {
-    check_disjoint(more.slopes, more.sinks, function, "more.slopes", "more.sinks");
-  }
+  check_more_gradients<Arch>(operands, options, more, function);
   const gradient_sequences<Q, K, V, O, L, G, DQ, DK, DV> x(operands);
   run_backward<T>(exec, x, scale, options);
   if (more.sinks.data_handle() != nullptr) sink_gradient(exec, x, options.sinks, more.sinks);

@@ -11,18 +11,12 @@
 #include "tessera/attention/forward.hpp"
 #include "tessera/attention/index_view.hpp"
 #include "tessera/attention/options.hpp"
+#include "tessera/attention/ragged_sequences.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera::attention {
-
-/// Where the sequences of a batch begin: queries of sequence b are the rows [query_offsets(b), query_offsets(b + 1)), keys likewise
-/// (FlashAttention's cu_seqlens). A row belongs to one sequence or to none.
-struct ragged {
-  index_view<1> query_offsets{};  ///< [batch + 1] int32 or int64
-  index_view<1> key_offsets{};    ///< [batch + 1] int32 or int64; none where the keys are in a cache
-};
 
 namespace detail {
 

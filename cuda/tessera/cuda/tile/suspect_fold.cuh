@@ -89,8 +89,10 @@ template <class T, class Reducer>
 class reducer_row {
  public:
   using state_type = typename Reducer::template state<T>;
+  /// Whether a NaN is an answer, as for argmin.
+  static constexpr bool takes_nan = requires(const state_type& s) { s.score < T(0); };
   /// Whether nothing worse than the best of a tile matters of it.
-  static constexpr bool best_alone = requires(const state_type& s) { s.score < T(0); };
+  static constexpr bool best_alone = takes_nan || sizeof(state_type) == sizeof(T) + sizeof(lane_index<T>);
 
   reducer_row() = default;
   TESSERA_DEVICE explicit reducer_row(const Reducer& reducer) : reducer_(reducer), state_(reducer.template identity<T>()) {}
@@ -98,7 +100,7 @@ class reducer_row {
   /// A score must be as good as this to change anything.
   [[nodiscard]] TESSERA_DEVICE T least() const {
     const T none = Reducer::template excluded<T>();
-    if constexpr (best_alone) {
+    if constexpr (takes_nan) {
       if (state_.score != state_.score) return -none;  // NaN: nothing beats it
     }
     return reducer_.exact_within(state_, one_score<T>(none, 0), T(0)).limit;
@@ -117,7 +119,7 @@ class reducer_row {
 
 /// The rows of a warp. Every lane of a quad has the whole of its two rows of a row block: what is exact goes to all four.
 ///
-/// Row has `least`, `take` and `best_alone`, as reducer_row. Pairs have, besides `visible`: `rule(r)`; `row(r)`, the empty fold of a row;
+/// Row has `least`, `take`, `best_alone` and `takes_nan`, as reducer_row. Pairs have, besides `visible`: `rule(r)`; `row(r)`, the empty fold of a row;
 /// `key_norms(j)` of two neighbours; `group(first)`, of the tile's keys; `exact_part(r, j)`, this lane's share of the exact measure of a pair;
 /// `score(sum)` of a whole one; and `in_rough_units(score)`, what a limit is made of.
 template <int RowBlocks, int ScoreBlocks, wanted Kind, class Row>

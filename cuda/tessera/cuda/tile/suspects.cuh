@@ -23,7 +23,8 @@
 
 namespace tessera::cuda::tile::detail {
 
-/// A fold of the pairs of some queries with some keys, as its kernel gets it. Rows says what a row of it is: `row_blocks`, `type`, `make(first row
+/// A fold of the pairs of some queries with some keys, as its kernel gets it. Rows says what a row of it is: `warps` and `row_blocks` of a block,
+/// the `depth` that tiles have, `type`, `make(first row
 /// of the block, r)`, `shared_bytes(rows)`, and `store(split, i, row)`.
 template <class Q, class K, class T, class Mask, class Rows>
 struct suspect_problem {
@@ -67,8 +68,9 @@ struct suspect_pairs {
   [[nodiscard]] TESSERA_DEVICE rule_type rule(int r) const {
     const std::int64_t i = query(r);
     // A row with a NaN has no score that a list takes; where NaN is an answer, every pair is looked at.
-    const float moved = p.rough_queries.moved[i];
-    const bool any = decltype(row(0))::best_alone && moved != moved;
+    const float moved =
+        first + r < last ? p.rough_queries.moved[i] : quiet_nan<float>();  // nothing matters of rows that are not there
+    const bool any = decltype(row(0))::takes_nan && moved != moved && first + r < last;
     return {0x1p-22F * static_cast<float>(p.queries.extent(1) + 32), p.rough_queries.norms[i], any ? infinity<float>() : moved};
   }
   [[nodiscard]] TESSERA_DEVICE packed<float, 2> key_norms(std::int64_t j) const {
@@ -160,7 +162,7 @@ struct key_splits {
 };
 
 template <class Rows>
-inline constexpr int suspect_rows = 16 * 4 * Rows::row_blocks;
+inline constexpr int suspect_rows = 16 * Rows::warps * Rows::row_blocks;
 
 template <class T, wanted Kind, class Problem>
 TESSERA_HIDDEN void launch_suspects(const executor& exec, const Problem& p, std::int64_t splits, const char* function) {
@@ -175,10 +177,10 @@ TESSERA_HIDDEN void launch_suspects(const executor& exec, const Problem& p, std:
                        .function = function},
            suspect_kernel<shape_type, T, Kind, Problem>, p);
   };
-  if (p.queries.extent(1) <= 64) {
-    run(block_shape<float16, 4, rows::row_blocks, rough_group, 64, 0>{});
-  } else {
-    run(block_shape<float16, 4, rows::row_blocks, rough_group, 128, 0>{});
+  if (rows::depth == 64 || p.queries.extent(1) <= 64) {
+    run(block_shape<float16, rows::warps, rows::row_blocks, rough_group, 64, 0>{});
+  } else if constexpr (rows::depth > 64) {
+    run(block_shape<float16, rows::warps, rows::row_blocks, rough_group, rows::depth, 0>{});
   }
 }
 
@@ -187,7 +189,9 @@ template <class T, class Reducer>
 struct reducer_rows {
   using type = reducer_row<T, Reducer>;
   using state = typename type::state_type;
+  static constexpr int warps = 4;
   static constexpr int row_blocks = sizeof(state) <= 16 ? 2 : 1;
+  static constexpr int depth = 128;
 
   Reducer reducer;
   state* states;

@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <string>
 
-#include "tessera/attention/detail/dropped_pairs.hpp"
+#include "tessera/attention/detail/whole_place.hpp"
 #include "tessera/attention/mask.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/attention/rotary.hpp"

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "tessera/attention/detail/whole_place.hpp"
 #include "tessera/attention/dropout.hpp"
 #include "tessera/core/config.hpp"
 #include "tessera/random/detail/philox_rounds.hpp"
@@ -14,18 +15,6 @@
 #include "tessera/simd/math.hpp"
 
 namespace tessera::attention::detail {
-
-/// Where the queries and keys of a call stand in the whole.
-struct whole_place {
-  std::int64_t first_query;
-  std::int64_t first_key;
-  std::int64_t len_q;  ///< of the whole
-};
-/// A mask tells: that of a part (part.hpp) has an overload of its own; other calls are whole.
-template <class Mask>
-TESSERA_ALWAYS_INLINE whole_place place_in_whole(const Mask&, std::int64_t len_q) {
-  return {0, 0, len_q};
-}
 
 /// What is dropped of a head.
 struct dropped_pairs {

@@ -10,6 +10,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "tessera/attention/detail/gradient_operands.hpp"
 #include "tessera/attention/detail/gradient_store.hpp"
 #include "tessera/attention/detail/gradient_tile.hpp"
 #include "tessera/attention/detail/sequences.hpp"
@@ -21,20 +22,6 @@
 #include "tessera/tile/view.hpp"
 
 namespace tessera::attention::detail {
-
-/// Everything that is read, and what is written.
-template <class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV>
-struct gradient_operands {
-  view<const Q, 4> q;
-  view<const K, 4> k;
-  view<const V, 4> v;
-  view<const O, 4> out;
-  view<const L, 3> lse;
-  view<const G, 4> dout;
-  view<DQ, 4> dq;
-  view<DK, 4> dk;
-  view<DV, 4> dv;
-};
 
 /// The same, sequence by sequence, wherever they lie.
 template <class Q, class K, class V, class O, class L, class G, class DQ, class DK, class DV>

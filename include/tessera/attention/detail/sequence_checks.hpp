@@ -16,14 +16,20 @@
 
 namespace tessera::attention::detail {
 
+/// Refuses offsets of no batch.
+template <class Arch>
+void check_number_of_offsets(const char* function, const index_view<1>& offsets, const char* argument) {
+  tessera::detail::expects(
+      !offsets.null() && offsets.extent(0) >= 1, function, argument,
+      [&] { return offsets.null() ? std::string("null data") : "[" + std::to_string(offsets.extent(0)) + "]"; },
+      "needs [batch + 1] numbers");
+}
+
 /// Refuses offsets that do not rise, or lead out of `total` rows.
 template <class Arch>
 void check_offsets(const char* function, const index_view<1>& offsets, std::int64_t total, const char* argument) {
   using tessera::detail::expects;
-  expects(
-      !offsets.null() && offsets.extent(0) >= 1, function, argument,
-      [&] { return offsets.null() ? std::string("null data") : "[" + std::to_string(offsets.extent(0)) + "]"; },
-      "needs [batch + 1] numbers");
+  check_number_of_offsets<Arch>(function, offsets, argument);
   std::int64_t before = 0;
   for (std::int64_t n = 0; n < offsets.extent(0); ++n) {
     const std::int64_t at = offsets(n);
@@ -44,9 +50,9 @@ void check_groups(const char* function, std::int64_t heads, std::int64_t kv_head
       "needs kv_heads that divide heads");
 }
 
-/// Refuses queries, keys and values one after another that do not belong together.
+/// Refuses queries, keys and values one after another, and numbers of offsets, that do not belong together; offsets may be out of reach.
 template <class Arch, class Q, class K, class V>
-void check_ragged_inputs(const char* function, const view<const Q, 3>& q, const view<const K, 3>& k, const view<const V, 3>& v,
+void check_ragged_shapes(const char* function, const view<const Q, 3>& q, const view<const K, 3>& k, const view<const V, 3>& v,
                          const index_view<1>& query_offsets, const index_view<1>& key_offsets) {
   using tessera::detail::check_operand;
   check_operand(q, function, "q");
@@ -57,12 +63,21 @@ void check_ragged_inputs(const char* function, const view<const Q, 3>& q, const 
   check_extents(v, {k.extent(0), k.extent(1), v.extent(2)}, function, "v",
                 "needs [kv_heads, total_k, value_dim] with k's kv_heads and total_k");
   check_groups<Arch>(function, q.extent(0), k.extent(0), "k");
-  check_offsets<Arch>(function, query_offsets, q.extent(1), "ragged.query_offsets");
-  check_offsets<Arch>(function, key_offsets, k.extent(1), "ragged.key_offsets");
+  check_number_of_offsets<Arch>(function, query_offsets, "ragged.query_offsets");
+  check_number_of_offsets<Arch>(function, key_offsets, "ragged.key_offsets");
   tessera::detail::expects(
       query_offsets.extent(0) == key_offsets.extent(0), function, "ragged.key_offsets",
       [&] { return "[" + std::to_string(key_offsets.extent(0)) + "] beside [" + std::to_string(query_offsets.extent(0)) + "]"; },
       "needs as many as ragged.query_offsets");
+}
+
+/// The same, and offsets that do not rise, or lead out of the rows.
+template <class Arch, class Q, class K, class V>
+void check_ragged_inputs(const char* function, const view<const Q, 3>& q, const view<const K, 3>& k, const view<const V, 3>& v,
+                         const index_view<1>& query_offsets, const index_view<1>& key_offsets) {
+  check_ragged_shapes<Arch>(function, q, k, v, query_offsets, key_offsets);
+  check_offsets<Arch>(function, query_offsets, q.extent(1), "ragged.query_offsets");
+  check_offsets<Arch>(function, key_offsets, k.extent(1), "ragged.key_offsets");
 }
 
 /// Refuses pages that do not hold what `lengths` says, for `batch` sequences and all that the call adds to each.

@@ -161,6 +161,9 @@ class shadow {
     if (how == touch::read) {
       if (!races) return {};
       if (by.agent >= 0) {
+        if ((c.flags & by_agent) == 0 && !order.fenced(c.writer, c.write)) {
+          return {"no fence between this read by the tensor cores and the write by", c.writer};
+        }
         note_agent_read(c, by);
       } else {
         note_read(c, order, thread);

@@ -42,7 +42,8 @@ inline void touch_shared(const void* p, std::size_t bytes, touch how, const code
   const finding f = b.memory.access(b.order, b.chosen().races, {b.self().rank, b.agent, b.agent_moment}, at - base, bytes, how);
   if (f.what == nullptr) return;
   std::string text = f.what;
-  if (f.other != b.self().rank || how == touch::copy) text += " thread " + fault::text(b.at(f.other).index);
+  if (f.other != b.self().rank || how == touch::copy || text.ends_with(" by"))
+    text += " thread " + fault::text(b.at(f.other).index);
   b.fail(place, text + ", byte " + std::to_string(at - base) + " of shared memory");
 }
 
