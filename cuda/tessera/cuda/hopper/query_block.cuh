@@ -72,10 +72,10 @@ class query_block {
   TESSERA_DEVICE query_block(const Reducer& reducer, std::byte* shared)
       : shared_(shared), folder_(warpgroup_id() - 1), reducer_(reducer) {}
 
-  /// Called by all threads of the block; `done(rows)` by those that have folded, with what they have. Nothing may follow: registers that change
-  /// hands are the compiler's only if each role is one branch to the end.
-  template <class Pairs, class Done>
-  TESSERA_DEVICE void run(const head_maps& maps, const Pairs& pairs, const Done& done) const {
+  /// Called by all threads of the block; `begin(rows)` and `done(rows)` by those that fold, before and after. Nothing may follow: registers that
+  /// change hands are the compiler's only if each role is one branch to the end.
+  template <class Pairs, class Begin, class Done>
+  TESSERA_DEVICE void run(const head_maps& maps, const Pairs& pairs, const Begin& begin, const Done& done) const {
     if (threadIdx.x == 0) {
       queries_ready().init(1);
       for (int s = 0; s < Shape::stages; ++s) {
@@ -91,6 +91,7 @@ class query_block {
     if (folder_ >= 0) {
       claim_registers<240>();
       fold_type rows(reducer_, 64 * folder_ + 16 * static_cast<int>(threadIdx.x / 32 % 4));
+      begin(rows);
       fold_tiles(rows, pairs);
       done(rows);
     } else {
