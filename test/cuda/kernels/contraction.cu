@@ -2,7 +2,7 @@
 // target sm_80: 255 registers, of which two blocks of 128 threads share a multiprocessor's 65536
 // target sm_90a: 255 registers; those of Hopper change hands at run time
 /// \file
-/// The contraction's kernels, as users get them.
+/// The contraction's kernels for 16 bits, as users get them.
 #include "tessera/cuda/tile/contraction.cuh"
 
 #include "tessera/online/extremum.hpp"
@@ -24,16 +24,7 @@ void weigh(const tessera::cuda::executor& exec, const tessera::view<const tesser
   tessera::contract(exec, queries, keys, keys, tessera::scaled_dot{0.125}, tessera::softmax{}, out,
                     [] TESSERA_HD(std::int64_t, float) {});
 }
-void weigh(const tessera::cuda::executor& exec, const tessera::view<const double, 2>& queries,
-           const tessera::view<const double, 2>& keys, const tessera::view<double, 2>& out) {
-  tessera::contract(exec, queries, keys, keys, tessera::scaled_dot{0.125}, tessera::softmax{}, out,
-                    [] TESSERA_HD(std::int64_t, double) {});
-}
 void nearest_code(const tessera::cuda::executor& exec, const tessera::view<const tessera::float16, 2>& queries,
                   const tessera::view<const tessera::float16, 2>& keys, std::int64_t* where) {
-  nearest(exec, queries, keys, where);
-}
-void nearest_code(const tessera::cuda::executor& exec, const tessera::view<const float, 2>& queries,
-                  const tessera::view<const float, 2>& keys, std::int64_t* where) {
   nearest(exec, queries, keys, where);
 }

@@ -50,13 +50,13 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident) contracti
   finish_rows<(Shape::value_depth > 0)>(block.rows(), p, first, last, column);
 }
 
-/// Puts the kernel of one shape in the stream.
-template <class Shape, bool Aligned, class Problem>
+/// Puts the kernel of one shape in the stream. OneSlice: values are known to have no more columns than the shape.
+template <class Shape, bool Aligned, bool OneSlice, class Problem>
 TESSERA_HIDDEN void launch_contraction(const executor& exec, const Problem& p, const char* function) {
   const std::int64_t blocks = (p.queries.extent(0) + Shape::rows - 1) / Shape::rows;
   const std::int64_t slices = Shape::value_depth > 0 ? (p.values.extent(1) + Shape::value_depth - 1) / Shape::value_depth : 1;
   if (blocks == 0) return;
-  if constexpr (Shape::value_depth > 0) {
+  if constexpr (Shape::value_depth > 0 && !OneSlice) {
     if (worth_storing<Shape>(p)) {
       launch_stored<Shape, Aligned>(exec, p, function);
       return;
@@ -81,19 +81,21 @@ TESSERA_HIDDEN void run_contraction(const executor& exec, const Problem& p, cons
   if constexpr (sizeof(M) == 2 && rows_may_be_copied<element, Problem>) {
     if (hopper::launch_contraction<HasValues>(exec, p, function)) return;
   }
-  const std::int64_t width = HasValues && p.values.extent(1) > p.queries.extent(1) ? p.values.extent(1) : p.queries.extent(1);
+  [[maybe_unused]] const std::int64_t width = HasValues && p.values.extent(1) > p.queries.extent(1) ? p.values.extent(1) : p.queries.extent(1);
   if constexpr (rows_may_be_copied<element, Problem>) {
     if (rows_begin_at_chunks(p.queries) && rows_begin_at_chunks(p.keys) && (!HasValues || rows_begin_at_chunks(p.values))) {
-      if (width <= 64 || sizeof(element) == 8) {
-        launch_contraction<block_shape<M, 4, row_blocks, keys, 64, HasValues ? 64 : 0>, true>(exec, p, function);
+      if constexpr (sizeof(element) == 8) {
+        launch_contraction<block_shape<M, 4, 1, keys, 64, HasValues ? 64 : 0>, true, false>(exec, p, function);
+      } else if (width <= 64) {
+        launch_contraction<block_shape<M, 4, row_blocks, keys, 64, HasValues ? 64 : 0>, true, true>(exec, p, function);
       } else {
-        launch_contraction<block_shape<M, 4, HasValues ? 1 : row_blocks, keys, 128, HasValues ? 128 : 0>, true>(exec, p,
-                                                                                                                function);
+        launch_contraction<block_shape<M, 4, HasValues ? 1 : row_blocks, keys, 128, HasValues ? 128 : 0>, true, false>(exec, p,
+                                                                                                                       function);
       }
       return;
     }
   }
-  launch_contraction<block_shape<M, 4, 1, keys, 64, HasValues ? 64 : 0>, false>(exec, p, function);
+  launch_contraction<block_shape<M, 4, 1, keys, 64, HasValues ? 64 : 0>, false, false>(exec, p, function);
 }
 
 /// What a score reads must be the device's, too.
