@@ -12,9 +12,11 @@
 #include "support/error.hpp"
 #include "tessera/cuda/transform.cuh"
 #include "tessera/diffusion/noise.hpp"
+#include "tessera/diffusion/preconditioned.hpp"
 #include "tessera/diffusion/sampler.hpp"
 #include "tessera/diffusion/sigma_grid.hpp"
 #include "tessera/exec/seq.hpp"
+#include "tessera/numeric/bfloat16.hpp"
 
 namespace gpu = tessera::cuda;
 namespace diffusion = tessera::diffusion;
@@ -152,6 +154,27 @@ BOOST_AUTO_TEST_CASE(samplers_end_where_the_cpu_does) {
       compare_sampler<double>(stride, churn);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_preconditioned_network_is_that_of_the_cpu) {
+  const auto sigmas = diffusion::sigma_grid(5);
+  for (const std::int64_t stride : {7, 10}) {
+    states<float> s(5, stride);
+    diffusion::initial_noise(gpu::on(), sigmas.front(), s.on_device);
+    diffusion::initial_noise(tessera::seq, sigmas.front(), s.on_host);
+    diffusion::heun(gpu::on(), diffusion::preconditioned<tessera::bfloat16>(gpu::on(), gaussian_on_device{}), sigmas,
+                    s.on_device);
+    diffusion::heun(tessera::seq, diffusion::preconditioned<tessera::bfloat16>(tessera::seq, gaussian_on_host{}), sigmas,
+                    s.on_host);
+    BOOST_TEST(difference(s, 4) <= 18);
+    BOOST_TEST(s.device.borders_intact());
+  }
+  states<float> s(3, 7);
+  const auto denoiser = diffusion::preconditioned(gpu::on(), gaussian_on_device{});
+  states<float> other(3, 7);
+  CHECK_REFUSED("diffusion::preconditioned: sigma: 0", denoiser(view<const float, 2>(other.on_device), 0, s.on_device));
+  CHECK_REFUSED("diffusion::preconditioned: out: overlaps noisy", denoiser(view<const float, 2>(s.on_device), 1, s.on_device));
+  CHECK_REFUSED("diffusion::preconditioned: noisy: host memory", denoiser(view<const float, 2>(s.on_host), 1, s.on_device));
 }
 
 BOOST_AUTO_TEST_CASE(a_step_to_level_0_ends_on_the_denoised_state) {

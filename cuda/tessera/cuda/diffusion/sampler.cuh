@@ -8,6 +8,7 @@
 #include <span>
 
 #include "tessera/core/config.hpp"
+#include "tessera/cuda/diffusion/chunk_of_step.cuh"
 #include "tessera/cuda/diffusion/noise.cuh"
 #include "tessera/cuda/elementwise.cuh"
 #include "tessera/cuda/exec.cuh"
@@ -21,18 +22,6 @@
 
 namespace tessera::diffusion {
 namespace detail {
-
-/// out[i] = f(in[i] …) for the elements of a chunk.
-template <class F>
-struct chunk_of_step {
-  F f;
-
-  template <class T, int N, class... In>
-  TESSERA_DEVICE void operator()(std::uint64_t, cuda::packed<T, N>& out, const In&... in) const {
-    TESSERA_DEVICE_UNROLL
-    for (int i = 0; i < N; ++i) out[i] = f(in[i]...);
-  }
-};
 
 /// A sampler's steps in a stream.
 struct steps_in_stream {

@@ -30,8 +30,9 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, 1)
   const tile::detail::contraction_pairs<float, decltype(p.score), decltype(p.reducer), decltype(p.mask)> pairs(
       p.score, p.mask, first, last, p.keys.extent(0));
   const query_block<Shape, decltype(p.reducer)> block(p.reducer, dynamic_shared_memory());
-  block.run({queries, keys, values, static_cast<int>(first), 0, 0, 0}, pairs,
-            [&](auto& rows) { tile::detail::finish_rows<(Shape::value_depth > 0)>(rows, p, first, last, 0); });
+  block.run(
+      {queries, keys, values, static_cast<int>(first), 0, 0, 0}, pairs, [](auto&) {},
+      [&](auto& rows) { tile::detail::finish_rows<(Shape::value_depth > 0)>(rows, p, first, last, 0); });
 #endif
 }
 

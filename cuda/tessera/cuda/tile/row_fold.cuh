@@ -22,6 +22,7 @@ namespace tessera::cuda::tile {
 ///
 /// Pairs say what becomes of products: `visible(r, j)`, and `score(product, r, j)` in the reducer's unit. r counts the rows of the block, those
 /// that are not there, too: what comes of them is not used. Where scores are products times one number, `factor()` says it.
+/// Where weights may be struck out after they are counted, `drops()` says so, and `dropped(r, j)` which of those of keys j and j + 1 are.
 template <class M, int RowBlocks, int ScoreBlocks, int ValueBlocks, class Reducer>
 class row_fold {
  public:
@@ -68,6 +69,9 @@ class row_fold {
         rate<Masked>(scores, pairs, first, range);
       }
       fold(scores, first, kept, factor);
+    }
+    if constexpr (has_values && requires { pairs.drops(); }) {
+      if (pairs.drops()) drop(scores, pairs, first);
     }
   }
 
@@ -236,6 +240,28 @@ class row_fold {
     r.advance(s, r.template top<sum>(tile), tile, sum(1));
   };
   using weighed = std::conditional_t<advances, M, sum>;
+
+  /// Strikes out weights. Times 0, not 0: a pair sees a NaN though its weight is struck out.
+  template <class Pairs>
+  TESSERA_DEVICE void drop(scores_type& weights, const Pairs& pairs, std::int64_t first) const {
+    TESSERA_DEVICE_UNROLL
+    for (int m = 0; m < RowBlocks; ++m) {
+      std::uint64_t struck = 0;  // a loop, as its body is long; a bit a weight, as registers have no numbers there
+      TESSERA_DEVICE_ROLLED
+      for (int e = 0; e < 2 * ScoreBlocks; ++e) {
+        const index j = static_cast<index>(first) + 8 * (e / 2) + 2 * fragment_column();
+        struck |= static_cast<std::uint64_t>(pairs.dropped(row(m, e % 2), j)) << (2 * e);
+      }
+      static_assert(4 * ScoreBlocks <= 64);
+      TESSERA_DEVICE_UNROLL
+      for (int n = 0; n < ScoreBlocks; ++n) {
+        TESSERA_DEVICE_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          if ((struck >> (4 * n + i) & 1u) != 0) weights[m][n][i] *= sum(0);
+        }
+      }
+    }
+  }
 
   template <class Pairs>
   static constexpr bool scales = requires(const Pairs& pairs) { pairs.factor(); };
