@@ -1,7 +1,7 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
 /// Every fill in device code.
-#include "tessera/cuda/random.cuh"
+#include "tessera/cuda/random/fill.cuh"
 #include "tessera/numeric/bfloat16.hpp"
 
 namespace random_device {
@@ -31,10 +31,6 @@ void all_types(const tessera::cuda::executor& exec) {
   all(exec, tessera::view<float, 2>());
   all(exec, tessera::view<double, 2>());
   all(exec, tessera::view<tessera::bfloat16, 2>());
-  numbers::fill_gamma(exec, tessera::view<float, 2>(), 2, 3, 1, 2);
-  numbers::fill_log_gamma_variate(exec, tessera::view<double, 2>(), 2, 3, 1, 2);
-  numbers::fill_beta(exec, tessera::view<float, 2>(), 2, 3, 1, 2);
-  numbers::fill_poisson(exec, tessera::view<int, 2>(), 5, 1, 2);
   numbers::fill_bernoulli(exec, tessera::view<bool, 1>(), 0.5, 1, 2, 3);
   numbers::fill_uniform_int(exec, tessera::view<int, 1>(), 1, 6, 1, 2, 3);
   numbers::fill_uniform_int(exec, tessera::view<std::int64_t, 1>(), 1, 6, 1, 2, 3);
