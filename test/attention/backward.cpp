@@ -12,6 +12,11 @@
 #include "../support/random.hpp"
 #include "backward_oracle.hpp"
 
+// test/cuda includes this file and runs it on the device.
+#if !defined(TESSERA_TESTED_EXECUTOR)
+#define TESSERA_TESTED_EXECUTOR tessera::par
+#endif
+
 namespace {
 
 using oracle::backward_call;
@@ -19,10 +24,10 @@ using oracle::inputs;
 using oracle::shape;
 using support::array;
 using support::normals;
-using tessera::par;
-using tessera::seq;
 using tessera::view;
 namespace attention = tessera::attention;
+
+const auto exec = TESSERA_TESTED_EXECUTOR;
 constexpr attention::options<> causal{.mask = attention::causal};
 constexpr attention::options<> causal_top_left{.mask = {.right = 0, .alignment = attention::alignment::top_left}};
 
@@ -48,7 +53,7 @@ backward_call<float> normal_call(const shape& x, std::uint64_t seed, support::pl
 }
 
 void check(oracle::gradient_errors& errors, backward_call<float>& call, const attention::options<>& options = {}) {
-  call.run(seq, options);
+  call.run(exec, options);
   compare(errors, call, options);
 }
 
@@ -62,7 +67,7 @@ BOOST_AUTO_TEST_CASE(float32_is_within_its_bound_for_every_shape_and_mask) {
     const support::placement where{static_cast<std::int64_t>(s % 3), s % 2 == 1};
     for (const auto& options : {attention::options<>{}, causal, causal_top_left}) {
       backward_call<float> call = normal_call(shapes[s], s, where);
-      call.run(par.threads(static_cast<int>(1 + s % 2)), options);
+      call.run(exec.threads(static_cast<int>(1 + s % 2)), options);
       BOOST_TEST((call.in.untouched() && call.dout.untouched() && call.gaps_untouched()));
       compare(errors, call, options);
     }
@@ -120,7 +125,7 @@ BOOST_AUTO_TEST_CASE(one_hot_rows_have_no_gradient_but_that_of_their_value) {
   };
   call.in.q.fill(circle(1e3));
   call.in.k.fill(circle(1e3));
-  call.run(seq, {.scale = 1});
+  call.run(exec, {.scale = 1});
   for (const float x : call.dq.elements()) BOOST_TEST(x == 0);
   for (const float x : call.dk.elements()) BOOST_TEST(x == 0);
 }
@@ -129,7 +134,7 @@ BOOST_AUTO_TEST_CASE(rows_without_a_key_have_no_gradient_and_give_none) {
   for (const std::int64_t len_k : {0, 3, 97, 193}) {
     const std::int64_t len_q = len_k + 60;  // bottom right: the first 60 queries see nothing
     backward_call<float> call = normal_call({1, 1, 1, len_q, len_k, 4, 5}, 1);
-    call.run(seq, causal);
+    call.run(exec, causal);
     backward_call<float> other = call;
     const float nan = std::numeric_limits<float>::quiet_NaN();
     for (std::int64_t i = 0; i < 60; ++i) {  // nothing that stands in them matters
@@ -138,7 +143,7 @@ BOOST_AUTO_TEST_CASE(rows_without_a_key_have_no_gradient_and_give_none) {
       other.out(0, 0, i, 1) = nan;
       for (std::int64_t d = 0; d < 4; ++d) BOOST_TEST(call.dq(0, 0, i, d) == 0);
     }
-    other.backward(seq, causal);
+    other.backward(exec, causal);
     BOOST_TEST(other.same_gradients(call));
   }
 }
@@ -150,7 +155,7 @@ BOOST_AUTO_TEST_CASE(rows_of_logits_of_minus_infinity_have_no_gradient) {
   call.in.q.fill([](std::uint64_t n) { return n % 2 == 0 ? 1.0 : 0.5; });
   for (std::int64_t j = 0; j < 200; ++j) call.in.k(0, 0, j, 0) = -inf;
   call.in.v(0, 0, 7, 1) = std::numeric_limits<float>::quiet_NaN();
-  call.run(seq);
+  call.run(exec);
   BOOST_TEST(call.lse(0, 0, 1) == -inf);
   for (const auto* gradient : {&call.dq, &call.dk, &call.dv}) {
     for (const float x : gradient->elements()) BOOST_TEST(x == 0);
@@ -161,13 +166,13 @@ BOOST_AUTO_TEST_CASE(rows_of_logits_of_minus_infinity_have_no_gradient) {
 BOOST_AUTO_TEST_CASE(nothing_that_stands_in_a_row_of_lse_minus_infinity_matters) {
   backward_call<float> call = normal_call({1, 1, 1, 100, 200, 8, 5}, 1);
   for (std::int64_t c = 0; c < 5; ++c) call.dout(0, 0, 7, c) = 0;
-  call.run(seq);
+  call.run(exec);
   backward_call<float> other = call;
   other.lse(0, 0, 7) = -std::numeric_limits<float>::infinity();
   other.out(0, 0, 7, 1) = std::numeric_limits<float>::quiet_NaN();
   for (std::int64_t d = 0; d < 8; ++d) other.in.q(0, 0, 7, d) = 3e38f;
   for (std::int64_t c = 0; c < 5; ++c) other.dout(0, 0, 7, c) = 3e38f;
-  other.backward(seq);
+  other.backward(exec);
   BOOST_TEST(other.same_gradients(call));
 }
 
@@ -178,13 +183,13 @@ BOOST_AUTO_TEST_CASE(nan_reaches_what_sees_it_and_only_that) {
   for (const std::int64_t at : {0, 5, 95, 96, 100, 191, 192, 209}) {
     for (const int where : {0, 1, 2, 3}) {  // in the query, the key, the value, the gradient
       backward_call<float> clean = normal_call({1, 1, 1, len, len, 20, 9}, 1);
-      clean.run(seq, causal);
+      clean.run(exec, causal);
       backward_call<float> call = clean;
       (where == 0   ? call.in.q(0, 0, at, 3)
        : where == 1 ? call.in.k(0, 0, at, 19)
        : where == 2 ? call.in.v(0, 0, at, 8)
                     : call.dout(0, 0, at, 8)) = nan;
-      call.run(seq, causal);
+      call.run(exec, causal);
       int wrong = 0;
       const auto same = [](float x, float y) { return std::memcmp(&x, &y, sizeof(float)) == 0; };
       for (std::int64_t i = 0; i < len; ++i) {
@@ -210,18 +215,21 @@ BOOST_AUTO_TEST_CASE(same_bits_for_every_team_and_batch) {
   for (const auto& options : {attention::options<>{}, causal}) {
     for (const std::int64_t batch : {1, 3}) {  // heads enough for all, and heads that several workers share
       backward_call<float> whole = normal_call({batch, 2, 1, 250, 490, 24, 10}, 5);
-      whole.run(seq, options);
+      whole.run(exec, options);
       const auto same_with = [&](const auto& exec) {
         backward_call<float> other = whole;
         for (auto* const gradient : {&other.dq, &other.dk, &other.dv}) gradient->fill([](std::uint64_t) { return 0; });
         other.backward(exec, options);
         return other.same_gradients(whole);
       };
-      BOOST_TEST(same_with(par.threads(1)));
-      BOOST_TEST(same_with(par.threads(2)));
-      BOOST_TEST(same_with(par.threads(3)));
-      BOOST_TEST(same_with(par.on(support::thread_per_call{5})));
-      BOOST_TEST(same_with(par.on(support::one_by_one{})));
+      BOOST_TEST(same_with(exec.threads(1)));
+      BOOST_TEST(same_with(exec.threads(2)));
+      BOOST_TEST(same_with(exec.threads(3)));
+#if !defined(TESSERA_TESTED_ON_DEVICE)
+      BOOST_TEST(same_with(tessera::seq));
+      BOOST_TEST(same_with(exec.on(support::thread_per_call{5})));
+      BOOST_TEST(same_with(exec.on(support::one_by_one{})));
+#endif
 
       // The last batch alone.
       const auto last = [&](const auto& x) {
@@ -236,7 +244,7 @@ BOOST_AUTO_TEST_CASE(same_bits_for_every_team_and_batch) {
         return view_type(v.data_handle() + (batch - 1) * v.stride(0), extents, strides);
       };
       backward_call<float> other = normal_call({1, 2, 1, 250, 490, 24, 10}, 5);
-      attention::backward(seq, alone(last(whole.in.q)), alone(last(whole.in.k)), alone(last(whole.in.v)), alone(last(whole.out)),
+      attention::backward(exec, alone(last(whole.in.q)), alone(last(whole.in.k)), alone(last(whole.in.v)), alone(last(whole.out)),
                           alone(last(whole.lse)), alone(last(whole.dout)), other.dq.view(), other.dk.view(), other.dv.view(),
                           options);
       const auto same = [&](auto& one, auto& all) {
@@ -254,7 +262,7 @@ BOOST_AUTO_TEST_CASE(same_bits_for_every_team_and_batch) {
 // Keys that no query sees, appended, change no bit of the others.
 BOOST_AUTO_TEST_CASE(hidden_keys_change_nothing) {
   backward_call<float> few = normal_call({1, 1, 1, 130, 130, 24, 10}, 5);
-  few.run(seq, causal_top_left);
+  few.run(exec, causal_top_left);
   backward_call<float> many = normal_call({1, 1, 1, 130, 700, 24, 10}, 5);
   for (std::int64_t j = 0; j < 700; ++j) {
     for (std::int64_t d = 0; d < 24; ++d) {
@@ -264,7 +272,7 @@ BOOST_AUTO_TEST_CASE(hidden_keys_change_nothing) {
       many.in.v(0, 0, j, c) = j < 130 ? few.in.v(0, 0, j, c) : std::numeric_limits<float>::infinity();
     }
   }
-  many.run(seq, causal_top_left);
+  many.run(exec, causal_top_left);
   BOOST_TEST(many.dq.same_elements(few.dq));
   BOOST_TEST(std::memcmp(&many.dk(0, 0, 0, 0), &few.dk(0, 0, 0, 0), 130 * 24 * sizeof(float)) == 0);
   BOOST_TEST(std::memcmp(&many.dv(0, 0, 0, 0), &few.dv(0, 0, 0, 0), 130 * 10 * sizeof(float)) == 0);
@@ -283,26 +291,28 @@ BOOST_AUTO_TEST_CASE(broadcast_inputs_are_their_copies) {
       }
     }
   }
-  copies.run(seq);
+  copies.run(exec);
   backward_call<float> other = copies;
   const view<const float, 4> keys(&copies.in.k(0, 0, 0, 0), {2, 2, 200, 8}, {0, 0, 8, 1});
   alignas(4) const float ones[5] = {one, one, one, one, one};
   const view<const float, 4> gradient(ones, {2, 2, 70, 5}, {0, 0, 0, 1});
-  attention::backward(seq, other.in.q.view(), keys, other.in.v.view(), other.out.view(), other.lse.view(), gradient,
+  attention::backward(exec, other.in.q.view(), keys, other.in.v.view(), other.out.view(), other.lse.view(), gradient,
                       other.dq.view(), other.dk.view(), other.dv.view());
   BOOST_TEST(other.same_gradients(copies));
 }
 
+#if !defined(TESSERA_TESTED_ON_DEVICE)
 BOOST_AUTO_TEST_CASE(takes_scratch_once_from_the_given_resource) {
   backward_call<float> call = normal_call({2, 3, 3, 70, 200, 16, 16}, 1);
-  call.run(seq, causal);
+  call.run(exec, causal);
   for (const int threads : {1, 2, 5}) {
     backward_call<float> other = call;
     support::counting_resource memory;
-    other.backward(par.threads(threads).scratch(&memory), causal);
+    other.backward(exec.threads(threads).scratch(&memory), causal);
     BOOST_TEST((memory.allocations() == 1 && memory.all_returned()));
     BOOST_TEST(other.same_gradients(call));
   }
 }
+#endif
 
 BOOST_AUTO_TEST_SUITE_END()

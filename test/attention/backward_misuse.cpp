@@ -6,11 +6,17 @@
 
 #include "backward_oracle.hpp"
 
+// test/cuda includes this file and runs it on the device.
+#if !defined(TESSERA_TESTED_EXECUTOR)
+#define TESSERA_TESTED_EXECUTOR tessera::seq
+#endif
+
 namespace {
 
-using tessera::seq;
 using tessera::view;
 namespace attention = tessera::attention;
+
+const auto exec = TESSERA_TESTED_EXECUTOR;
 
 struct arguments {
   oracle::backward_call<float> call{oracle::inputs<float>{2, 4, 2, 6, 5, 3, 7}};
@@ -26,7 +32,7 @@ struct arguments {
 
   [[nodiscard]] bool untouched() const { return call.dq.untouched() && call.dk.untouched() && call.dv.untouched(); }
   void run(const attention::options<>& options = {}) const {
-    attention::backward(seq, q, k, v, out, lse, dout, dq, dk, dv, options);
+    attention::backward(exec, q, k, v, out, lse, dout, dq, dk, dv, options);
   }
 };
 

@@ -8,15 +8,21 @@
 #include "../support/random.hpp"
 #include "backward_oracle.hpp"
 
+// test/cuda includes this file and runs it on the device.
+#if !defined(TESSERA_TESTED_EXECUTOR)
+#define TESSERA_TESTED_EXECUTOR tessera::par
+#endif
+
 namespace {
 
 using oracle::backward_call;
 using oracle::inputs;
 using support::array;
 using support::normals;
-using tessera::par;
 using tessera::view;
 namespace attention = tessera::attention;
+
+const auto exec = TESSERA_TESTED_EXECUTOR;
 
 constexpr std::int64_t heads = 4;
 constexpr std::int64_t len_q = 150;
@@ -35,9 +41,9 @@ backward_call<float> normal_call() {
 }
 
 template <class Options, class B>
-void run(backward_call<float>& x, const auto& exec, const Options& options, const attention::more_gradients<B>& more) {
-  attention::forward(exec, x.in.q.view(), x.in.k.view(), x.in.v.view(), x.out.view(), x.lse.view(), options);
-  attention::backward(exec, x.in.q.view(), x.in.k.view(), x.in.v.view(), x.out.view(), x.lse.view(), x.dout.view(), x.dq.view(),
+void run(backward_call<float>& x, const auto& on, const Options& options, const attention::more_gradients<B>& more) {
+  attention::forward(on, x.in.q.view(), x.in.k.view(), x.in.v.view(), x.out.view(), x.lse.view(), options);
+  attention::backward(on, x.in.q.view(), x.in.k.view(), x.in.v.view(), x.out.view(), x.lse.view(), x.dout.view(), x.dq.view(),
                       x.dk.view(), x.dv.view(), options, more);
 }
 
@@ -66,7 +72,7 @@ BOOST_AUTO_TEST_CASE(sinks_and_slopes_of_a_chain_are_those_of_the_specification)
     array<float, 1> dsinks({heads});
     array<float, 1> dslopes({heads});
     const attention::more_gradients<> more{.sinks = dsinks.view(), .slopes = dslopes.view()};
-    run(call, par.threads(1), options, more);
+    run(call, exec.threads(1), options, more);
 
     double want_sinks[heads] = {};
     double want_slopes[heads] = {};
@@ -95,7 +101,7 @@ BOOST_AUTO_TEST_CASE(sinks_and_slopes_of_a_chain_are_those_of_the_specification)
     }
     array<float, 1> other_sinks({heads});
     array<float, 1> other_slopes({heads});
-    run(call, par.threads(3), options, attention::more_gradients<>{.sinks = other_sinks.view(), .slopes = other_slopes.view()});
+    run(call, exec.threads(3), options, attention::more_gradients<>{.sinks = other_sinks.view(), .slopes = other_slopes.view()});
     BOOST_TEST((other_sinks.same_elements(dsinks) && other_slopes.same_elements(dslopes)));
   }
 }
@@ -122,7 +128,7 @@ BOOST_AUTO_TEST_CASE(biases_of_any_broadcast_are_those_of_the_specification) {
                                     .dropout = {.rate = broadcast % 3 == 2 ? 0.3 : 0.0, .seed = 6}};
     backward_call<float> call = normal_call();
     array<float, 4> dbias(kept);
-    run(call, par.threads(1), options, attention::more_gradients<>{.bias = all(dbias.view().data_handle())});
+    run(call, exec.threads(1), options, attention::more_gradients<>{.bias = all(dbias.view().data_handle())});
     array<double, 4> want(kept);
     array<double, 4> size(kept);
     want.fill([](std::uint64_t) { return 0; });
@@ -156,7 +162,7 @@ BOOST_AUTO_TEST_CASE(biases_of_any_broadcast_are_those_of_the_specification) {
     BOOST_TEST(wrong == 0);
     BOOST_TEST(dbias.gaps_untouched());
     array<float, 4> other(kept);
-    run(call, par.threads(3), options, attention::more_gradients<>{.bias = all(other.view().data_handle())});
+    run(call, exec.threads(3), options, attention::more_gradients<>{.bias = all(other.view().data_handle())});
     BOOST_TEST(other.same_elements(dbias));
   }
 }
@@ -167,7 +173,7 @@ BOOST_AUTO_TEST_CASE(what_there_is_no_gradient_of_is_refused) {
   array<float, 1> numbers({heads});
   const auto refused = [&](const attention::more_gradients<>& more) {
     const std::string text = support::refusal([&] {
-      attention::backward(par, call.in.q.view(), call.in.k.view(), call.in.v.view(), call.out.view(), call.lse.view(),
+      attention::backward(exec, call.in.q.view(), call.in.k.view(), call.in.v.view(), call.out.view(), call.lse.view(),
                           call.dout.view(), call.dq.view(), call.dk.view(), call.dv.view(), attention::options<>{}, more);
     });
     BOOST_TEST((call.dq.untouched() && numbers.untouched() && dbias.untouched()));

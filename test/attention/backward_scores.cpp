@@ -1,5 +1,5 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
-/// Masks, scores, sinks and storage factors of attention::backward; finite differences of the specification.
+/// Scores, sinks and storage factors of attention::backward; finite differences of the specification.
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdint>
@@ -10,15 +10,21 @@
 #include "../support/random.hpp"
 #include "backward_oracle.hpp"
 
+// test/cuda includes this file and runs it on the device.
+#if !defined(TESSERA_TESTED_EXECUTOR)
+#define TESSERA_TESTED_EXECUTOR tessera::par
+#endif
+
 namespace {
 
 using oracle::backward_call;
 using oracle::inputs;
 using support::array;
 using support::normals;
-using tessera::par;
 using tessera::view;
 namespace attention = tessera::attention;
+
+const auto exec = TESSERA_TESTED_EXECUTOR;
 
 template <class S = float>
 backward_call<S> normal_call(std::int64_t heads, std::int64_t kv_heads, std::int64_t len_q, std::int64_t len_k,
@@ -37,11 +43,11 @@ template <class Options>
 void check(const Options& options, std::int64_t len_q = 150, std::int64_t len_k = 290) {
   oracle::gradient_errors errors;
   backward_call<float> call = normal_call(4, 2, len_q, len_k, 20, 9);
-  call.run(par.threads(1), options);
+  call.run(exec.threads(1), options);
   compare(errors, call, options);
   CHECK_GRADIENTS_WITHIN_BOUND(errors);
   backward_call<float> other = call;
-  other.backward(par.threads(3), options);
+  other.backward(exec.threads(3), options);
   BOOST_TEST(other.same_gradients(call));
 }
 
@@ -53,44 +59,6 @@ const float slopes[] = {0.5f, 0.25f, 0.0625f, 0.01f};
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(attention_backward_scores)
-
-BOOST_AUTO_TEST_CASE(bands_are_within_the_bound) {
-  check(attention::options<>{.mask = attention::sliding_window(30, 5)});
-  check(attention::options<>{.mask = attention::sliding_window(0, 0)});
-  check(attention::options<>{.mask = attention::sliding_window(100, -50)});
-  check(attention::options<>{.mask = attention::causal_with_prefix(100)}, 290, 150);
-}
-
-BOOST_AUTO_TEST_CASE(documents_are_within_the_bound) {
-  std::vector<int> ids(290);
-  for (std::size_t n = 0; n < ids.size(); ++n) ids[n] = static_cast<int>(n / 70);
-  const view<const int, 2> of_all(ids.data(), {2, 290}, {0, 1});
-  const attention::documents mask{of_all, of_all};
-  check(attention::options<decltype(mask & attention::causal)>{.mask = mask & attention::causal}, 290, 290);
-}
-
-// A checkerboard with holes: no tile is all or nothing, and ranges say nothing.
-BOOST_AUTO_TEST_CASE(functions_are_within_the_bound) {
-  const auto mask = [](std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j) {
-    return (i + j + b) % 3 != 0 && (j < 100 || j > 120) && !(h == 1 && i == 7);
-  };
-  check(attention::options<decltype(mask)>{.mask = mask});
-}
-
-// What a function hides may be NaN.
-BOOST_AUTO_TEST_CASE(nan_that_a_function_hides_does_not_leak) {
-  const auto mask = [](std::int64_t, std::int64_t, std::int64_t i, std::int64_t j) { return i != 100 && j % 5 != 2; };
-  const attention::options<decltype(mask)> options{.mask = mask};
-  backward_call<float> clean = normal_call(2, 1, 150, 290, 20, 9);
-  clean.run(par, options);
-  backward_call<float> call = clean;
-  const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (std::int64_t j = 2; j < 290; j += 5) call.in.k(0, 0, j, 3) = nan, call.in.v(1, 0, j, 4) = nan;
-  call.in.q(0, 1, 100, 5) = nan;
-  call.dout(1, 1, 100, 6) = nan;
-  call.run(par, options);
-  BOOST_TEST(call.same_gradients(clean));
-}
 
 BOOST_AUTO_TEST_CASE(alibi_is_within_the_bound) {
   check(with_score<attention::alibi>{.mask = attention::causal, .score = {view<const float, 1>(slopes, 4)}});
@@ -133,8 +101,8 @@ BOOST_AUTO_TEST_CASE(storage_factors_are_powers_of_two_in_keys_and_values) {
   const float value_scales[] = {4.0f, 0.25f};
   backward_call<float> call = normal_call(4, 2, 150, 290, 20, 9);
   backward_call<float> other = call;
-  call.run(par, attention::options<>{.key_scales = view<const float, 1>(key_scales, 2),
-                                     .value_scales = view<const float, 1>(value_scales, 2)});
+  call.run(exec, attention::options<>{.key_scales = view<const float, 1>(key_scales, 2),
+                                      .value_scales = view<const float, 1>(value_scales, 2)});
   const auto times = [](auto& x, const float(&factors)[2]) {
     const auto v = x.view();
     for (std::int64_t b = 0; b < 2; ++b) {
@@ -147,7 +115,7 @@ BOOST_AUTO_TEST_CASE(storage_factors_are_powers_of_two_in_keys_and_values) {
   };
   times(other.in.k, key_scales);
   times(other.in.v, value_scales);
-  other.run(par);
+  other.run(exec);
   times(other.dk, key_scales);
   times(other.dv, value_scales);
   BOOST_TEST(other.same_gradients(call));

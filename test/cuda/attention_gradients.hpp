@@ -10,6 +10,8 @@
 #include "mirror.hpp"
 #include "tessera/attention/backward.hpp"
 #include "tessera/attention/forward.hpp"
+#include "tessera/attention/ragged.hpp"
+#include "tessera/attention/ragged_backward.hpp"
 #include "tessera/cuda/attention/backward.cuh"
 #include "tessera/cuda/exec.cuh"
 #include "tessera/exec/exec.hpp"
@@ -17,7 +19,17 @@
 namespace support {
 
 struct gradients_on_device {
-  tessera::cuda::executor exec = tessera::cuda::on();
+  std::uint64_t seed = 1;
+  bool tf32 = false;
+
+  /// Another order of the threads on the emulator, in place of another number of them.
+  [[nodiscard]] gradients_on_device threads(int n) const { return {static_cast<std::uint64_t>(n), tf32}; }
+  [[nodiscard]] tessera::cuda::executor executor() const {
+#if TESSERA_CUDA_EMULATOR
+    tessera::emulator::seed(seed);
+#endif
+    return tessera::cuda::on().tf32(tf32);
+  }
 };
 
 /// Masks and scores whose arrays are on the device.
@@ -59,6 +71,23 @@ auto options_on_device(mirror& memory, const tessera::attention::options<Mask, S
                                                                 .accumulation = x.accumulation};
 }
 
+inline tessera::attention::index_view<1> offsets_on_device(mirror& memory, const tessera::attention::index_view<1>& x) {
+  if (x.null()) return x;
+  const tessera::view<const char, 2> there = memory(x.bytes());
+  const auto as = [&](auto number) {
+    using Number = decltype(number);
+    return tessera::attention::index_view<1>(
+        tessera::view<const Number, 1>(reinterpret_cast<const Number*>(there.data_handle()), {there.extent(0)},
+                                       {there.stride(0) / static_cast<std::int64_t>(sizeof(Number))}));
+  };
+  return there.extent(1) == 4 ? as(std::int32_t()) : as(std::int64_t());
+}
+
+template <class X>
+auto read_only(const X& x) {
+  return tessera::view<const tessera::value_type_of<X>, X::rank()>(x);
+}
+
 }  // namespace support
 
 namespace tessera::attention {
@@ -70,17 +99,40 @@ void forward(const support::gradients_on_device&, const Q& q, const K& k, const 
   forward(seq, q, k, v, out, lse, options);
 }
 
+template <class Q, class K, class V, class Out, class Lse, class Mask = band, class Score = plain_score,
+          class Accumulation = plain_sums>
+void forward(const support::gradients_on_device&, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse,
+             const ragged& at, const options<Mask, Score, Accumulation>& options = {}) {
+  forward(seq, q, k, v, out, lse, at, options);
+}
+
 template <class Q, class K, class V, class Out, class Lse, class DOut, class DQ, class DK, class DV, class Mask = band,
           class Score = plain_score, class Accumulation = plain_sums, class B = float>
   requires(Q::rank() == 4)
 void backward(const support::gradients_on_device& on, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse,
-              const DOut& dout, const DQ& dq, const DK& dk, const DV& dv,
-              const options<Mask, Score, Accumulation>& options = {}, const more_gradients<B>& more = {}) {
-  const auto read = [](const auto& x) { return view<const value_type_of<std::remove_cvref_t<decltype(x)>>, std::remove_cvref_t<decltype(x)>::rank()>(x); };
+              const DOut& dout, const DQ& dq, const DK& dk, const DV& dv, const options<Mask, Score, Accumulation>& options = {},
+              const more_gradients<B>& more = {}) {
+  using support::read_only;
   support::mirror memory;
-  more_gradients<B> more_there{memory(more.sinks), memory(more.slopes), memory(more.bias)};
-  backward(on.exec, memory(read(q)), memory(read(k)), memory(read(v)), memory(read(out)), memory(read(lse)), memory(read(dout)),
-           memory(dq), memory(dk), memory(dv), support::options_on_device(memory, options), more_there);
+  const more_gradients<B> more_there{memory(more.sinks), memory(more.slopes), memory(more.bias)};
+  backward(on.executor(), memory(read_only(q)), memory(read_only(k)), memory(read_only(v)), memory(read_only(out)),
+           memory(read_only(lse)), memory(read_only(dout)), memory(dq), memory(dk), memory(dv),
+           support::options_on_device(memory, options), more_there);
+  memory.bring_back();
+}
+
+template <class Q, class K, class V, class Out, class Lse, class DOut, class DQ, class DK, class DV, class Mask = band,
+          class Score = plain_score, class Accumulation = plain_sums>
+  requires(Q::rank() == 3)
+void backward(const support::gradients_on_device& on, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse,
+              const DOut& dout, const DQ& dq, const DK& dk, const DV& dv, const ragged& at,
+              const options<Mask, Score, Accumulation>& options = {}, const view<float, 1>& dsinks = {}) {
+  using support::read_only;
+  support::mirror memory;
+  const ragged there{support::offsets_on_device(memory, at.query_offsets), support::offsets_on_device(memory, at.key_offsets)};
+  backward(on.executor(), memory(read_only(q)), memory(read_only(k)), memory(read_only(v)), memory(read_only(out)),
+           memory(read_only(lse)), memory(read_only(dout)), memory(dq), memory(dk), memory(dv), there,
+           support::options_on_device(memory, options), memory(dsinks));
   memory.bring_back();
 }
 

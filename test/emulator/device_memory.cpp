@@ -98,6 +98,14 @@ BOOST_AUTO_TEST_CASE(a_device_can_be_another) {
   cudaGetLastError();
 }
 
+BOOST_AUTO_TEST_CASE(occupancy_is_what_memory_and_threads_allow) {
+  int blocks = 0;
+  BOOST_TEST((cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, write_at, 256, 0) == cudaSuccess));
+  BOOST_TEST(blocks == 8);
+  BOOST_TEST((cudaOccupancyMaxActiveBlocksPerMultiprocessor(&blocks, write_at, 256, 75 * 1024) == cudaSuccess));
+  BOOST_TEST(blocks == 3);
+}
+
 BOOST_AUTO_TEST_CASE(memory_is_poisoned) {
   const device_array<float> x(3);
   for (const float v : x.host()) BOOST_TEST(v != v);

@@ -119,7 +119,10 @@ BOOST_AUTO_TEST_CASE(constant_memory) {
   emulator::launch(1, 1, 0, read_table, out.data());
   BOOST_TEST(out.host()[0] == 7);
   const int changed = 70;
-  BOOST_TEST((cudaMemcpyToSymbol(table, &changed, 4, 8, cudaMemcpyHostToDevice) == cudaSuccess));
+  BOOST_TEST((cudaMemcpyToSymbol(table, &changed, 4, 8) == cudaSuccess));
+  int back = 0;
+  BOOST_TEST((cudaMemcpyFromSymbol(&back, table, 4, 8) == cudaSuccess));
+  BOOST_TEST(back == 70);
   emulator::launch(1, 1, 0, read_table, out.data());
   BOOST_TEST(out.host()[0] == 70);
 }

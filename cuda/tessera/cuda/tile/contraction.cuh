@@ -15,6 +15,7 @@
 #include "tessera/cuda/tile/contraction_problem.cuh"
 #include "tessera/cuda/tile/query_block.cuh"
 #include "tessera/cuda/tile/rows.cuh"
+#include "tessera/cuda/tile/stored_products.cuh"
 #include "tessera/cuda/tile/suspects.cuh"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/online/reducer.hpp"
@@ -55,6 +56,12 @@ TESSERA_HIDDEN void launch_contraction(const executor& exec, const Problem& p, c
   const std::int64_t blocks = (p.queries.extent(0) + Shape::rows - 1) / Shape::rows;
   const std::int64_t slices = Shape::value_depth > 0 ? (p.values.extent(1) + Shape::value_depth - 1) / Shape::value_depth : 1;
   if (blocks == 0) return;
+  if constexpr (Shape::value_depth > 0) {
+    if (worth_storing<Shape>(p)) {
+      launch_stored<Shape, Aligned>(exec, p, function);
+      return;
+    }
+  }
   const cuda::shape where{.grid = dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(slices > 0 ? slices : 1)),
                           .block = dim3(Shape::threads),
                           .shared_bytes = Shape::shared_bytes,
@@ -89,6 +96,38 @@ TESSERA_HIDDEN void run_contraction(const executor& exec, const Problem& p, cons
   launch_contraction<block_shape<M, 4, 1, keys, 64, HasValues ? 64 : 0>, false>(exec, p, function);
 }
 
+/// What a score reads must be the device's, too.
+template <class Score>
+void check_score_memory(const executor& exec, const Score& score, const char* function) {
+  if constexpr (requires { score.bias.extent(0); }) cuda::detail::check_memory(exec, score.bias, function, "score.bias");
+}
+
+/// The contraction with values, for every function that is one.
+template <class Queries, class Keys, class Values, class Score, class Reducer, class Out, class Emit, class Mask>
+TESSERA_HIDDEN void contract_values(const tessera::tile::detail::argument_names& names, const executor& exec,
+                                    const Queries& queries, const Keys& keys, const Values& values, const Score& score,
+                                    const Reducer& reducer, const Out& out, const Emit& emit, const Mask& mask) {
+  using Q = value_type_of<Queries>;
+  using K = value_type_of<Keys>;
+  using V = value_type_of<Values>;
+  using O = value_type_of<Out>;
+  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
+  const char* const function = names.function;
+  const view<const Q, 2> q(queries);
+  const view<const K, 2> k(keys);
+  const view<const V, 2> v(values);
+  const view<O, 2> o(out);
+  tessera::tile::detail::check_weighted_contraction<T>(names, q, k, v, o, score, reducer);
+  cuda::detail::check_memory(exec, q, function, names.queries);
+  cuda::detail::check_memory(exec, k, function, names.keys);
+  cuda::detail::check_memory(exec, v, function, names.values);
+  cuda::detail::check_memory(exec, o, function, names.out);
+  check_score_memory(exec, score, function);
+  using M = contraction_multiplication<Score, T, Q, K, V>;
+  const contraction_problem<Q, K, V, O, Score, Reducer, Mask, Emit> problem{q, k, v, o, score, reducer, mask, emit};
+  run_contraction<M, true>(exec, problem, function);
+}
+
 }  // namespace detail
 }  // namespace tessera::cuda::tile
 
@@ -101,7 +140,9 @@ namespace tessera {
 /// Accuracy        float32, float64 products of distances: as on the CPU. 16-bit operands: products are exact, and summed in float32 as the
 ///                 tensor cores do, with an error of 2^-22 depth sum |q||k| at most. With values, 16-bit weights are rounded to nearest, and
 ///                 the mass is that of the rounded ones.
-/// Cost            as on the CPU; no scratch memory
+/// Cost            as on the CPU. Distances of which only suspects matter (argmin, argmax, top_k): products in float16 on the tensor cores, whatever
+///                 the storage type; scratch 2 (n + m) depth bytes. Values of more than 128 columns (64, where rows are not aligned to 16 bytes or
+///                 float64): the products go through scratch, up to 256 MiB. Else no scratch.
 /// Determinism     the same bits in every run, and for a row alone or among others
 /// Errors          argument_error before anything is put in the stream: what the CPU's refuses, and memory that is not the device's;
 ///                 cuda::error
@@ -119,6 +160,7 @@ TESSERA_HIDDEN void contract(const cuda::executor& exec, const Queries& queries,
   tile::detail::check_score<T>(function, score, reducer, q.extent(0), k.extent(0));
   cuda::detail::check_memory(exec, q, function, "queries");
   cuda::detail::check_memory(exec, k, function, "keys");
+  cuda::tile::detail::check_score_memory(exec, score, function);
   if constexpr (cuda::tile::detail::goes_by_suspects<Score, Reducer>) {
     cuda::tile::detail::contract_suspects<T>(exec, q, k, score, reducer, emit, mask, function);
   } else {
@@ -136,25 +178,8 @@ template <mdspan_like Queries, mdspan_like Keys, mdspan_like Values, class Score
 TESSERA_HIDDEN void contract(const cuda::executor& exec, const Queries& queries, const Keys& keys, const Values& values,
                              const Score& score, const Reducer& reducer, const Out& out, const Emit& emit = {},
                              const Mask& mask = {}) {
-  using Q = value_type_of<Queries>;
-  using K = value_type_of<Keys>;
-  using V = value_type_of<Values>;
-  using O = value_type_of<Out>;
-  using T = std::common_type_t<compute_t<Q>, compute_t<K>, compute_t<V>>;
-  const char* const function = "contract";
-  const view<const Q, 2> q(queries);
-  const view<const K, 2> k(keys);
-  const view<const V, 2> v(values);
-  const view<O, 2> o(out);
-  tile::detail::check_weighted_contraction<T>(tile::detail::argument_names{}, q, k, v, o, score, reducer);
-  cuda::detail::check_memory(exec, q, function, "queries");
-  cuda::detail::check_memory(exec, k, function, "keys");
-  cuda::detail::check_memory(exec, v, function, "values");
-  cuda::detail::check_memory(exec, o, function, "out");
-  using M = cuda::tile::detail::contraction_multiplication<Score, T, Q, K, V>;
-  const cuda::tile::detail::contraction_problem<Q, K, V, O, Score, Reducer, Mask, Emit> problem{q,     k,       v,    o,
-                                                                                                score, reducer, mask, emit};
-  cuda::tile::detail::run_contraction<M, true>(exec, problem, function);
+  cuda::tile::detail::contract_values(tile::detail::argument_names{}, exec, queries, keys, values, score, reducer, out, emit,
+                                      mask);
 }
 
 }  // namespace tessera

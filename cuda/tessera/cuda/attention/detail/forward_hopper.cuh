@@ -32,7 +32,7 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, 1)
   const auto at = tiles.find(static_cast<std::int64_t>(gridDim.x - 1 - blockIdx.x), p.at.query_rows().offsets);
   const std::int64_t head = blockIdx.y;
   const block_place<Problem, false> place{p, at.b, head, head / p.at.group(), at.row, at.last};
-  const forward_pairs<float, Problem, false> pairs(place, 0, p.at.len_k(at.b));
+  const forward_pairs<float, Problem, false, false> pairs(place, 0, p.at.len_k(at.b));
   const hopper::query_block<Shape, softmax> block(softmax{}, dynamic_shared_memory());
   block.run(
       {queries, keys, values, static_cast<int>(at.row), static_cast<int>(head), static_cast<int>(place.kv_head),
@@ -50,12 +50,13 @@ view<const S, 4> as_array(const tessera::attention::detail::sequence_rows<const 
 }
 
 /// Puts the kernel in the stream where there is one for this device and these arrays: sequences of one length, at one stride, of at most 128
-/// columns.
+/// columns, without dropout, whose random numbers would take the registers of products under way.
 template <class Problem>
 TESSERA_HIDDEN bool launch_on_hopper(const executor& exec, const Problem& p, const char* function) {
   const auto& x = p.at;
   const std::int64_t width = x.head_dim() > x.value_dim() ? x.head_dim() : x.value_dim();
-  if (exec.capability() / 10 != 9 || !x.alike() || x.in_pages() || width > 128 || x.value_dim() == 0) return false;
+  if (exec.capability() / 10 != 9 || !x.alike() || x.in_pages() || width > 128 || x.value_dim() == 0 || p.dropout.active())
+    return false;
   const auto queries = as_array(x.query_rows(), x.batch(), x.heads(), x.most_queries(), x.head_dim());
   const auto keys = as_array(x.key_rows(), x.batch(), x.kv_heads(), x.most_keys(), x.head_dim());
   const auto values = as_array(x.value_rows(), x.batch(), x.kv_heads(), x.most_keys(), x.value_dim());

@@ -103,8 +103,8 @@ class forward_rows {
   std::int64_t column_;
 };
 
-/// The pairs of a block and of keys [begin, end), scores computed in T.
-template <class T, class Problem, bool Packed>
+/// The pairs of a block and of keys [begin, end), scores computed in T. Without Drops no weight is struck out.
+template <class T, class Problem, bool Packed, bool Drops = true>
 class forward_pairs {
  public:
   using index = lane_index<T>;
@@ -172,7 +172,11 @@ class forward_pairs {
     }
   }
 
-  [[nodiscard]] TESSERA_DEVICE bool drops() const { return place_.p.dropout.active(); }
+  [[nodiscard]] TESSERA_DEVICE bool drops() const
+    requires(Drops)
+  {
+    return place_.p.dropout.active();
+  }
   /// Which of keys j and j + 1 (j even) dropout strikes out of a row: bits 0 and 1.
   [[nodiscard]] TESSERA_DEVICE unsigned dropped(int r, index j) const {
     const auto& dropout = place_.p.dropout;

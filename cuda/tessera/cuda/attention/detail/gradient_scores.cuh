@@ -131,15 +131,16 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident)
   if (threadIdx.x == 0) partial[item] = of_tile;
 }
 
-/// to(h) = sum of partial [heads][count] of a head.
-inline TESSERA_KERNEL void __launch_bounds__(sum_threads)
-    partial_sum_kernel(const double* partial, std::int64_t count, view<float, 1> to) {
+/// to(h) = sum of partial [heads][count] of a head. A template, as no kernel is inline.
+template <class S>
+TESSERA_KERNEL void __launch_bounds__(sum_threads)
+    partial_sum_kernel(const double* partial, std::int64_t count, view<S, 1> to) {
   const std::int64_t h = blockIdx.x;
   double total = 0;
   for (std::int64_t n = threadIdx.x; n < count; n += sum_threads) total += partial[h * count + n];
   shared_cursor cursor(dynamic_shared_memory());
   const double sum = block_sum<sum_threads>(total, cursor.take<double>(sum_threads / warp_threads));
-  if (threadIdx.x == 0) to(h) = static_cast<float>(sum);
+  if (threadIdx.x == 0) to(h) = static_cast<S>(sum);
 }
 
 template <class M, class Problem>
@@ -160,7 +161,7 @@ TESSERA_HIDDEN void slope_gradient(const executor& exec, const Problem& problem,
                     .block = dim3(sum_threads),
                     .shared_bytes = shared_array<double>::bytes(sum_threads / warp_threads),
                     .function = function};
-  launch(exec, where, partial_sum_kernel, partial, tiles, dslopes);
+  launch(exec, where, partial_sum_kernel<float>, partial, tiles, dslopes);
 }
 
 /// Which tiles a block adds up: one of those of an axis that has a stride, all of an axis that is one row of memory.

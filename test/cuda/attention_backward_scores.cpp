@@ -1,0 +1,6 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// The CPU's tests of scores and sinks in the backward pass, on the device.
+#include "attention_gradients.hpp"
+#define TESSERA_TESTED_ON_DEVICE
+#define TESSERA_TESTED_EXECUTOR support::gradients_on_device()
+#include "../attention/backward_scores.cpp"
