@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// The calls of library.cu, each a translation unit's worth of kernels: calls_<name>.cu defines them.
+/// The calls of library.cu; their kernels are spread over translation units.
 #pragma once
 
 #include <cuda_runtime_api.h>
@@ -48,8 +48,10 @@ void with_type(int type, const F& f) {
   }
 }
 
-void attention_forward(cudaStream_t stream, int type, const attention_call& call);
-void attention_backward(cudaStream_t stream, int type, const attention_call& call);
+template <class T>
+void attention_forward_of(cudaStream_t stream, const attention_call& call);
+template <class T>
+void attention_backward_of(cudaStream_t stream, const attention_call& call);
 void nearest(cudaStream_t stream, int type, const void* queries, const void* keys, std::int64_t n, std::int64_t m,
              std::int64_t depth, std::int64_t* where);
 void normal(cudaStream_t stream, float* out, std::int64_t n, std::uint64_t seed);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <exception>
+#include <stdexcept>
 
 #include "calls.cuh"
 
@@ -24,18 +25,29 @@ int guarded(const F& f) {
   }
 }
 
+using call_type = decltype(bench::attention_forward_of<tessera::bfloat16>);
+
+void attend(call_type* of_float16, call_type* of_bfloat16, void* stream, int type, const attention_call& call) {
+  if (type > 1) throw std::invalid_argument("attention is timed in 16 bits");
+  (type == 0 ? of_float16 : of_bfloat16)(static_cast<cudaStream_t>(stream), call);
+}
+
 }  // namespace
 
 extern "C" {
 
 const char* tessera_error() { return message; }
 
-/// q, out [batch, heads, len_q, head_dim], k, v [batch, kv_heads, len_k, head_dim]; type: 0 float16, 1 bfloat16, 2 float32.
+/// q, out [batch, heads, len_q, head_dim], k, v [batch, kv_heads, len_k, head_dim]; type: 0 float16, 1 bfloat16.
 int tessera_attention_forward(void* stream, int type, const attention_call* call) {
-  return guarded([&] { bench::attention_forward(static_cast<cudaStream_t>(stream), type, *call); });
+  using namespace bench;
+  return guarded(
+      [&] { attend(attention_forward_of<tessera::float16>, attention_forward_of<tessera::bfloat16>, stream, type, *call); });
 }
 int tessera_attention_backward(void* stream, int type, const attention_call* call) {
-  return guarded([&] { bench::attention_backward(static_cast<cudaStream_t>(stream), type, *call); });
+  using namespace bench;
+  return guarded(
+      [&] { attend(attention_backward_of<tessera::float16>, attention_backward_of<tessera::bfloat16>, stream, type, *call); });
 }
 /// where[i] = the key nearest to query i, of rows [n, depth] and [m, depth].
 int tessera_nearest(void* stream, int type, const void* queries, const void* keys, std::int64_t n, std::int64_t m,
