@@ -16,6 +16,7 @@
 #include "tessera/cuda/tile/nearest.cuh"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
+#include "tessera/reference/nearest.hpp"
 
 namespace {
 
@@ -155,6 +156,38 @@ BOOST_AUTO_TEST_CASE(no_order_of_threads_and_no_split_changes_a_bit) {
       BOOST_TEST((alone.distances[static_cast<std::size_t>(j)] == want.distances[at]));
     }
   }
+}
+
+// Products of terms that float16 holds, so that rows are not moved at all; but their sums in float32 lose what tells the keys apart.
+BOOST_AUTO_TEST_CASE(sums_that_lose_the_difference_find_the_largest) {
+  const std::int64_t depth = 48;
+  const std::int64_t m = 307;
+  matrix<double> queries({4, depth});
+  matrix<double> keys({m, depth});
+  queries.fill([](std::uint64_t e) { return e / 48 % 2 == 0 ? 2047 : -2047; });
+  int wrong = 0;
+  for (const std::uint64_t stride : {7, 29, 101, 150, 211, 300}) {
+    keys.fill([&](std::uint64_t e) {
+      const auto row = e / static_cast<std::uint64_t>(depth);
+      const auto column = e % static_cast<std::uint64_t>(depth);
+      if (column == 18 + row % 5) return 0x1p-12 * static_cast<double>(row * stride % 307);  // all that exact products differ by
+      if (column == 47) return 0.0;
+      return column < 24 ? 2047.0 : -2047.0;
+    });
+    matrix<std::int32_t> where({4, 3});
+    matrix<double> products({4, 3});
+    support::mirror memory;
+    tessera::nearest(support::on_one_multiprocessor(), memory(std::as_const(queries).view()), memory(std::as_const(keys).view()),
+                     3, memory(where.view()), memory(products.view()), tessera::dot{});
+    memory.bring_back();
+    reference::nearest(queries.view(), keys.view(), 3, reference::dot{}, [&](std::int64_t i, const auto& best) {
+      for (std::size_t j = 0; j < 3; ++j) {
+        const auto at = static_cast<std::int64_t>(j);
+        wrong += where(i, at) != best[j].key || products(i, at) != best[j].score;
+      }
+    });
+  }
+  BOOST_TEST(wrong == 0);
 }
 
 // Rows that float16 does not reach in the frame of the others: out of range, or lost below it. Nothing is found but by exact scores.
