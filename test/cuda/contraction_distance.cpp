@@ -1,5 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// The CPU's tests of distances, on the device.
 #include "on_device.hpp"
-#define TESSERA_TESTED_EXECUTOR support::on_device{}
+#define TESSERA_TESTED_EXECUTOR \
+  support::on_device {}
 #include "../tile/contraction_distance.cpp"

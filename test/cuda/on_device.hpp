@@ -33,8 +33,7 @@ struct store_result {
 };
 
 template <class T, class Reducer>
-using result_of = decltype(std::declval<const Reducer&>().finish(
-    std::declval<const Reducer&>().template identity<T>()));
+using result_of = decltype(std::declval<const Reducer&>().finish(std::declval<const Reducer&>().template identity<T>()));
 
 /// Rows in an order of nobody's choice on the device; here in rising order.
 template <class Result, class Emit>
@@ -43,7 +42,8 @@ void emit_all(results<Result>& rows, const Emit& emit) {
   for (const Result& result : rows.bring_back()) emit(i++, result);
 }
 
-template <tessera::mdspan_like Queries, tessera::mdspan_like Keys, class Score, class Reducer, class Emit, class Mask = tessera::no_mask>
+template <tessera::mdspan_like Queries, tessera::mdspan_like Keys, class Score, class Reducer, class Emit,
+          class Mask = tessera::no_mask>
   requires(!tessera::mdspan_like<Score>)
 void contract(const on_device&, const Queries& queries, const Keys& keys, const Score& score, const Reducer& reducer,
               const Emit& emit, const Mask& mask = {}) {
@@ -63,7 +63,8 @@ template <tessera::mdspan_like Queries, tessera::mdspan_like Keys, tessera::mdsp
 void contract(const on_device&, const Queries& queries, const Keys& keys, const Values& values, const Score& score,
               const Reducer& reducer, const Out& out, const Emit& emit = {}, const Mask& mask = {}) {
   using namespace tessera;
-  using T = std::common_type_t<compute_t<value_type_of<Queries>>, compute_t<value_type_of<Keys>>, compute_t<value_type_of<Values>>>;
+  using T =
+      std::common_type_t<compute_t<value_type_of<Queries>>, compute_t<value_type_of<Keys>>, compute_t<value_type_of<Values>>>;
   using result = result_of<T, Reducer>;
   mirror memory;
   results<result> rows(queries.extent(0));

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "device_array.hpp"
+#include "orders.hpp"
 #include "support/error.hpp"
 #include "tessera/cuda/random/fill.cuh"
-#include "tessera/emulator/options.hpp"
 #include "tessera/exec/seq.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
@@ -51,9 +51,10 @@ FILLER(bits, numbers::fill_bits(exec, out, 5, 6, first))
 
 /// The numbers first … first + size - 1, on the device and on the CPU, bit for bit.
 template <class T, class Fill>
-void compare(const char* name, std::int64_t size, std::int64_t offset, std::uint64_t first, const Fill& fill) {
+void compare(const char* name, std::int64_t size, std::int64_t offset, std::uint64_t first, const Fill& fill,
+             const tessera::cuda::executor& exec = tessera::cuda::on()) {
   support::device_array<T> out(size, offset);
-  fill(tessera::cuda::on(), out.view(), first);
+  fill(exec, out.view(), first);
   std::vector<T> want(static_cast<std::size_t>(size));
   fill(tessera::seq, view<T, 1>(want.data(), size), first);
   BOOST_TEST_INFO(name << ": " << size << " numbers from " << first << ", misaligned by " << offset);
@@ -91,22 +92,12 @@ BOOST_AUTO_TEST_CASE(integers_are_those_of_the_cpu) {
 }
 
 BOOST_AUTO_TEST_CASE(the_order_of_threads_and_blocks_is_no_matter) {
-  for (const std::uint64_t seed : {1, 2, 3}) {
-    for (const auto order : {tessera::emulator::block_order::ascending, tessera::emulator::block_order::descending,
-                             tessera::emulator::block_order::shuffled}) {
-      tessera::emulator::settings().order = order;
-      tessera::emulator::seed(seed);
-      compare<float>("normal", 5000, 1, 3, normal());
-    }
-  }
-  tessera::emulator::settings() = {};
+  support::in_several_orders([] { compare<float>("normal", 5000, 1, 3, normal()); });
 }
 
 BOOST_AUTO_TEST_CASE(more_chunks_than_a_grid_holds_are_walked) {
-  const int before = tessera::emulator::properties(0).multiprocessors;
-  tessera::emulator::properties(0).multiprocessors = 1;  // 32 blocks of 256 threads of 4 numbers
-  compare<float>("bits of 3 rounds", 3 * 32 * 256 * 4 + 5, 1, 2, uniform());
-  tessera::emulator::properties(0).multiprocessors = before;
+  // A grid of one multiprocessor is 32 blocks of 256 threads of 4 numbers.
+  compare<float>("three rounds", 3 * 32 * 256 * 4 + 5, 1, 2, uniform(), support::on_one_multiprocessor());
 }
 
 BOOST_AUTO_TEST_CASE(strides_are_followed) {

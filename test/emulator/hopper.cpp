@@ -33,6 +33,7 @@ enum class mistake {
   expects_more,
   forgets_a_warp,  // a barrier of more arrivals than arrive
   no_init,
+  no_fence,
   inits_too_late,
 };
 
@@ -48,7 +49,7 @@ __global__ void multiply(const __grid_constant__ CUtensorMap a, const __grid_con
       full(s).init(1);
       empty(s).init(m == mistake::forgets_a_warp ? 2 : 1);
     }
-    hopper::mbarrier::fence_init();
+    if (m != mistake::no_fence) hopper::mbarrier::fence_init();
   }
   if (m != mistake::inits_too_late) __syncthreads();
   hopper::pipeline_position<stages> at;
@@ -84,7 +85,7 @@ __global__ void multiply(const __grid_constant__ CUtensorMap a, const __grid_con
     if (m == mistake::lets_go_too_early && threadIdx.x == 7) empty(at.stage).arrive();
     if (m != mistake::reads_sums_at_once) hopper::wait_products<0>();
     hopper::settle(sums);
-    if (m != mistake::lets_go_too_early && threadIdx.x == 7) empty(at.stage).arrive();
+    if (m != mistake::lets_go_too_early && m != mistake::reads_sums_at_once && threadIdx.x == 7) empty(at.stage).arrive();
   }
   const int lane = static_cast<int>(threadIdx.x) % 32;
   const int row = static_cast<int>(threadIdx.x) / 32 * 16 + lane / 4;
@@ -114,12 +115,12 @@ struct product {
     const std::int64_t n = k;
     return hopper::map_rows<float16>(tessera::view<const float16, 4>(x.data(), 1, 1, rows, n), rows);
   }
-  void run(mistake m) const {
+  void run(mistake m, int steps = 5) const {
     const auto kernel = reinterpret_cast<const void*>(multiply);
     const int bytes = stages * 2 * tile_bytes + 1024;
     BOOST_REQUIRE(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes) == cudaSuccess);
     BOOST_REQUIRE((emulator::launch(1, 160, static_cast<std::size_t>(bytes), multiply, map(on_device_a), map(on_device_b),
-                                    out.data(), 5, m) == cudaSuccess));
+                                    out.data(), steps, m) == cudaSuccess));
   }
   /// The greatest error by the bound of a float32 sum.
   [[nodiscard]] double error() const {
@@ -150,6 +151,7 @@ __global__ void fetch(const __grid_constant__ CUtensorMap map, std::uint8_t* out
   void* const barrier = memory + bytes;
   if (threadIdx.x == 0) {
     emulator::mbarrier_init(barrier, 1);
+    emulator::fence_async();
     emulator::mbarrier_arrive_expect(barrier, static_cast<unsigned>(bytes));
     const int at[3] = {x, y, z};
     emulator::tensor_copy(memory, &map, barrier, at);
@@ -167,6 +169,7 @@ __global__ void bulk(const float* in, float* out, int n, bool wait) {
   void* const barrier = memory + 4 * n;
   if (threadIdx.x == 0) {
     emulator::mbarrier_init(barrier, 2);
+    emulator::fence_async();
     emulator::mbarrier_expect(barrier, static_cast<unsigned>(4 * n));
     emulator::bulk_copy(memory, in, static_cast<unsigned>(4 * n), barrier);
   }
@@ -185,6 +188,7 @@ __global__ void bulk(const float* in, float* out, int n, bool wait) {
 __global__ void ends_too_early(const float* in) {
   std::byte* const memory = emulator::dynamic_shared_memory();
   emulator::mbarrier_init(memory + 1024, 1);
+  emulator::fence_async();
   emulator::bulk_copy(memory, in, 64, memory + 1024);
 }
 __global__ void arrives_too_often() {
@@ -193,12 +197,28 @@ __global__ void arrives_too_often() {
   emulator::mbarrier_arrive_expect(barrier, 16);
   emulator::mbarrier_arrive(barrier);
 }
+/// A product of what threads have written themselves.
+__global__ void multiply_written(float* out, bool fence) {
+  std::byte* const memory = tessera::cuda::dynamic_shared_memory();
+  for (int i = static_cast<int>(threadIdx.x); i < 2 * tile_bytes / 16; i += 128) {
+    emulator::check_shared(memory + 16 * i, 16, emulator::access::write);
+    std::memset(memory + 16 * i, 0, 16);
+  }
+  if (fence) emulator::fence_async();
+  __syncthreads();
+  float sums[8][4] = {};
+  hopper::multiply<float16, hopper::operand::rows>(sums, hopper::operand_descriptor::of(memory, 0),
+                                                   hopper::operand_descriptor::of(memory + tile_bytes, 0), true);
+  hopper::commit_products();
+  hopper::wait_products<0>();
+  out[threadIdx.x] = sums[0][0];
+}
 __global__ void elects(int* out) { out[threadIdx.x] = emulator::elect_one() ? 1 : 0; }
 
 CUresult encode(CUtensorMap* map, void* base, std::uint64_t row_bytes, unsigned width, CUtensorMapSwizzle swizzle) {
   const cuuint64_t extents[3] = {100, 7, 3};
   const cuuint64_t strides[2] = {row_bytes, 7 * row_bytes};
-  const cuuint32_t box[3] = {width, 4, 2};
+  const cuuint32_t box[3] = {width, 6, 3};
   const cuuint32_t steps[3] = {1, 1, 1};
   return hopper::detail::tensor_map_encoder()(map, CU_TENSOR_MAP_DATA_TYPE_UINT8, 3, base, extents, strides, box, steps,
                                               CU_TENSOR_MAP_INTERLEAVE_NONE, swizzle, CU_TENSOR_MAP_L2_PROMOTION_NONE,
@@ -232,13 +252,11 @@ BOOST_AUTO_TEST_CASE(mistakes_in_a_pipeline_are_caught) {
     check_fault([&] { p.run(mistake::forgets_a_warp); },
                 {"deadlock", "threads 128 wait at an mbarrier", "lacks 1 arrivals and 0 bytes"});
     check_fault([&] { p.run(mistake::no_init); }, {"nobody has written this"});
+    check_fault([&] { p.run(mistake::no_fence); },
+                {"no fence between this copy and the initialisation of its mbarrier by thread (0,0,0)"});
     check_fault([&] { p.run(mistake::inits_too_late); }, {"hopper.cpp:"});
-    try {
-      p.run(mistake::reads_sums_at_once);
-      BOOST_TEST(std::isnan(p.error()));
-    } catch (const emulator::fault& e) {
-      BOOST_TEST(std::string(e.what()).find("nothing waits for the product of a warpgroup") != std::string::npos);
-    }
+    p.run(mistake::reads_sums_at_once, stages);
+    BOOST_TEST(std::isnan(p.error()));
   }
 }
 
@@ -253,17 +271,17 @@ BOOST_AUTO_TEST_CASE(boxes_are_swizzled_and_filled_with_zeros) {
                                        {CU_TENSOR_MAP_SWIZZLE_128B, 128u}}) {
     CUtensorMap map;
     BOOST_REQUIRE(encode(&map, in.data(), row_bytes, width, swizzle) == CUDA_SUCCESS);
-    const int bytes = static_cast<int>(width) * 8;
+    const int bytes = static_cast<int>(width) * 18;
     const device_array<std::uint8_t> out(static_cast<std::size_t>(bytes));
     for (const int x : {0, 16, 80, -3}) {
       for (const int y : {0, 5, -1}) {
-        emulator::launch(1, 32, static_cast<std::size_t>(bytes) + 8, fetch, map, out.data(), bytes, x, y, 2);
+        emulator::launch(1, 32, static_cast<std::size_t>(bytes) + 8, fetch, map, out.data(), bytes, x, y, 1);
         const auto got = out.host();
-        for (int r = 0; r < 8; ++r) {
+        for (int r = 0; r < 18; ++r) {
           for (int c = 0; c < static_cast<int>(width); ++c) {
             const int column = x + c;
-            const int row = y + r % 4;
-            const int plane = 2 + r / 4;
+            const int row = y + r % 6;
+            const int plane = 1 + r / 6;
             const bool inside = column >= 0 && column < 100 && row >= 0 && row < 7 && plane < 3;
             const int expected =
                 inside ? data[static_cast<std::size_t>((plane * 7 + row) * static_cast<int>(row_bytes) + column)] : 0;
@@ -312,6 +330,14 @@ BOOST_AUTO_TEST_CASE(bulk_copies_are_counted_by_their_barrier) {
                 {"the block ends while this copy is under way"});
   }
   check_fault([] { emulator::launch(1, 1, 64, arrives_too_often); }, {"nobody else may arrive"});
+}
+
+BOOST_AUTO_TEST_CASE(what_threads_write_goes_to_the_tensor_cores_through_a_fence) {
+  const device_array<float> out(128);
+  emulator::launch(1, 128, 2 * tile_bytes, multiply_written, out.data(), true);
+  BOOST_TEST(out.host()[0] == 0.0f);
+  check_fault([&] { emulator::launch(1, 128, 2 * tile_bytes, multiply_written, out.data(), false); },
+              {"no fence between this read by the tensor cores and the write by thread ("});
 }
 
 BOOST_AUTO_TEST_CASE(one_lane_is_elected) {

@@ -490,6 +490,10 @@ cudaError_t cudaMemcpyToSymbolAsync(const void* symbol, const void* from, std::s
                                     cudaMemcpyKind kind, cudaStream_t) {
   return cudaMemcpyToSymbol(symbol, from, bytes, offset, kind);
 }
+cudaError_t cudaMemcpyFromSymbol(void* to, const void* symbol, std::size_t bytes, std::size_t offset, cudaMemcpyKind) {
+  std::memcpy(to, static_cast<const std::byte*>(symbol) + offset, bytes);
+  return cudaSuccess;
+}
 cudaError_t cudaMemset(void* p, int value, std::size_t bytes) { return fill(p, value, bytes); }
 cudaError_t cudaMemsetAsync(void* p, int value, std::size_t bytes, cudaStream_t) { return fill(p, value, bytes); }
 
@@ -533,6 +537,10 @@ cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessor(int* blocks, const voi
   *blocks = static_cast<int>(by_memory < by_threads ? by_memory : by_threads);
   return cudaSuccess;
 }
+cudaError_t cudaOccupancyMaxActiveBlocksPerMultiprocessorWithFlags(int* blocks, const void* kernel, int threads,
+                                                                   std::size_t shared_bytes, unsigned) {
+  return cudaOccupancyMaxActiveBlocksPerMultiprocessor(blocks, kernel, threads, shared_bytes);
+}
 
 // ---- Tensor maps ----
 
@@ -561,6 +569,15 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 cudaError_t cudaStreamGetDevice(cudaStream_t stream, int* ordinal) {
   *ordinal = device_of(stream);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamGetPriority(cudaStream_t stream, int* priority) {
+  *priority = reinterpret_cast<std::uintptr_t>(stream) <= 2 ? 0 : stream->priority;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetStreamPriorityRange(int* least, int* greatest) {
+  *least = 0;
+  *greatest = -5;
   return cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }

@@ -131,12 +131,11 @@ BOOST_AUTO_TEST_CASE(what_cuda_refuses_is_refused) {
   BOOST_TEST((emulator::launch(dim3(1, 65536), 32, 0, nothing) == cudaErrorInvalidConfiguration));
   BOOST_TEST((emulator::launch(1, 1024, 48 * 1024, nothing) == cudaSuccess));
   BOOST_TEST((emulator::launch(1, 32, 48 * 1024 + 1, nothing) == cudaErrorInvalidValue));
-  const auto kernel = reinterpret_cast<const void*>(nothing);
-  BOOST_TEST((cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 227 * 1024) == cudaSuccess));
+  BOOST_TEST((cudaFuncSetAttribute(nothing, cudaFuncAttributeMaxDynamicSharedMemorySize, 227 * 1024) == cudaSuccess));
   BOOST_TEST((emulator::launch(1, 32, 227 * 1024, nothing) == cudaSuccess));
   BOOST_TEST((emulator::launch(1, 32, 227 * 1024 + 1, nothing) == cudaErrorInvalidValue));
-  BOOST_TEST((cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 228 * 1024) == cudaErrorInvalidValue));
-  BOOST_TEST((cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 0) == cudaSuccess));
+  BOOST_TEST((cudaFuncSetAttribute(nothing, cudaFuncAttributeMaxDynamicSharedMemorySize, 228 * 1024) == cudaErrorInvalidValue));
+  BOOST_TEST((cudaFuncSetAttribute(nothing, cudaFuncAttributeMaxDynamicSharedMemorySize, 0) == cudaSuccess));
   cudaGetLastError();
 }
 

@@ -203,6 +203,16 @@ __global__ void short_source(const float* in, float* out) {
   tessera::cuda::wait_copies<0>();
   for (int i = 0; i < 4; ++i) out[i] = x.load(i);
 }
+__global__ void by_cudas_own_names(const float* in, float* out) {
+  const auto x = all_as<float>(8);
+  __pipeline_memcpy_async(x.address(0), in, 16, 4);
+  __pipeline_commit();
+  __pipeline_memcpy_async(x.address(4), in + 4, 16);
+  __pipeline_commit();
+  __pipeline_wait_prior(1);
+  for (int i = 0; i < 4; ++i) out[i] = x.load(i);
+  static_cast<void>(x.load(4));
+}
 __global__ void odd_source(const float* in) { tessera::cuda::copy_async_16(emulator::dynamic_shared_memory(), in + 1, 16); }
 
 void each_seed(auto f) {
@@ -363,6 +373,8 @@ BOOST_AUTO_TEST_CASE(a_short_copy_is_filled_with_zeros) {
   const device_array<float> out(4);
   emulator::launch(1, 1, 16, short_source, in.data(), out.data());
   BOOST_CHECK((out.host() == std::vector<float>{1, 2, 0, 0}));
+  check_fault([&] { emulator::launch(1, 1, 32, by_cudas_own_names, in.data(), out.data()); }, {"byte 16 of shared memory"});
+  BOOST_CHECK((out.host() == std::vector<float>{1, 2, 3, 0}));
   check_fault([&] { emulator::launch(1, 1, 16, odd_source, in.data()); },
               {"misaligned: copy_async of 16 bytes from global memory"});
 }

@@ -28,7 +28,8 @@ inline double excess(double got, long double want, double bound) {
 template <class T, class X>
 double rounding(X x) {
   const double spacing = tessera::unit_roundoff<T> * std::fabs(static_cast<double>(x));
-  const double least = static_cast<double>(tessera::min_normal<T>()) * tessera::unit_roundoff<T>;
+  double least = static_cast<double>(tessera::min_normal<T>());
+  least *= tessera::unit_roundoff<T>;  // apart, as nvcc warns of a constant that underflows
   return spacing > least ? spacing : least;
 }
 

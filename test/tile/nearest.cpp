@@ -16,14 +16,24 @@
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/reference/nearest.hpp"
 
+// test/cuda includes this file and runs it on the device.
+#if !defined(TESSERA_TESTED_EXECUTOR)
+#define TESSERA_TESTED_EXECUTOR tessera::seq
+#define TESSERA_TESTED_TEAM tessera::par.threads(2)
+#define TESSERA_TESTED_ON_CPU 1
+#else
+#define TESSERA_TESTED_TEAM TESSERA_TESTED_EXECUTOR
+#endif
+
 namespace {
 
 using support::matrix;
 using tessera::bfloat16;
 using tessera::nearest;
-using tessera::par;
-using tessera::seq;
 using tessera::view;
+
+const auto exec = TESSERA_TESTED_EXECUTOR;
+const auto team = TESSERA_TESTED_TEAM;
 
 constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr double wrong = std::numeric_limits<double>::infinity();  // beyond every bound
@@ -40,7 +50,7 @@ void check(support::worst& errors, const matrix<S>& queries, const matrix<S>& ke
   const std::int64_t depth = queries.view().extent(1);
   matrix<std::int32_t> where({n, k}, {1});
   matrix<T> got({n, k}, {2});
-  nearest(par.threads(2), queries.view(), keys.view(), k, where.view(), got.view(), Metric{});
+  nearest(team, queries.view(), keys.view(), k, where.view(), got.view(), Metric{});
   BOOST_TEST((queries.untouched() && keys.untouched() && where.gaps_untouched() && got.gaps_untouched()));
   const auto q = tessera::reference::rows<Real>(queries.view());
   const auto x = tessera::reference::rows<Real>(keys.view());
@@ -156,7 +166,7 @@ BOOST_AUTO_TEST_CASE(equally_near_keys_come_by_rising_index) {
   keys.fill([](std::uint64_t e) { return static_cast<double>(e / 2 % 3); });  // 0, 1 and 2 in turn: 0 is nearest, then 1
   matrix<std::int64_t> where({3, 128});
   matrix<float> distances({3, 128});
-  nearest(seq, queries.view(), keys.view(), 128, where.view(), distances.view());
+  nearest(exec, queries.view(), keys.view(), 128, where.view(), distances.view());
   int differences = 0;
   for (std::int64_t i = 0; i < 3; ++i) {
     for (std::int64_t j = 0; j < 128; ++j) {
@@ -176,7 +186,7 @@ BOOST_AUTO_TEST_CASE(missing_and_nan_keys_leave_minus_one) {
   keys(3, 0) = inf;
   matrix<std::int32_t> where({2, 6});
   matrix<float> distances({2, 6});
-  nearest(seq, queries.view(), keys.view(), 6, where.view(), distances.view());
+  nearest(exec, queries.view(), keys.view(), 6, where.view(), distances.view());
   const std::int32_t want[2][6] = {{0, 1, 4, -1, -1, -1}, {1, 0, 4, -1, -1, -1}};
   for (std::int64_t i = 0; i < 2; ++i) {
     for (std::int64_t j = 0; j < 6; ++j) {
@@ -184,7 +194,7 @@ BOOST_AUTO_TEST_CASE(missing_and_nan_keys_leave_minus_one) {
       BOOST_TEST((distances(i, j) == inf) == (j > 2));
     }
   }
-  nearest(seq, queries.view(), view<const float, 2>(nullptr, 0, 3), 6, where.view(), distances.view(), tessera::dot{});
+  nearest(exec, queries.view(), view<const float, 2>(nullptr, 0, 3), 6, where.view(), distances.view(), tessera::dot{});
   for (const float d : distances.elements()) BOOST_TEST(d == -inf);
   for (const std::int32_t w : where.elements()) BOOST_TEST(w == -1);
 }
@@ -197,20 +207,25 @@ BOOST_AUTO_TEST_CASE(same_bits_for_every_team_and_query_alone) {
   for (const std::int64_t k : {1, 10}) {
     matrix<std::int32_t> where({150, k});
     matrix<float> distances({150, k});
-    nearest(seq, queries.view(), keys.view(), k, where.view(), distances.view());
-    const auto same_with = [&](const auto& exec) {
+    nearest(exec, queries.view(), keys.view(), k, where.view(), distances.view());
+    const auto same_with = [&](const auto& other_exec) {
       matrix<std::int32_t> other_where({150, k});
       matrix<float> other({150, k});
-      nearest(exec, queries.view(), keys.view(), k, other_where.view(), other.view());
+      nearest(other_exec, queries.view(), keys.view(), k, other_where.view(), other.view());
       return other.same_elements(distances) && other_where.same_elements(where);
     };
+#if defined(TESSERA_TESTED_ON_CPU)
+    using tessera::par;
     BOOST_TEST(same_with(par.threads(2)));
     BOOST_TEST(same_with(par.on(support::thread_per_call{5})));
     BOOST_TEST(same_with(par.on(support::one_by_one{})));
+#else
+    BOOST_TEST(same_with(exec));
+#endif
     for (const std::int64_t i : {0, 47, 48, 149}) {
       matrix<std::int32_t> alone({1, k});
       matrix<float> distance({1, k});
-      nearest(seq, view<const float, 2>(&queries(i, 0), 1, 20), keys.view(), k, alone.view(), distance.view());
+      nearest(exec, view<const float, 2>(&queries(i, 0), 1, 20), keys.view(), k, alone.view(), distance.view());
       for (std::int64_t j = 0; j < k; ++j) BOOST_TEST((alone(0, j) == where(i, j) && distance(0, j) == distances(i, j)));
     }
   }
@@ -230,13 +245,14 @@ BOOST_AUTO_TEST_CASE(golden_neighbours_of_faiss) {
         differences += where(i, j) != want_where[i][j] || distances(i, j) != want[i][j];
     }
   };
-  nearest(seq, queries.view(), keys.view(), golden::k, where.view(), distances.view());
+  nearest(exec, queries.view(), keys.view(), golden::k, where.view(), distances.view());
   compare(golden::nearest, golden::squared_distances);
-  nearest(seq, queries.view(), keys.view(), golden::k, where.view(), distances.view(), tessera::dot{});
+  nearest(exec, queries.view(), keys.view(), golden::k, where.view(), distances.view(), tessera::dot{});
   compare(golden::largest_products, golden::products);
   BOOST_TEST(differences == 0);
 }
 
+#if defined(TESSERA_TESTED_ON_CPU)
 BOOST_AUTO_TEST_CASE(misuse_is_refused_and_nothing_written) {
   matrix<float> queries({4, 3});
   matrix<float> keys({200, 3});
@@ -248,21 +264,22 @@ BOOST_AUTO_TEST_CASE(misuse_is_refused_and_nothing_written) {
   const auto x = keys.view();
   const view<std::int32_t, 2> w = where.view();
   const view<float, 2> d = distances.view();
-  CHECK_REFUSED("nearest: queries: ", nearest(seq, view<const float, 2>(nullptr, 4, 3), x, 2, w, d));
-  CHECK_REFUSED("nearest: keys: ", nearest(seq, q, view<const float, 2>(x.data_handle(), 200, 2), 2, w, d));
-  CHECK_REFUSED("nearest: keys: ", nearest(seq, q, view<const float, 2>(x.data_handle(), {200, 3}, {1, 200}), 2, w, d));
-  for (const std::int64_t k : {-1, 0, 129}) CHECK_REFUSED("nearest: k: ", nearest(seq, q, x, k, w, d));
-  CHECK_REFUSED("nearest: indices: ", nearest(seq, q, x, 3, w, d));
-  CHECK_REFUSED("nearest: indices: ", nearest(seq, q, x, 2, view<std::int32_t, 2>(nullptr, 4, 2), d));
-  CHECK_REFUSED("nearest: indices: ", nearest(seq, q, x, 2, view<std::int32_t, 2>(w.data_handle(), {4, 2}, {0, 1}), d));
-  CHECK_REFUSED("nearest: distances: ", nearest(seq, q, x, 2, w, view<float, 2>(d.data_handle(), 3, 2)));
-  CHECK_REFUSED("nearest: distances: ", nearest(seq, q, x, 2, w, view<float, 2>(&queries(0, 0), 4, 2)));
+  CHECK_REFUSED("nearest: queries: ", nearest(exec, view<const float, 2>(nullptr, 4, 3), x, 2, w, d));
+  CHECK_REFUSED("nearest: keys: ", nearest(exec, q, view<const float, 2>(x.data_handle(), 200, 2), 2, w, d));
+  CHECK_REFUSED("nearest: keys: ", nearest(exec, q, view<const float, 2>(x.data_handle(), {200, 3}, {1, 200}), 2, w, d));
+  for (const std::int64_t k : {-1, 0, 129}) CHECK_REFUSED("nearest: k: ", nearest(exec, q, x, k, w, d));
+  CHECK_REFUSED("nearest: indices: ", nearest(exec, q, x, 3, w, d));
+  CHECK_REFUSED("nearest: indices: ", nearest(exec, q, x, 2, view<std::int32_t, 2>(nullptr, 4, 2), d));
+  CHECK_REFUSED("nearest: indices: ", nearest(exec, q, x, 2, view<std::int32_t, 2>(w.data_handle(), {4, 2}, {0, 1}), d));
+  CHECK_REFUSED("nearest: distances: ", nearest(exec, q, x, 2, w, view<float, 2>(d.data_handle(), 3, 2)));
+  CHECK_REFUSED("nearest: distances: ", nearest(exec, q, x, 2, w, view<float, 2>(&queries(0, 0), 4, 2)));
   CHECK_REFUSED("nearest: indices: ",
-                nearest(seq, q, x, 2, view<std::int32_t, 2>(reinterpret_cast<std::int32_t*>(d.data_handle()), 4, 2), d));
+                nearest(exec, q, x, 2, view<std::int32_t, 2>(reinterpret_cast<std::int32_t*>(d.data_handle()), 4, 2), d));
   matrix<std::int8_t> narrow({4, 2});
-  CHECK_REFUSED("nearest: indices: numbers up to 127", nearest(seq, q, x, 2, narrow.view(), d));
-  BOOST_TEST(support::refusal([&] { nearest(seq, q, x, 129, w, d); }) == "nearest: k: 129; needs a count from 1 to 128");
+  CHECK_REFUSED("nearest: indices: numbers up to 127", nearest(exec, q, x, 2, narrow.view(), d));
+  BOOST_TEST(support::refusal([&] { nearest(exec, q, x, 129, w, d); }) == "nearest: k: 129; needs a count from 1 to 128");
   BOOST_TEST((queries.untouched() && keys.untouched() && where.untouched() && distances.untouched() && narrow.untouched()));
 }
+#endif
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -13,6 +13,15 @@
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
 
+// test/cuda includes this file and runs it on the device.
+#if !defined(TESSERA_TESTED_EXECUTOR)
+#define TESSERA_TESTED_EXECUTOR tessera::seq
+#define TESSERA_TESTED_TEAM tessera::par.threads(2)
+#define TESSERA_TESTED_ON_CPU 1
+#else
+#define TESSERA_TESTED_TEAM TESSERA_TESTED_EXECUTOR
+#endif
+
 namespace {
 
 using oracle::cross_entropy_options;
@@ -21,10 +30,11 @@ using oracle::reduction;
 using support::array;
 using tessera::bfloat16;
 using tessera::float16;
-using tessera::par;
-using tessera::seq;
 using tessera::view;
 using tessera::training::linear_cross_entropy;
+
+const auto exec = TESSERA_TESTED_EXECUTOR;
+const auto team = TESSERA_TESTED_TEAM;
 
 constexpr float inf = std::numeric_limits<float>::infinity();
 constexpr cross_entropy_options each{.reduce = reduction::none};
@@ -36,8 +46,8 @@ void check_shapes() {
   for (const auto& [n, depth, classes] : oracle::shapes) {
     ++s;
     const inputs<H, W, B> in(n, depth, classes, s, static_cast<std::int64_t>(s % 3));
-    oracle::check_forward(errors, seq, in, oracle::all_options[s % 4]);
-    oracle::check_forward(errors, par.threads(2), in, oracle::all_options[(s + 1) % 4]);
+    oracle::check_forward(errors, exec, in, oracle::all_options[s % 4]);
+    oracle::check_forward(errors, team, in, oracle::all_options[(s + 1) % 4]);
   }
   CHECK_WITHIN_BOUND(errors);
 }
@@ -55,7 +65,7 @@ BOOST_AUTO_TEST_CASE(adversarial_logits_are_within_the_bound) {
   support::worst errors;
   inputs<float> in(20, 24, 2100);
   const auto check = [&] {
-    for (const auto& options : oracle::all_options) oracle::check_forward(errors, seq, in, options);
+    for (const auto& options : oracle::all_options) oracle::check_forward(errors, exec, in, options);
   };
   in.hidden.fill([](std::uint64_t n) { return 100 * support::normal(1, n); });
   in.weight.fill([](std::uint64_t n) { return 100 * support::normal(2, n); });  // logits beyond 1e4
@@ -83,10 +93,10 @@ BOOST_AUTO_TEST_CASE(sure_answers_keep_their_digits) {
   in.target.fill([](std::uint64_t) { return 1200; });
   array<float, 1> loss({1});
   array<float, 1> lse({1});
-  linear_cross_entropy(seq, in.hidden.view(), in.weight.view(), in.target.view(), loss.view(), lse.view());
+  linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.target.view(), loss.view(), lse.view());
   BOOST_TEST(loss(0) == std::log1p(1499 * std::exp(-16.0)), boost::test_tools::tolerance(1e-3));
   in.weight.fill([](std::uint64_t n) { return n == 1200 ? 1000.0 : 0.0; });
-  linear_cross_entropy(seq, in.hidden.view(), in.weight.view(), in.target.view(), loss.view(), lse.view());
+  linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.target.view(), loss.view(), lse.view());
   BOOST_TEST((loss(0) == 0 && lse(0) == 1000));
 }
 
@@ -95,19 +105,19 @@ BOOST_AUTO_TEST_CASE(rows_that_do_not_count_are_zero_and_not_read) {
   array<float, 1> clean({30});
   array<float, 1> loss({30});
   array<float, 1> lse({30});
-  linear_cross_entropy(seq, in.hidden.view(), in.weight.view(), in.target.view(), clean.view(), lse.view(), each);
+  linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.target.view(), clean.view(), lse.view(), each);
   for (std::int64_t k = 0; k < 7; ++k) in.hidden(8, k) = std::numeric_limits<float>::quiet_NaN();
-  linear_cross_entropy(seq, in.hidden.view(), in.weight.view(), in.target.view(), loss.view(), lse.view(), each);
+  linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.target.view(), loss.view(), lse.view(), each);
   BOOST_TEST(loss.same_elements(clean));
   for (std::int64_t i = 3; i < 30; i += 5) BOOST_TEST((loss(i) == 0 && lse(i) == 0));
 
   array<float, 1> one({1});
-  linear_cross_entropy(seq, in.hidden.view(), in.weight.view(), in.target.view(), one.view(), lse.view());
+  linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.target.view(), one.view(), lse.view());
   BOOST_TEST(std::isfinite(one(0)));
   in.target.fill([](std::uint64_t) { return -1; });
-  linear_cross_entropy(seq, in.hidden.view(), in.weight.view(), in.target.view(), one.view(), lse.view(), {.ignore_index = -1});
+  linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.target.view(), one.view(), lse.view(), {.ignore_index = -1});
   BOOST_TEST(std::isnan(one(0)));
-  linear_cross_entropy(seq, in.hidden.view(), in.weight.view(), in.target.view(), one.view(), lse.view(),
+  linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.target.view(), one.view(), lse.view(),
                        {.reduce = reduction::sum, .ignore_index = -1});
   BOOST_TEST(one(0) == 0);
 }
@@ -118,7 +128,7 @@ BOOST_AUTO_TEST_CASE(infinities_and_nan_act_as_documented) {
   array<float, 1> loss({4});
   array<float, 1> lse({4});
   const auto run = [&] {
-    linear_cross_entropy(seq, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(), loss.view(), lse.view(),
+    linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(), loss.view(), lse.view(),
                          each);
   };
   support::worst errors;
@@ -138,29 +148,39 @@ BOOST_AUTO_TEST_CASE(infinities_and_nan_act_as_documented) {
 }
 
 BOOST_AUTO_TEST_CASE(same_bits_for_every_team_and_row_alone) {
+#if defined(TESSERA_TESTED_ON_CPU)
   const inputs<float> in(1500, 40, 2500);
-  array<float, 1> whole({1500});
-  array<float, 1> lse({1500});
-  const auto run = [&](const auto& exec, auto& to) {
-    array<float, 1> other({1500});
-    linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(), to.view(), other.view(),
+#else
+  const inputs<float> in(150, 8, 5000);
+#endif
+  const std::int64_t n = in.n();
+  array<float, 1> whole({n});
+  array<float, 1> lse({n});
+  const auto run = [&](const auto& some_exec, auto& to) {
+    array<float, 1> other({n});
+    linear_cross_entropy(some_exec, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(), to.view(), other.view(),
                          each);
     return other;
   };
-  lse = run(seq, whole);
-  const auto same_with = [&](const auto& exec) {
-    array<float, 1> loss({1500});
-    return run(exec, loss).same_elements(lse) && loss.same_elements(whole);
+  lse = run(exec, whole);
+  const auto same_with = [&](const auto& some_exec) {
+    array<float, 1> loss({n});
+    return run(some_exec, loss).same_elements(lse) && loss.same_elements(whole);
   };
+#if defined(TESSERA_TESTED_ON_CPU)
+  using tessera::par;
   BOOST_TEST(same_with(par.threads(2)));
   BOOST_TEST(same_with(par.threads(3)));
   BOOST_TEST(same_with(par.on(support::thread_per_call{4})));
   BOOST_TEST(same_with(par.on(support::one_by_one{})));
-  for (const std::int64_t i : {0, 1, 47, 1022, 1499}) {
+#else
+  BOOST_TEST(same_with(exec));
+#endif
+  for (const std::int64_t i : {std::int64_t{0}, std::int64_t{1}, std::int64_t{47}, n / 3 * 2, n - 1}) {
     array<float, 1> loss({1});
     array<float, 1> row_lse({1});
     const auto hidden = in.hidden.view();
-    linear_cross_entropy(par.threads(2), view<const float, 2>(&hidden(i, 0), 1, 40), in.weight.view(), in.bias.view(),
+    linear_cross_entropy(team, view<const float, 2>(&hidden(i, 0), 1, in.depth()), in.weight.view(), in.bias.view(),
                          view<const std::int64_t, 1>(&in.target(i), 1), loss.view(), row_lse.view(), each);
     BOOST_TEST((loss(0) == whole(i) && row_lse(0) == lse(i)));
   }
@@ -179,7 +199,7 @@ BOOST_AUTO_TEST_CASE(golden_values_of_pytorch) {
       options.reduce = reduce;
       array<double, 1> loss({reduce == reduction::none ? golden::rows : 1});
       array<double, 1> lse({golden::rows});
-      linear_cross_entropy(seq, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(), loss.view(), lse.view(),
+      linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(), loss.view(), lse.view(),
                            options);
       if (reduce != reduction::none) errors(loss(0), want.loss, 1e-14 * std::fabs(want.loss), "loss");
       for (std::int64_t i = 0; reduce == reduction::none && i < golden::rows; ++i) {
@@ -190,27 +210,30 @@ BOOST_AUTO_TEST_CASE(golden_values_of_pytorch) {
   CHECK_WITHIN_BOUND(errors);
 }
 
+#if defined(TESSERA_TESTED_ON_CPU)
 BOOST_AUTO_TEST_CASE(scratch_is_taken_once_and_does_not_grow_with_the_logits) {
   const inputs<float> in(600, 16, 40000);
   array<float, 1> loss({1});
   array<float, 1> lse({600});
   support::counting_resource memory;
-  linear_cross_entropy(par.threads(2).scratch(&memory), in.hidden.view(), in.weight.view(), in.target.view(), loss.view(),
-                       lse.view());
+  linear_cross_entropy(tessera::par.threads(2).scratch(&memory), in.hidden.view(), in.weight.view(), in.target.view(),
+                       loss.view(), lse.view());
   BOOST_TEST(memory.allocations() == 1);
   BOOST_TEST(memory.all_returned());
   BOOST_TEST(memory.bytes() < (std::size_t{8} << 20));  // the logits would be 96 MB
 }
+#endif
 
 BOOST_AUTO_TEST_CASE(empty_problems_are_no_misuse) {
   const inputs<float> none(0, 4, 9);
   array<float, 1> one({1});
   array<float, 1> nothing({0});
-  linear_cross_entropy(seq, none.hidden.view(), none.weight.view(), none.target.view(), one.view(), nothing.view(),
+  linear_cross_entropy(exec, none.hidden.view(), none.weight.view(), none.target.view(), one.view(), nothing.view(),
                        {.reduce = reduction::sum});
   BOOST_TEST(one(0) == 0);
 }
 
+#if defined(TESSERA_TESTED_ON_CPU)
 BOOST_AUTO_TEST_CASE(misuse_is_refused_and_nothing_written) {
   inputs<float> in(4, 3, 6);
   array<float, 1> loss({4});
@@ -223,7 +246,7 @@ BOOST_AUTO_TEST_CASE(misuse_is_refused_and_nothing_written) {
   const view<float, 1> l = loss.view();
   const view<float, 1> e = lse.view();
 #define REFUSED(argument, ...) \
-  CHECK_REFUSED("training::linear_cross_entropy: " argument ": ", linear_cross_entropy(seq, __VA_ARGS__))
+  CHECK_REFUSED("training::linear_cross_entropy: " argument ": ", linear_cross_entropy(exec, __VA_ARGS__))
   REFUSED("hidden", view<const float, 2>(nullptr, 4, 3), w, t, l, e, each);
   REFUSED("hidden", view<const float, 2>(h.data_handle(), {4, 3}, {1, 4}), w, t, l, e, each);
   REFUSED("weight", h, view<const float, 2>(w.data_handle(), 6, 2), t, l, e, each);
@@ -251,9 +274,10 @@ BOOST_AUTO_TEST_CASE(misuse_is_refused_and_nothing_written) {
   }
 #undef REFUSED
   in.target(2) = 6;
-  BOOST_TEST(support::refusal([&] { linear_cross_entropy(seq, h, w, t, l, e, each); }) ==
+  BOOST_TEST(support::refusal([&] { linear_cross_entropy(exec, h, w, t, l, e, each); }) ==
              "training::linear_cross_entropy: target: 6 in row 2; needs classes in [0, vocabulary), or options.ignore_index");
   BOOST_TEST((loss.untouched() && one.untouched() && lse.untouched()));
 }
+#endif
 
 BOOST_AUTO_TEST_SUITE_END()

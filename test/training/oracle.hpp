@@ -92,8 +92,9 @@ void check_forward(support::worst& errors, const Exec& exec, const In& in, const
   const bool each = options.reduce == reduction::none;
   array<T, 1> loss({each ? in.n() : 1});
   array<T, 1> lse({in.n()});
-  tessera::training::linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(), loss.view(),
-                                          lse.view(), options);
+  using tessera::training::linear_cross_entropy;
+  linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(), loss.view(), lse.view(),
+                       options);
   BOOST_TEST((in.untouched() && loss.gaps_untouched() && lse.gaps_untouched()));
   const auto want =
       tessera::reference::linear_cross_entropy<Real>(in.hidden.view(), in.weight.view(), in.wide_bias(), in.target.view(),
@@ -132,8 +133,9 @@ void check_backward(support::worst& errors, const Exec& exec, const In& in, cons
   matrix<D> grad_hidden({in.n(), in.depth()}, {2});
   matrix<D> grad_weight({in.classes(), in.depth()}, {1});
   array<D, 1> grad_bias({in.classes()});
-  tessera::training::linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(), loss.view(),
-                                          lse.view(), options);
+  using tessera::training::linear_cross_entropy;
+  linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(), loss.view(), lse.view(),
+                       options);
   tessera::training::linear_cross_entropy_backward(exec, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(),
                                                    lse.view(), grad_loss.view(), grad_hidden.view(), grad_weight.view(),
                                                    grad_bias.view(), options);

@@ -156,6 +156,15 @@ struct chunk_steps {
     run_loaded<Left>(f, layout, chunk, step, chunks, c, arrays..., load_chunk<N>(arrays, c)...);
   }
 
+  /// As `run`, but only reads: see(place, chunk of each array …).
+  template <int Left, class See>
+  TESSERA_DEVICE static void visit(const See& see, const chunk_layout& layout, std::int64_t chunk, std::int64_t step,
+                                   std::int64_t chunks, const Arrays&... arrays) {
+    if (chunk >= chunks) return;
+    const chunk_place c = place(chunk, layout, arrays...);
+    visit_loaded<Left>(see, layout, chunk, step, chunks, c, arrays..., load_chunk<N>(arrays, c)...);
+  }
+
  private:
   template <int Left, class F>
   TESSERA_DEVICE static void run_loaded(const F& f, const chunk_layout& layout, std::int64_t chunk, std::int64_t step,
@@ -165,6 +174,14 @@ struct chunk_steps {
     if (c.begin >= c.end) return;
     f(layout.first_index + static_cast<std::uint64_t>(c.row * layout.size + c.column), x...);
     (store_chunk(arrays, c, x), ...);
+  }
+
+  template <int Left, class See>
+  TESSERA_DEVICE static void visit_loaded(const See& see, const chunk_layout& layout, std::int64_t chunk, std::int64_t step,
+                                          std::int64_t chunks, const chunk_place& c, const Arrays&... arrays,
+                                          packed<std::remove_const_t<typename Arrays::element>, N>... x) {
+    if constexpr (Left > 1) visit<Left - 1>(see, layout, chunk + step, step, chunks, arrays...);
+    see(c, x...);
   }
 };
 
@@ -210,6 +227,23 @@ std::int64_t row_stride(const view<T, Rank>& v, std::size_t axis) {
   return 0;
 }
 
+/// Calls run(split, arrays …) with the views as rows of one length, as few and as long as they are, or else as arrays of any strides.
+template <int N, class Run, class... T, std::size_t Rank>
+void with_rows(const Run& run, const view<T, Rank>&... views) {
+  const std::int64_t total = first_of(views...).size();
+  for (std::size_t axis = 0; axis <= Rank; ++axis) {
+    if (!(splits_at(views, axis) && ...)) continue;
+    row_split split;
+    const auto& any = first_of(views...);
+    for (std::size_t r = 0; r < axis; ++r) split.rows *= any.extent(r);
+    split.size = total / split.rows;
+    if (axis > 0 && split.size < N) break;  // rows so short are not worth the arithmetic
+    run(split, row_array<T>{views.data_handle(), row_stride(views, axis)}...);
+    return;
+  }
+  run(row_split{1, total}, cell_array<T, Rank>{views}...);
+}
+
 /// Puts f(number of a chunk's first element, chunk of each array …) in the stream, for chunks of N elements that together cover the arrays.
 ///
 /// Arrays of const are read, the others are written (and not read: name an array twice to change it in place). A chunk of an array is a
@@ -224,8 +258,7 @@ template <int N, bool ByAddress, class F, class... T, std::size_t Rank>
 TESSERA_HIDDEN void elementwise(const executor& exec, const char* function, const F& f, std::uint64_t first_index,
                                 const view<T, Rank>&... views) {
   static_assert(N > 0 && (N & (N - 1)) == 0);
-  const std::int64_t total = first_of(views...).size();
-  if (total == 0) return;
+  if (first_of(views...).size() == 0) return;
   const auto run = [&](const row_split& split, const auto&... arrays) {
     constexpr int bytes = (0 + ... + (std::is_const_v<T> ? N * static_cast<int>(sizeof(T)) : 0));
     constexpr int at_once = bytes == 0 ? 1 : std::clamp(bytes_in_flight / bytes, 1, 4);
@@ -238,17 +271,7 @@ TESSERA_HIDDEN void elementwise(const executor& exec, const char* function, cons
     launch(exec, shape{.grid = dim3(static_cast<unsigned>(blocks)), .block = dim3(elementwise_threads), .function = function},
            elementwise_kernel<N, at_once, F, std::remove_cvref_t<decltype(arrays)>...>, f, layout, arrays...);
   };
-  for (std::size_t axis = 0; axis <= Rank; ++axis) {
-    if (!(splits_at(views, axis) && ...)) continue;
-    row_split split;
-    const auto& any = first_of(views...);
-    for (std::size_t r = 0; r < axis; ++r) split.rows *= any.extent(r);
-    split.size = total / split.rows;
-    if (axis > 0 && split.size < N) break;  // rows so short are not worth the arithmetic
-    run(split, row_array<T>{views.data_handle(), row_stride(views, axis)}...);
-    return;
-  }
-  run({1, total}, cell_array<T, Rank>{views}...);
+  with_rows<N>(run, views...);
 }
 
 }  // namespace tessera::cuda::detail

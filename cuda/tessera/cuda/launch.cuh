@@ -47,7 +47,7 @@ inline void allow_shared_bytes(const executor& exec, const shape& shape, const v
 
 /// Hands the arguments over, each of the type of the kernel's parameter.
 template <class... P>
-void launch_with(const executor& exec, const shape& shape, void (*kernel)(P...), P... arguments) {
+TESSERA_HIDDEN void launch_with(const executor& exec, const shape& shape, void (*kernel)(P...), P... arguments) {
 #if TESSERA_CUDA_EMULATOR
   static_cast<void>(exec);
   emulator::launch(shape.grid, shape.block, shape.shared_bytes, kernel, arguments...);

@@ -64,6 +64,17 @@ inline void check_pointer(const executor& exec, const void* pointer, std::size_t
 #endif
 }
 
+/// True where check_pointer has nothing to say.
+inline bool usable(const executor& exec, const void* pointer, std::size_t alignment) {
+  if (reinterpret_cast<std::uintptr_t>(pointer) % alignment != 0) return false;
+#if TESSERA_CUDA_CHECK_POINTERS
+  return pointer == nullptr || foreign_memory(exec, pointer).empty();
+#else
+  static_cast<void>(exec);
+  return true;
+#endif
+}
+
 /// check_pointer for each of a view's elements; a view without elements may have any pointer.
 template <class T, std::size_t Rank>
 void check_memory(const executor& exec, const view<T, Rank>& v, const char* function, const char* argument) {

@@ -9,6 +9,7 @@
 
 #include "tessera/attention/detail/checks.hpp"
 #include "tessera/attention/detail/few_queries.hpp"
+#include "tessera/attention/detail/forward_checks.hpp"
 #include "tessera/attention/detail/sequences.hpp"
 #include "tessera/attention/detail/walk_keys.hpp"
 #include "tessera/attention/options.hpp"
@@ -91,39 +92,14 @@ void forward_sequences(const Exec& exec, const sequences<Q, K, V>& x, const sequ
   }
 }
 
-/// Refuses what forward cannot take, computed in T; the factor of q . k.
-template <class T, class Q, class K, class V, class O, class Mask, class Score, class Accumulation>
-TESSERA_ALWAYS_INLINE double check_forward(const char* function, const view<const Q, 4>& q, const view<const K, 4>& k,
-                                           const view<const V, 4>& v, const view<O, 4>& out,
-                                           const options<Mask, Score, Accumulation>& options, const char* out_name = "out") {
-  using tessera::detail::check_disjoint;
-  check_inputs(function, q, k, v);
-  tessera::detail::check_output(out, function, out_name);
-  check_rows(function, out, out_name, q, v);
-  check_disjoint(out, q, function, out_name, "q");
-  check_disjoint(out, k, function, out_name, "k");
-  check_disjoint(out, v, function, out_name, "v");
-  return check_options<T>(function, q, k, options);
-}
-
 /// Checks every argument, then runs; `lse` may be null.
 template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score, class Accumulation>
 void forward(const Exec& exec, const view<const Q, 4>& q, const view<const K, 4>& k, const view<const V, 4>& v,
              const view<O, 4>& out, const view<L, 3>* lse, const options<Mask, Score, Accumulation>& options) {
   using T = accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>>;
-  using tessera::detail::check_disjoint;
   const char* const function = "attention::forward";
   const double scale = check_forward<T>(function, q, k, v, out, options);
-  if (lse != nullptr) {
-    tessera::detail::check_output(*lse, function, "lse");
-    tessera::detail::expects(
-        lse->extent(0) == q.extent(0) && lse->extent(1) == q.extent(1) && lse->extent(2) == q.extent(2), function, "lse",
-        [&] { return "shape " + tessera::detail::shape(*lse); }, "needs [batch, heads, len_q]");
-    check_disjoint(*lse, q, function, "lse", "q");
-    check_disjoint(*lse, k, function, "lse", "k");
-    check_disjoint(*lse, v, function, "lse", "v");
-    check_disjoint(*lse, out, function, "lse", "out");
-  }
+  if (lse != nullptr) check_lse(function, *lse, q, k, v, out);
 
   forward_sequences<T>(exec, sequences<Q, K, V>(q, k, v), sequence_rows<O>(out),
                        lse != nullptr ? sequence_rows<L>(*lse) : sequence_rows<L>(), scale, options);

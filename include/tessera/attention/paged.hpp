@@ -11,6 +11,7 @@
 #include "tessera/attention/forward.hpp"
 #include "tessera/attention/index_view.hpp"
 #include "tessera/attention/options.hpp"
+#include "tessera/attention/paged_cache.hpp"
 #include "tessera/attention/ragged.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/traits.hpp"
@@ -18,38 +19,7 @@
 
 namespace tessera::attention {
 
-/// Keys and values of sequences, in pages that each sequence lists: key j of sequence b is row j % page_size of page
-/// table(b, j / page_size). Sequences may share pages. Without a table, sequence b is page b: a cache [batch, kv_heads, capacity, dim].
-///
-/// Any page size. What pages hold past a length, and entries of the table there, are not read.
-template <class K, class V = K>
-struct paged {
-  view<K, 4> keys;          ///< [pages, kv_heads, page_size, head_dim]
-  view<V, 4> values;        ///< [pages, kv_heads, page_size, value_dim]; may be columns of the keys (MLA)
-  index_view<2> table{};    ///< [batch, pages of a sequence] int32 or int64
-  index_view<1> lengths{};  ///< [batch] int32 or int64: keys that each sequence holds
-};
-template <mdspan_like K, mdspan_like V, class Table, class Lengths>
-paged(const K&, const V&, const Table&, const Lengths&) -> paged<typename K::element_type, typename V::element_type>;
-
 namespace detail {
-
-/// Its views, to be read.
-template <class K, class V>
-TESSERA_ALWAYS_INLINE page_views<std::remove_const_t<K>, std::remove_const_t<V>> pages_of(const paged<K, V>& cache) {
-  return {cache.keys, cache.values, cache.table, cache.lengths};
-}
-
-/// Refuses a cache that does not belong to such queries. With the architecture in its name.
-template <class Arch, class K, class V>
-void check_cache(const char* function, const page_views<K, V>& pages, std::int64_t batch, std::int64_t heads,
-                 std::int64_t head_dim) {
-  check_pages<Arch>(function, pages, batch);
-  check_extents(pages.keys, {pages.keys.extent(0), pages.keys.extent(1), pages.keys.extent(2), head_dim}, function, "cache.keys",
-                "needs [pages, kv_heads, page_size, head_dim] with q's head_dim");
-  check_groups<Arch>(function, heads, pages.keys.extent(1), "cache.keys");
-  for (std::int64_t b = 0; b < batch; ++b) check_place_in_pages<Arch>(function, pages, b, 0, pages.lengths(b));
-}
 
 template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score, class Accumulation>
 void forward_paged(const Exec& exec, const view<const Q, 4>& q, const page_views<K, V>& pages, const view<O, 4>& out,
@@ -59,17 +29,7 @@ void forward_paged(const Exec& exec, const view<const Q, 4>& q, const page_views
   const char* const function = "attention::forward";
   tessera::detail::check_operand(q, function, "q");
   check_cache<Arch>(function, pages, q.extent(0), q.extent(1), q.extent(3));
-  tessera::detail::check_output(out, function, "out");
-  check_rows(function, out, "out", q, pages.values);
-  tessera::detail::check_disjoint(out, q, function, "out", "q");
-  check_disjoint_pages(out, pages, function, "out");
-  if (lse != nullptr) {
-    tessera::detail::check_output(*lse, function, "lse");
-    check_extents(*lse, {q.extent(0), q.extent(1), q.extent(2)}, function, "lse", "needs [batch, heads, len_q]");
-    tessera::detail::check_disjoint(*lse, q, function, "lse", "q");
-    tessera::detail::check_disjoint(*lse, out, function, "lse", "out");
-    check_disjoint_pages(*lse, pages, function, "lse");
-  }
+  check_paged_outputs<Arch>(function, q, pages, out, lse);
   const sequences<Q, K, V> x(q, pages);
   const double scale = check_sequence_options<T, Arch>(function, x, options);
   forward_sequences<T>(exec, x, sequence_rows<O>(out), lse != nullptr ? sequence_rows<L>(*lse) : sequence_rows<L>(), scale,

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "tessera/attention/detail/forward_checks.hpp"
 #include "tessera/attention/detail/sequence_checks.hpp"
 #include "tessera/attention/detail/sequences.hpp"
 #include "tessera/attention/forward.hpp"
@@ -19,27 +20,6 @@
 namespace tessera::attention {
 
 namespace detail {
-
-/// Refuses results of queries one after another that do not fit. With the architecture in its name.
-template <class Arch, class Q, class O, class L>
-void check_ragged_outputs(const char* function, const view<const Q, 3>& q, std::int64_t value_dim, const view<O, 3>& out,
-                          const view<L, 2>* lse, const ragged& at) {
-  using tessera::detail::check_disjoint;
-  const auto apart = [&](const auto& x, const char* argument) {
-    check_disjoint(x, q, function, argument, "q");
-    check_disjoint(x, at.query_offsets.bytes(), function, argument, "ragged.query_offsets");
-    check_disjoint(x, at.key_offsets.bytes(), function, argument, "ragged.key_offsets");
-  };
-  tessera::detail::check_output(out, function, "out");
-  check_extents(out, {q.extent(0), q.extent(1), value_dim}, function, "out", "needs [heads, total_q, value_dim]");
-  apart(out, "out");
-  if (lse == nullptr) return;
-  tessera::detail::check_readable(*lse, function, "lse");
-  tessera::detail::check_distinct(*lse, function, "lse");
-  check_extents(*lse, {q.extent(0), q.extent(1)}, function, "lse", "needs [heads, total_q]");
-  apart(*lse, "lse");
-  check_disjoint(*lse, out, function, "lse", "out");
-}
 
 template <class Exec, class Q, class K, class V, class O, class L, class Mask, class Score, class Accumulation>
 void forward_ragged(const Exec& exec, const view<const Q, 3>& q, const view<const K, 3>& k, const view<const V, 3>& v,

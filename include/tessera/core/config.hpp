@@ -50,21 +50,29 @@
 #define TESSERA_CALLS_USER
 #endif
 
-/// Marks a function of kernels alone, and a kernel. Kernels are hidden: two libraries that both hold one each launch their own.
-#if TESSERA_CUDA_COMPILER
-#define TESSERA_DEVICE __device__ __forceinline__
-#define TESSERA_KERNEL __attribute__((visibility("hidden"))) __global__
-#else
-#define TESSERA_DEVICE inline
-#define TESSERA_KERNEL
-#endif
-
 /// Marks a host function that names a kernel. Were it visible, a program with two shared libraries would launch the kernel of one from the
 /// other, which may be compiled for another device; hidden, each library keeps to its own.
+#if defined(__NVCC__)
+// What hides a function that no other file sees anyhow, as its template's argument is a lambda, is nothing to warn of.
+#pragma nv_diag_suppress 1407
+#endif
 #if defined(__GNUC__) || defined(__clang__)
 #define TESSERA_HIDDEN __attribute__((visibility("hidden")))
 #else
 #define TESSERA_HIDDEN
+#endif
+
+/// Marks a function of kernels alone, and a kernel. Kernels are hidden: two libraries that both hold one each launch their own. On the
+/// emulator what kernels call has to be so, too, as it is in the code of each kernel on a device.
+#if TESSERA_CUDA_COMPILER
+#define TESSERA_DEVICE __device__ __forceinline__
+#define TESSERA_KERNEL TESSERA_HIDDEN __global__
+#elif TESSERA_CUDA_EMULATOR
+#define TESSERA_DEVICE TESSERA_HIDDEN inline
+#define TESSERA_KERNEL TESSERA_HIDDEN
+#else
+#define TESSERA_DEVICE inline
+#define TESSERA_KERNEL
 #endif
 
 /// Inlines whatever the optimiser thinks: for the few functions whose arguments must stay in registers.
@@ -107,9 +115,11 @@
 /// the compiler decides.
 #if TESSERA_DEVICE_PASS
 #define TESSERA_DEVICE_UNROLL _Pragma("unroll")
+#define TESSERA_DEVICE_UNROLL_BY_4 _Pragma("unroll 4")
 #define TESSERA_DEVICE_ROLLED _Pragma("unroll 1")
 #else
 #define TESSERA_DEVICE_UNROLL
+#define TESSERA_DEVICE_UNROLL_BY_4
 #define TESSERA_DEVICE_ROLLED
 #endif
 

@@ -12,6 +12,7 @@
 #include "tessera/core/error.hpp"
 #include "tessera/core/scratch.hpp"
 #include "tessera/diffusion/detail/number.hpp"
+#include "tessera/diffusion/detail/precondition_steps.hpp"
 #include "tessera/diffusion/precondition.hpp"
 #include "tessera/diffusion/state.hpp"
 
@@ -56,17 +57,15 @@ class preconditioned_denoiser {
     const view<S, Rank> raw = detail::dense_like(noisy, block.take<S>(size));
     detail::for_each_run(
         exec_,
-        [c](std::int64_t, std::int64_t count, const T* x, S* y) {
-          for (std::int64_t e = 0; e < count; ++e) y[e] = static_cast<S>(c.c_in * static_cast<double>(x[e]));
+        [f = detail::scaled_input<S>{c.c_in}](std::int64_t, std::int64_t count, const T* x, S* y) {
+          for (std::int64_t e = 0; e < count; ++e) y[e] = f(x[e]);
         },
         noisy, scaled);
     network_(view<const S, Rank>(scaled), c.c_noise, raw);
     detail::for_each_run(
         exec_,
-        [c](std::int64_t, std::int64_t count, const T* x, const S* f, T* y) {
-          for (std::int64_t e = 0; e < count; ++e) {
-            y[e] = static_cast<T>(c.c_skip * static_cast<double>(x[e]) + c.c_out * static_cast<double>(f[e]));
-          }
+        [f = detail::skip_and_output{c.c_skip, c.c_out}](std::int64_t, std::int64_t count, const T* x, const S* r, T* y) {
+          for (std::int64_t e = 0; e < count; ++e) y[e] = f(x[e], r[e]);
         },
         noisy, raw, out);
   }

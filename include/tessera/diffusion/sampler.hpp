@@ -3,162 +3,54 @@
 /// Euler and Heun steps along the probability-flow ODE, with EDM's churn, over any denoiser.
 #pragma once
 
-#include <cmath>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
-#include <string>
 
-#include "tessera/core/config.hpp"
-#include "tessera/core/error.hpp"
 #include "tessera/core/scratch.hpp"
-#include "tessera/diffusion/detail/number.hpp"
+#include "tessera/diffusion/detail/sampler_loop.hpp"
 #include "tessera/diffusion/noise.hpp"
+#include "tessera/diffusion/sampler_options.hpp"
 #include "tessera/diffusion/state.hpp"
 
 namespace tessera::diffusion {
 
-/// EDM's names and values. The defaults make the sampler deterministic.
-struct sampler_options {
-  /// Amount of noise put back over the whole run: step i raises sigma_i by the factor 1 + min(s_churn / steps, sqrt(2) - 1).
-  double s_churn = 0;
-  /// Noise is put back only where s_min <= sigma_i <= s_max.
-  double s_min = 0;
-  double s_max = std::numeric_limits<double>::infinity();
-  /// The standard deviation of the noise put back, relative to what the raised level asks for.
-  double s_noise = 1;
-  /// Step i draws from noise.stream + 1 + i.
-  noise_address noise = {};
-};
-
-/// A finished step, as an observer sees it.
-template <class T, std::size_t Rank>
-struct sampler_step {
-  /// 0 … steps - 1.
-  std::int64_t index = 0;
-  std::int64_t steps = 0;
-  double sigma = 0;
-  /// sigma, raised by churn.
-  double sigma_hat = 0;
-  double sigma_next = 0;
-  /// The state at sigma_next.
-  view<const T, Rank> state;
-  /// D at sigma_hat: a preview of the end.
-  view<const T, Rank> denoised;
-};
-
-/// denoiser(noisy, sigma, out) writes E[x0 | x = noisy] for noise of standard deviation sigma.
-template <class D, class State>
-concept denoiser_for = state_view<State> && requires(D& d, view<const typename State::element_type, State::rank()> noisy,
-                                                     double sigma, view_of<State> out) { d(noisy, sigma, out); };
-
-/// The observer that does nothing.
-struct no_observer {
-  template <class Step>
-  void operator()(const Step&) const {}
-};
-
 namespace detail {
 
-inline void check_sampler(std::span<const double> sigmas, const sampler_options& options, const char* function) {
-  using tessera::detail::expects;
-  expects(
-      sigmas.size() >= 2, function, "sigmas", [&] { return std::to_string(sigmas.size()) + " levels"; },
-      "needs at least 2 (one step)");
-  const bool rising = sigmas[1] > sigmas[0];
-  for (std::size_t i = 0; i < sigmas.size(); ++i) {
-    const auto got = [&] { return "level " + std::to_string(i) + " is " + number(sigmas[i]); };
-    expects(std::isfinite(sigmas[i]), function, "sigmas", got, "needs finite levels");
-    expects(sigmas[i] > 0 || (sigmas[i] == 0 && i + 1 == sigmas.size()), function, "sigmas", got,
-            "needs levels above 0 (only the last may be 0)");
-    expects(i == 0 || (rising ? sigmas[i] > sigmas[i - 1] : sigmas[i] < sigmas[i - 1]), function, "sigmas", got,
-            "needs strictly falling levels (or strictly rising ones, which encode)");
+/// A sampler's steps on an executor of the CPU.
+template <executor Exec>
+struct steps_on {
+  const Exec& exec;
+
+  template <class T, std::size_t Rank>
+  void add_noise(const view<T, Rank>& x, double scale, const noise_address& noise) const {
+    add_scaled_noise(exec, x, scale, noise);
   }
-  expects(options.s_churn >= 0, function, "s_churn", [&] { return number(options.s_churn); }, "needs at least 0");
-  expects(
-      options.s_churn == 0 || !rising, function, "s_churn", [&] { return number(options.s_churn) + " with rising sigmas"; },
-      "needs 0 when encoding");
-  expects(options.s_min >= 0, function, "s_min", [&] { return number(options.s_min); }, "needs at least 0");
-  expects(options.s_max >= options.s_min, function, "s_max", [&] { return number(options.s_max); }, "needs at least s_min");
-  expects(
-      std::isfinite(options.s_noise) && options.s_noise >= 0, function, "s_noise", [&] { return number(options.s_noise); },
-      "needs a finite value of at least 0");
-}
+  template <class F, class T, std::size_t Rank, class... In>
+  void apply(const F& f, const view<T, Rank>& out, const In&... in) const {
+    for_each_run(
+        exec,
+        [f](std::int64_t, std::int64_t count, T* y, const auto*... x) {
+          for (std::int64_t e = 0; e < count; ++e) y[e] = f(x[e]...);
+        },
+        out, in...);
+  }
+};
 
-/// gamma_i: 0 leaves the level as it is.
-inline double churn_factor(double sigma, std::int64_t steps, const sampler_options& options) {
-  if (!(sigma >= options.s_min && sigma <= options.s_max)) return 0;
-  const double gamma = options.s_churn / static_cast<double>(steps);
-  const double most = 0.41421356237309505;  // sqrt(2) - 1: the noise at most doubles in variance
-  return gamma < most ? gamma : most;
-}
-
-/// EDM's algorithm 2. `state` is x_i, then x_hat, then x_{i+1}; `trial` and `denoised_trial` serve Heun's second evaluation.
 template <bool Heun, executor Exec, class Denoiser, class T, std::size_t Rank, class Observer>
 void sample(const Exec& exec, Denoiser& denoiser, std::span<const double> sigmas, const view<T, Rank>& state,
             const sampler_options& options, Observer& observer, const char* function) {
   check_sampler(sigmas, options, function);
   check_state(state, function, "state");
   tessera::detail::check_disjoint(state, view<const double, 1>(sigmas.data(), std::ssize(sigmas)), function, "state", "sigmas");
-  const std::int64_t size = state.size();
-  if (size == 0) return;
+  if (state.size() == 0) return;
 
+  using arrays = sampler_arrays<T, Rank>;
   tessera::detail::bump needed;
-  for (int i = 0; i < (Heun ? 3 : 1); ++i) needed.take<T>(size);
+  static_cast<void>(arrays::over(Heun, state, needed));
   const tessera::detail::scratch memory(exec.memory(), needed.bytes());
   tessera::detail::bump block(memory.data());
-  const view<T, Rank> denoised = dense_like(state, block.take<T>(size));
-  const view<T, Rank> trial = Heun ? dense_like(state, block.take<T>(size)) : denoised;
-  const view<T, Rank> denoised_trial = Heun ? dense_like(state, block.take<T>(size)) : denoised;
-
-  const std::int64_t steps = std::ssize(sigmas) - 1;
-  for (std::int64_t i = 0; i < steps; ++i) {
-    const double sigma = sigmas[static_cast<std::size_t>(i)];
-    const double next = sigmas[static_cast<std::size_t>(i) + 1];
-    const double gamma = churn_factor(sigma, steps, options);
-    const double hat = sigma + gamma * sigma;
-    if (gamma > 0 && options.s_noise > 0) {
-      noise_address noise = options.noise;
-      noise.stream += 1 + static_cast<std::uint64_t>(i);
-      // sqrt(hat^2 - sigma^2) without the difference
-      add_scaled_noise(exec, state, sigma * std::sqrt(gamma * (2 + gamma)) * options.s_noise, noise);
-    }
-    denoiser(view<const T, Rank>(state), hat, denoised);
-
-    // x_hat + (next - hat) d with d = (x_hat - D) / hat, written so that the step to level 0 ends on D itself.
-    const double keep = next / hat;
-    const bool second = Heun && next > 0;
-    const view<T, Rank> target = second ? trial : state;
-    for_each_run(
-        exec,
-        [keep](std::int64_t, std::int64_t count, const T* x, const T* d, T* y) {
-          for (std::int64_t e = 0; e < count; ++e) {
-            const double mean = static_cast<double>(d[e]);
-            y[e] = static_cast<T>(mean + keep * (static_cast<double>(x[e]) - mean));
-          }
-        },
-        state, denoised, target);
-    if (second) {
-      denoiser(view<const T, Rank>(trial), next, denoised_trial);
-      const double half_step = 0.5 * (next - hat);
-      const double begin = half_step / hat;
-      const double end = half_step / next;
-      for_each_run(
-          exec,
-          [begin, end](std::int64_t, std::int64_t count, T* x, const T* d, const T* y, const T* dy) {
-            for (std::int64_t e = 0; e < count; ++e) {
-              // Two statements with one product each: however the compiler contracts them, it can do so in one way only.
-              const double at = static_cast<double>(x[e]);
-              const double half_way = at + begin * (at - static_cast<double>(d[e]));
-              x[e] = static_cast<T>(half_way + end * (static_cast<double>(y[e]) - static_cast<double>(dy[e])));
-            }
-          },
-          state, denoised, trial, denoised_trial);
-    }
-    observer(sampler_step<T, Rank>{i, steps, sigma, hat, next, state, denoised});
-  }
+  sampler_loop<Heun>(steps_on<Exec>{exec}, denoiser, sigmas, arrays::over(Heun, state, block), options, observer);
 }
 
 }  // namespace detail

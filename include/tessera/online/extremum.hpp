@@ -77,8 +77,8 @@ struct extremum_reducer {
     return s;
   }
 
-  template <class T>
-  [[nodiscard]] TESSERA_HD suspects<T> exact_within(const state<T>& s, const score_tile<T>& tile, T error) const {
+  template <class T, class Tile>
+  [[nodiscard]] TESSERA_HD suspects<T> exact_within(const state<T>& s, const Tile& tile, T error) const {
     const T best = best_of<T>(tile);
     if constexpr (Smallest) {
       return {best, min(s.score, best + error) + error};

@@ -91,6 +91,8 @@ struct suspects {
 /// - `absorb(state, tile)` adds a tile;
 /// - `merge(a, b)` joins the states of two disjoint sets of keys: associative, up to rounding;
 /// - `finish(state)` what the caller gets, of a state of numbers.
+/// On the device tiles are of other types than score_tile, and have its members: there `tile` is a template parameter, and the members are
+/// marked TESSERA_HD.
 /// Optional: `unit`, a factor wanted on every score (log2 e where exponentials are taken in base 2); `excluded<V>()`, the score of a
 /// pair that a mask hides (needed only with masks); `exact_within(state, tile, error)`, which of the tile's scores could change
 /// the result if each is wrong by up to `error`, with `smallest_wins` saying which side of the limit they are on;
@@ -115,8 +117,10 @@ struct join_factors {
 /// returns the factors that bring the values summed under each to its scale. `normalizer(state)` is what the sum is divided by.
 /// A tile's weights do not depend on the tiles before it, so tiles may be weighed anywhere and joined in order.
 /// Where tiles come in order and several lanes share a row (on the device), a reducer that can does it in one step, without a state of the tile:
-/// `top<T>(tile)` is the tile's largest score; `advance(s, top, tile)`, given the largest of all lanes, weighs the tile beside the maximum of
-/// state and tile, adds it to the state, and returns the factor of the values summed before.
+/// `top<T>(tile)` is the tile's largest score; `advance(s, top, tile, factor)`, given the largest of all lanes, and a factor above 0 that makes
+/// scores of what the tile holds, weighs the tile beside the maximum of state and tile, lets it round the weights (`tile.round_weights()`), adds it
+/// to the state, and returns the factor of the values summed before. Without them, each lane weighs its piece, and the
+/// weights are multiplied by the factors of the joins.
 template <class R, class T>
 concept weighing_reducer = reducer<R, T> && requires(const R& r, typename R::template state<T>& s, const score_tile<T>& tile) {
   { r.weigh(tile) } -> std::same_as<typename R::template state<T>>;

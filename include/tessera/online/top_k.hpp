@@ -77,8 +77,8 @@ struct top_k {
   }
 
   /// The K-th best can only improve, so a score beyond it by more than the error cannot enter.
-  template <class T>
-  [[nodiscard]] TESSERA_HD suspects<T> exact_within(const state<T>& s, const score_tile<T>& tile, T error) const {
+  template <class T, class Tile>
+  [[nodiscard]] TESSERA_HD suspects<T> exact_within(const state<T>& s, const Tile& tile, T error) const {
     const T best = tile_extremum<!Smallest>(tile, T(excluded<lane_value<T>>()));
     if constexpr (Smallest) {
       return {best, s.score[K - 1] + error};

@@ -11,16 +11,12 @@
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/simd/load.hpp"
+#include "tessera/tile/convert_options.hpp"
 #include "tessera/tile/detail/elementwise.hpp"
 #include "tessera/tile/detail/streaming.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera {
-
-struct convert_options {
-  /// What a number becomes that Out cannot hold: infinity (in float8_e4m3, NaN), or its largest finite value.
-  tessera::overflow overflow = tessera::overflow::ieee;
-};
 
 namespace detail {
 

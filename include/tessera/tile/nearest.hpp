@@ -5,20 +5,17 @@
 
 #include <concepts>
 #include <cstdint>
-#include <string>
 #include <type_traits>
 
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/online/top_k.hpp"
 #include "tessera/tile/contraction.hpp"
+#include "tessera/tile/detail/nearest_checks.hpp"
 #include "tessera/tile/score.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera {
-
-/// The most neighbours that `nearest` finds.
-inline constexpr std::int64_t most_nearest = 128;
 
 namespace tile::detail {
 
@@ -74,33 +71,12 @@ template <executor Exec, mdspan_like Queries, mdspan_like Keys, mdspan_like Indi
            std::signed_integral<value_type_of<Indices>> && (std::same_as<Metric, squared_distance> || std::same_as<Metric, dot>))
 void nearest(const Exec& exec, const Queries& queries, const Keys& keys, std::int64_t k, const Indices& indices,
              const Distances& distances, const Metric& metric = {}) {
-  using tessera::detail::expects;
   using T = std::common_type_t<compute_t<value_type_of<Queries>>, compute_t<value_type_of<Keys>>>;
-  const char* const function = "nearest";
   const view<const value_type_of<Queries>, 2> q(queries);
   const view<const value_type_of<Keys>, 2> x(keys);
   const view<value_type_of<Indices>, 2> where(indices);
   const view<value_type_of<Distances>, 2> score(distances);
-  tile::detail::check_contraction<T>({.function = function}, q, x);
-  expects(k >= 1 && k <= most_nearest, function, "k", [&] { return std::to_string(k); }, "needs a count from 1 to 128");
-  const auto check_result = [&](const auto& out, const char* name) {
-    tessera::detail::check_readable(out, function, name);
-    tessera::detail::check_distinct(out, function, name);
-    expects(
-        out.extent(0) == q.extent(0) && out.extent(1) == k, function, name,
-        [&] { return "shape " + tessera::detail::shape(out); }, "needs [queries, k]");
-    tessera::detail::check_disjoint(out, q, function, name, "queries");
-    tessera::detail::check_disjoint(out, x, function, name, "keys");
-  };
-  check_result(where, "indices");
-  check_result(score, "distances");
-  tessera::detail::check_disjoint(where, score, function, "indices", "distances");
-  if constexpr (sizeof(value_type_of<Indices>) < 8) {
-    constexpr auto most = static_cast<std::int64_t>(static_cast<std::make_unsigned_t<value_type_of<Indices>>>(-1) / 2);
-    expects(
-        x.extent(0) - 1 <= most, function, "indices", [&] { return "numbers up to " + std::to_string(most); },
-        "needs a type that holds the index of every key");
-  }
+  tile::detail::check_nearest<T>(q, x, k, where, score);
   // A sorted list of few sizes: every size is a kernel of its own.
   if (k == 1) {
     tile::detail::run_nearest<1>(exec, q, x, k, metric, where, score);

@@ -33,24 +33,6 @@ struct logit_fold {
   }
 };
 
-/// The loss of a row of which all is known.
-template <class T>
-TESSERA_ALWAYS_INLINE double loss_of(const logit_fold<T>& row, double log_mass, std::int64_t classes,
-                                     const cross_entropy_options& options) {
-  // Differences from the largest logit first: what is left of a sure answer is the logarithm of a mass near 1.
-  const double loss = static_cast<double>(row.max - row.target) + log_mass;
-  double result = (1 - options.label_smoothing) * loss;
-  if (options.label_smoothing > 0) {
-    const double mean = static_cast<double>(row.sum) / static_cast<double>(classes);
-    result += options.label_smoothing * (static_cast<double>(row.max) - mean + log_mass);
-  }
-  if (options.z_loss > 0) {
-    const double lse = static_cast<double>(row.max) + log_mass;
-    result += options.z_loss * lse * lse;
-  }
-  return result;
-}
-
 template <class Exec, class H, class W, class B, class Target, class Loss, class Lse>
 void run_linear_cross_entropy(const Exec& exec, const problem<H, W, B, Target>& p, bool has_bias, const view<Loss, 1>& loss,
                               const view<Lse, 1>& lse) {
@@ -61,20 +43,7 @@ void run_linear_cross_entropy(const Exec& exec, const problem<H, W, B, Target>& 
   const std::int64_t n = p.hidden.extent(0);
   const std::int64_t depth = p.hidden.extent(1);
   const std::int64_t classes = p.weight.extent(0);
-  check_vector(loss, p.options.reduce == reduction::none ? n : 1, function, "loss",
-               "needs a number a row of hidden, or one number where they are reduced");
-  check_vector(lse, n, function, "lse", "needs a number a row of hidden");
-  tessera::detail::check_distinct(loss, function, "loss");
-  tessera::detail::check_distinct(lse, function, "lse");
-  const auto apart = [&](const auto& out, const char* name) {
-    tessera::detail::check_disjoint(out, p.hidden, function, name, "hidden");
-    tessera::detail::check_disjoint(out, p.weight, function, name, "weight");
-    tessera::detail::check_disjoint(out, p.bias, function, name, "bias");
-    tessera::detail::check_disjoint(out, p.target, function, name, "target");
-  };
-  apart(loss, "loss");
-  apart(lse, "lse");
-  tessera::detail::check_disjoint(loss, lse, function, "loss", "lse");
+  check_losses(p, loss, lse, function);
 
   const std::int64_t most_rows = std::min(n, tile_rows);
   const std::int64_t most_classes = std::min(classes, tile_classes);

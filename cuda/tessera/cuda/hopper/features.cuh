@@ -3,6 +3,9 @@
 /// Whether this pass generates code for Hopper's own instructions (sm_90a), which no other chip has.
 #pragma once
 
+#include <cuda_runtime_api.h>
+
+#include "tessera/cuda/error.cuh"
 #include "tessera/cuda/kernel.cuh"
 
 /// 1 in the pass for sm_90a (nvcc: -gencode arch=compute_90a,code=sm_90a). Kernels that need it are empty in the others, and not launched.
@@ -38,6 +41,17 @@ TESSERA_DEVICE int warpgroup_id() {
   return __shfl_sync(0xFFFFFFFFu, id, 0);
 #else
   return id;
+#endif
+}
+
+/// Whether a kernel was compiled for sm_90a: otherwise what the device has of it is empty, and needs hardly a register.
+inline bool holds_hopper_code([[maybe_unused]] const void* kernel) {
+#if TESSERA_CUDA_EMULATOR
+  return true;
+#else
+  cudaFuncAttributes attributes = {};
+  check(cudaFuncGetAttributes(&attributes, kernel), "cudaFuncGetAttributes");
+  return attributes.numRegs >= 64;
 #endif
 }
 

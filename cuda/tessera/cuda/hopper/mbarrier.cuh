@@ -28,8 +28,10 @@ class mbarrier {
 #endif
   }
   /// Makes fresh barriers known to the copy engine.
-  TESSERA_DEVICE static void fence_init() {
-#if TESSERA_HOPPER_PASS
+  TESSERA_DEVICE static void fence_init([[maybe_unused]] code_place place = code_place::current()) {
+#if TESSERA_CUDA_EMULATOR
+    emulator::fence_async(place);
+#elif TESSERA_HOPPER_PASS
     asm volatile("fence.mbarrier_init.release.cluster;\n" ::: "memory");
     asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
 #endif

@@ -23,7 +23,7 @@ namespace tessera::cuda::hopper {
 /// How a block cuts its work. M is float16 or bfloat16; Depth and ValueDepth are 64 or 128 (ValueDepth 0: no values), and rows may be shorter.
 ///
 /// Shared memory at Depth = ValueDepth = 128: 32 KiB of queries and two stages of 64 KiB. Registers: the producer leaves its own to the two that
-/// fold, 240 each: 64 scores, 64 sums, 32 of weights under way, and what is left for the exponentials.
+/// fold: 64 scores, 64 sums, 32 of weights under way, and what is left for the exponentials.
 template <class M, int Depth, int ValueDepth>
 struct block_shape {
   using multiplied = M;
@@ -35,6 +35,9 @@ struct block_shape {
   static constexpr int depth = Depth;
   static constexpr int value_depth = ValueDepth;
   static constexpr int stages = 2;
+  /// Registers of a thread that folds, and of one that lets in: 2 x 240 + 24 or 2 x 232 + 40 of the 504 that three warpgroups have together.
+  static constexpr int folder_registers = ValueDepth > 64 ? 240 : 232;
+  static constexpr int producer_registers = ValueDepth > 64 ? 24 : 40;
   static constexpr int query_boxes = Depth / box_columns;
   static constexpr int value_boxes = ValueDepth / box_columns;
   static constexpr int query_box_bytes = rows * 128;
@@ -72,33 +75,34 @@ class query_block {
   TESSERA_DEVICE query_block(const Reducer& reducer, std::byte* shared)
       : shared_(shared), folder_(warpgroup_id() - 1), reducer_(reducer) {}
 
-  /// Called by all threads of the block; `done(rows)` by those that have folded, with what they have. Nothing may follow: registers that change
-  /// hands are the compiler's only if each role is one branch to the end.
-  template <class Pairs, class Done>
-  TESSERA_DEVICE void run(const head_maps& maps, const Pairs& pairs, const Done& done) {
+  /// Called by all threads of the block; `begin(rows)` and `done(rows)` by those that fold, before and after. Nothing may follow: registers that
+  /// change hands are the compiler's only if each role is one branch to the end.
+  template <class Pairs, class Begin, class Done>
+  TESSERA_DEVICE void run(const head_maps& maps, const Pairs& pairs, const Begin& begin, const Done& done) const {
     if (threadIdx.x == 0) {
       queries_ready().init(1);
       for (int s = 0; s < Shape::stages; ++s) {
         keys_ready(s).init(1);
         values_ready(s).init(1);
-        keys_free(s).init(Shape::folders);
-        values_free(s).init(Shape::folders + 3);
+        keys_free(s).init(4 * Shape::folders);
+        values_free(s).init(4 * Shape::folders + 3);
         values_seen(s).init(3);
       }
       mbarrier::fence_init();
     }
     __syncthreads();
     if (folder_ >= 0) {
-      claim_registers<232>();
+      claim_registers<Shape::folder_registers>();
       fold_type rows(reducer_, 64 * folder_ + 16 * static_cast<int>(threadIdx.x / 32 % 4));
+      begin(rows);
       fold_tiles(rows, pairs);
       done(rows);
     } else {
-      release_registers<40>();
+      release_registers<Shape::producer_registers>();
       if (threadIdx.x == 0) {
         let_in(maps, pairs);
       } else if (has_values && threadIdx.x >= 32) {
-        look_at_values(maps, pairs);
+        look_at_values();
       }
     }
   }
@@ -106,22 +110,23 @@ class query_block {
  private:
   using position = pipeline_position<Shape::stages>;
 
-  /// The tiles that the block's queries see, in rising order: the same for all threads.
+  /// The tiles that the block's queries see, in rising order. 32 bits: rows of a tensor map have no more.
   template <class Pairs>
   struct tiles {
     const Pairs& pairs;
-    key_range range;
-    std::int64_t first;
-    tile_class seen = tile_class::none;
+    int begin;
+    int end;
+    int first;
+    bool whole = false;  ///< no pair of the tile is hidden
 
-    TESSERA_DEVICE explicit tiles(const Pairs& of)
-        : pairs(of), range(of.range()), first(range.first / Shape::keys * Shape::keys) {
+    TESSERA_DEVICE explicit tiles(const Pairs& of) : pairs(of) {
+      const key_range range = of.range();
+      begin = static_cast<int>(range.first);
+      end = static_cast<int>(range.last);
+      first = begin / Shape::keys * Shape::keys;
       find();
     }
-    [[nodiscard]] TESSERA_DEVICE bool left() const { return first < range.last; }
-    [[nodiscard]] TESSERA_DEVICE bool whole() const {
-      return seen == tile_class::all && first >= range.first && first + Shape::keys <= range.last;
-    }
+    [[nodiscard]] TESSERA_DEVICE bool left() const { return first < end; }
     TESSERA_DEVICE void next() {
       first += Shape::keys;
       find();
@@ -129,13 +134,32 @@ class query_block {
 
    private:
     TESSERA_DEVICE void find() {
-      for (; first < range.last; first += Shape::keys) {
-        const std::int64_t end = first + Shape::keys < range.last ? first + Shape::keys : range.last;
-        seen = pairs.classify(first, end);
+      for (; first < end; first += Shape::keys) {
+        const tile_class seen = pairs.classify(first, first + Shape::keys < end ? first + Shape::keys : end);
+        whole = seen == tile_class::all && first >= begin && first + Shape::keys <= end;
         if (seen != tile_class::none) return;
       }
     }
   };
+
+  /// A tile that was let in, as whoever waits for it gets to know: only one thread asks the mask.
+  struct arrived {
+    int first;   ///< key; below 0: there are no more tiles
+    bool whole;  ///< no pair is hidden
+    [[nodiscard]] TESSERA_DEVICE bool left() const { return first >= 0; }
+  };
+  /// Keys and values have each a place for it, as their buffers become free at different times.
+  [[nodiscard]] TESSERA_DEVICE shared_array<int> news(int stage, bool of_values) const {
+    std::byte* const after = shared_ + Shape::query_bytes + Shape::stages * (Shape::key_bytes + Shape::value_bytes) + 192;
+    return {reinterpret_cast<int*>(after) + 4 * stage + (of_values ? 2 : 0), 2};
+  }
+  TESSERA_DEVICE void tell(int stage, bool of_values, const arrived& tile) const {
+    news(stage, of_values).store(0, tile.first);
+    news(stage, of_values).store(1, tile.whole ? 1 : 0);
+  }
+  [[nodiscard]] TESSERA_DEVICE arrived hear(int stage, bool of_values) const {
+    return {news(stage, of_values).load(0), news(stage, of_values).load(1) != 0};
+  }
 
   [[nodiscard]] TESSERA_DEVICE std::byte* queries() const { return shared_; }
   [[nodiscard]] TESSERA_DEVICE std::byte* keys(int stage) const {
@@ -164,15 +188,16 @@ class query_block {
     prefetch_map(maps.queries);
     prefetch_map(maps.keys);
     tiles<Pairs> t(pairs);
-    if (!t.left()) return;
     queries_ready().arrive_and_expect(Shape::query_bytes);
     for (int b = 0; b < Shape::query_boxes; ++b) {
       copy_box(queries() + b * Shape::query_box_bytes, maps.queries, queries_ready(), b * box_columns, maps.first_query,
                maps.head, maps.batch);
     }
-    for (position p; t.left(); t.next(), p.advance()) {
-      const int row = static_cast<int>(t.first);
+    position p;
+    for (; t.left(); t.next(), p.advance()) {
+      const int row = t.first;
       keys_free(p.stage).wait(p.parity ^ 1);
+      tell(p.stage, false, {row, t.whole});
       keys_ready(p.stage).arrive_and_expect(Shape::key_bytes);
       for (int b = 0; b < Shape::query_boxes; ++b) {
         copy_box(keys(p.stage) + b * Shape::key_box_bytes, maps.keys, keys_ready(p.stage), b * box_columns, row, maps.kv_head,
@@ -180,6 +205,7 @@ class query_block {
       }
       if constexpr (has_values) {
         values_free(p.stage).wait(p.parity ^ 1);
+        tell(p.stage, true, {row, t.whole});
         values_ready(p.stage).arrive_and_expect(Shape::value_bytes);
         for (int b = 0; b < Shape::value_boxes; ++b) {
           copy_box(values(p.stage) + b * Shape::key_box_bytes, maps.values, values_ready(p.stage), b * box_columns, row,
@@ -187,18 +213,26 @@ class query_block {
         }
       }
     }
+    keys_free(p.stage).wait(p.parity ^ 1);
+    tell(p.stage, false, {-1, false});
+    keys_ready(p.stage).arrive();
+    if constexpr (has_values) {
+      values_free(p.stage).wait(p.parity ^ 1);
+      tell(p.stage, true, {-1, false});
+      values_ready(p.stage).arrive();
+    }
   }
 
   /// The producer's other warps look for NaN and inf among the values of tiles in which pairs are hidden (row_fold.cuh, add_seen_values).
-  template <class Pairs>
-  TESSERA_DEVICE void look_at_values(const head_maps&, const Pairs& pairs) const {
+  TESSERA_DEVICE void look_at_values() const {
     using chunk_type = packed<M, 8>;
     const int warp = static_cast<int>(threadIdx.x / 32) - 1;
-    position p;
-    for (tiles<Pairs> t(pairs); t.left(); t.next(), p.advance()) {
+    for (position p;; p.advance()) {
       values_ready(p.stage).wait(p.parity);
+      const arrived now = hear(p.stage, true);
+      if (!now.left()) return;
       int found = 0;
-      if (!t.whole()) {
+      if (!now.whole) {
         const shared_array<M> tile(reinterpret_cast<M*>(values(p.stage)), Shape::value_bytes / 2);
         for (int at = static_cast<int>(threadIdx.x) - 32; at < Shape::value_bytes / 16; at += 96) {
           const chunk_type chunk = tile.template load_as<chunk_type>(8 * at);
@@ -210,19 +244,19 @@ class query_block {
         }
       }
       found = __any_sync(0xFFFFFFFFu, found);
+      __syncwarp();
       if (lane_id() == 0) {
         flags(p.stage).store(warp, found);
         values_seen(p.stage).arrive();
         values_free(p.stage).arrive();
       }
-      __syncwarp();
     }
   }
 
-  /// One of 128 threads says that its warpgroup is done with a buffer.
-  TESSERA_DEVICE void give_back(const mbarrier& free) const {
-    named_barrier(3 + folder_, warpgroup_threads);
-    if (threadIdx.x % warpgroup_threads == 0) free.arrive();
+  /// A warp says that it is done with a buffer.
+  TESSERA_DEVICE static void give_back(const mbarrier& free) {
+    __syncwarp();
+    if (lane_id() == 0) free.arrive();
   }
 
   /// Products of this warpgroup's 64 queries with a tile of keys, asked for.
@@ -262,66 +296,68 @@ class query_block {
   }
 
   template <class Pairs>
-  TESSERA_DEVICE static void rate(const fold_type& rows, scores_type& scores, const tiles<Pairs>& t, const Pairs& pairs) {
-    if (t.whole()) {
-      rows.template rate<false>(scores, pairs, t.first, t.range);
+  TESSERA_DEVICE static void take(fold_type& rows, scores_type& scores, const arrived& now, const Pairs& pairs,
+                                  const packed<int, 2>& range, typename fold_type::factors& kept) {
+    if (now.whole) {
+      rows.template take<false>(scores, pairs, now.first, {range[0], range[1]}, kept);
     } else {
-      rows.template rate<true>(scores, pairs, t.first, t.range);
+      rows.template take<true>(scores, pairs, now.first, {range[0], range[1]}, kept);
     }
   }
 
   template <class Pairs>
   TESSERA_DEVICE void fold_tiles(fold_type& rows, const Pairs& pairs) const {
-    tiles<Pairs> t(pairs);
-    if (!t.left()) return;
+    const key_range all = pairs.range();
+    const packed<int, 2> range{{static_cast<int>(all.first), static_cast<int>(all.last)}};
     typename fold_type::factors kept;
     position p;
     queries_ready().wait(0);
     if constexpr (!has_values) {
-      for (; t.left(); t.next(), p.advance()) {
+      for (;; p.advance()) {
         scores_type scores;
         keys_ready(p.stage).wait(p.parity);
+        const arrived now = hear(p.stage, false);
+        if (!now.left()) return;
         ask_for_scores(scores, p.stage);
         wait_products<0>();
         settle(scores[0]);
         give_back(keys_free(p.stage));
-        rate(rows, scores, t, pairs);
-        rows.fold(scores, t.first, kept);
+        take(rows, scores, now, pairs, range, kept);
       }
     } else {
+      keys_ready(p.stage).wait(p.parity);
+      arrived now = hear(p.stage, false);
+      if (!now.left()) return;
       // Folder 0 multiplies first; the turn then goes to and fro.
       if (folder_ == 1) named_barrier_arrive(1, 2 * warpgroup_threads);
       scores_type scores;
       weights_type weights;
-      keys_ready(p.stage).wait(p.parity);
       ask_for_scores(scores, p.stage);
       wait_products<0>();
       settle(scores[0]);
       give_back(keys_free(p.stage));
-      rate(rows, scores, t, pairs);
-      rows.fold(scores, t.first, kept);
+      take(rows, scores, now, pairs, range, kept);
       while (true) {
-        const tiles<Pairs> now = t;
+        const int first = now.first;
         const position at = p;
-        t.next();
-        p.advance();
         values_ready(at.stage).wait(at.parity);
-        const bool special = !now.whole() && holds_special(at);
-        if (!t.left()) {
-          finish(rows, scores, at, special, pairs, now);
+        const bool special = !now.whole && holds_special(at);
+        p.advance();
+        keys_ready(p.stage).wait(p.parity);
+        now = hear(p.stage, false);
+        if (!now.left()) {
+          finish(rows, scores, at, special, pairs, range, first);
           return;
         }
-        keys_ready(p.stage).wait(p.parity);
         if (special) {
           my_turn();
-          add_special(rows, scores, at.stage, pairs, now);
+          add_special(rows, scores, at.stage, pairs, range, first);
           ask_for_scores(scores, p.stage);
           pass_turn();
           wait_products<0>();
           settle(scores[0]);
           give_back(keys_free(p.stage));
-          rate(rows, scores, t, pairs);
-          rows.fold(scores, t.first, kept);
+          take(rows, scores, now, pairs, range, kept);
         } else {
           // Scores of the next tile are made with the sums of this one, and weighed while the sums are under way.
           take_weights(weights, scores);
@@ -332,8 +368,7 @@ class query_block {
           wait_products<1>();
           settle(scores[0]);
           give_back(keys_free(p.stage));
-          rate(rows, scores, t, pairs);
-          rows.fold(scores, t.first, kept);
+          take(rows, scores, now, pairs, range, kept);
           wait_products<0>();
           settle(rows.values()[0]);
         }
@@ -346,10 +381,10 @@ class query_block {
   /// The sums of the last tile.
   template <class Pairs>
   TESSERA_DEVICE void finish(fold_type& rows, const scores_type& scores, const position& at, bool special, const Pairs& pairs,
-                             const tiles<Pairs>& last) const {
+                             const packed<int, 2>& range, int first) const {
     my_turn();
     if (special) {
-      add_special(rows, scores, at.stage, pairs, last);
+      add_special(rows, scores, at.stage, pairs, range, first);
     } else {
       weights_type weights;
       take_weights(weights, scores);
@@ -372,7 +407,7 @@ class query_block {
 
   template <class Pairs>
   TESSERA_DEVICE void add_special(fold_type& rows, const scores_type& weights, int stage, const Pairs& pairs,
-                                  const tiles<Pairs>& t) const {
+                                  const packed<int, 2>& range, int first) const {
     const shared_array<M> tile(reinterpret_cast<M*>(values(stage)), Shape::value_bytes / 2);
     rows.add_seen_values(
         weights,
@@ -380,7 +415,7 @@ class query_block {
           const int chunk = column / 8 % 8 ^ key % 8;
           return static_cast<float>(tile.load(column / 64 * (Shape::key_box_bytes / 2) + key * 64 + chunk * 8 + column % 8));
         },
-        pairs, t.first, t.range);
+        pairs, first, {range[0], range[1]});
   }
 
   std::byte* shared_;

@@ -70,7 +70,7 @@ template <class T>
   }
   const cuuint32_t box[4] = {box_columns, static_cast<cuuint32_t>(box_rows), 1, 1};
   const cuuint32_t steps[4] = {1, 1, 1, 1};
-  alignas(64) CUtensorMap map;
+  CUtensorMap map;
   const CUresult result =
       detail::tensor_map_encoder()(&map, detail::tensor_type<T>, 4, const_cast<T*>(v.data_handle()), extents, strides, box, steps,
                                    CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B,

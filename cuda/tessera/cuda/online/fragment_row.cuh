@@ -23,9 +23,17 @@ class fragment_row {
 
   [[nodiscard]] TESSERA_DEVICE static constexpr int size() { return 2 * Blocks; }
   [[nodiscard]] TESSERA_DEVICE value_type operator[](int j) const { return blocks_[j / 2][2 * Half + j % 2]; }
-  TESSERA_DEVICE void set(int j, value_type weight) const {
-    if constexpr (std::is_same_v<M, float16> || std::is_same_v<M, bfloat16>) weight = static_cast<value_type>(M(weight));
-    blocks_[j / 2][2 * Half + j % 2] = weight;
+  TESSERA_DEVICE void set(int j, value_type weight) const { blocks_[j / 2][2 * Half + j % 2] = weight; }
+  /// Rounds the weights that were set to what is multiplied with values.
+  TESSERA_DEVICE void round_weights() const {
+    if constexpr (std::is_same_v<M, float16> || std::is_same_v<M, bfloat16>) {
+      TESSERA_DEVICE_UNROLL
+      for (int n = 0; n < Blocks; ++n) {
+        const std::uint32_t pair = tile::detail::rounded_pair<M>(blocks_[n][2 * Half], blocks_[n][2 * Half + 1]);
+        blocks_[n][2 * Half] = static_cast<float>(from_bits<M>(static_cast<std::uint16_t>(pair)));
+        blocks_[n][2 * Half + 1] = static_cast<float>(from_bits<M>(static_cast<std::uint16_t>(pair >> 16)));
+      }
+    }
   }
   [[nodiscard]] TESSERA_DEVICE lane_index<value_type> key(int j) const {
     return first_key_ + static_cast<lane_index<value_type>>(8 * (j / 2) + j % 2);

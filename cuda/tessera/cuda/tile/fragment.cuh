@@ -86,10 +86,21 @@ struct right_fragment<double> {
 
 namespace detail {
 
-/// Two numbers of 16 bits in one register, the first in the lower half.
+/// Two numbers rounded to 16 bits, to nearest, in one register, the first in the lower half: one instruction.
 template <class T>
-TESSERA_HD std::uint32_t pair_bits(T low, T high) {
-  return static_cast<std::uint32_t>(to_bits(low)) | static_cast<std::uint32_t>(to_bits(high)) << 16;
+TESSERA_DEVICE std::uint32_t rounded_pair(float low, float high) {
+  static_assert(std::is_same_v<T, float16> || std::is_same_v<T, bfloat16>);
+#if TESSERA_DEVICE_PASS
+  std::uint32_t pair;
+  if constexpr (std::is_same_v<T, bfloat16>) {
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  } else {
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(pair) : "f"(high), "f"(low));
+  }
+  return pair;
+#else
+  return static_cast<std::uint32_t>(to_bits(T(low))) | static_cast<std::uint32_t>(to_bits(T(high))) << 16;
+#endif
 }
 
 /// A float as the tensor cores take it: rounded to nearest, ties away from zero.
@@ -230,7 +241,7 @@ TESSERA_DEVICE left_fragment<M> weights_as_left(const Sum (*block)[4]) {
     TESSERA_DEVICE_UNROLL
     for (int i = 0; i < 4; ++i) {
       const Sum* const pair = block[i / 2] + 2 * (i % 2);
-      a.r[i] = detail::pair_bits(M(pair[0]), M(pair[1]));
+      a.r[i] = detail::rounded_pair<M>(pair[0], pair[1]);
     }
   } else {
     TESSERA_DEVICE_UNROLL

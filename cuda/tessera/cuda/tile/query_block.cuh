@@ -15,6 +15,7 @@
 #include "tessera/cuda/tile/product.cuh"
 #include "tessera/cuda/tile/row_fold.cuh"
 #include "tessera/cuda/tile/shared_tile.cuh"
+#include "tessera/numeric/traits.hpp"
 #include "tessera/tile/mask.hpp"
 
 namespace tessera::cuda::tile {
@@ -41,6 +42,28 @@ struct block_shape {
       query_tile::bytes + stages * (key_tile::bytes + (ValueDepth == 0 ? 0 : value_tile::bytes));
 };
 
+namespace detail {
+
+/// Whether a value of the tile is NaN or inf, in the part that this thread looks at.
+template <int Threads, class Tile>
+TESSERA_DEVICE int holds_special(const Tile& values) {
+  using chunk_type = packed<typename Tile::element, Tile::chunk>;
+  using sum = compute_t<typename Tile::element>;
+  int found = 0;
+  TESSERA_DEVICE_ROLLED
+  for (int at = static_cast<int>(threadIdx.x % Threads); at < Tile::rows * Tile::chunks; at += Threads) {
+    const chunk_type chunk = values.template load_as<chunk_type>(at / Tile::chunks, at % Tile::chunks * Tile::chunk);
+    TESSERA_DEVICE_UNROLL
+    for (int i = 0; i < Tile::chunk; ++i) {
+      const sum v = static_cast<sum>(chunk[i]);
+      found |= v - v == sum(0) ? 0 : 1;
+    }
+  }
+  return found;
+}
+
+}  // namespace detail
+
 /// The fold of a block of queries.
 ///
 /// Operands say where rows lie: `query(r)`, `key(j)` and `value(j)` (pointers, null where there is no such row), `depth()` and `value_dim()`
@@ -58,8 +81,10 @@ class query_block {
   using fold_type = Fold;
   using state = typename fold_type::state;
 
-  TESSERA_DEVICE query_block(const Reducer& reducer, std::byte* shared)
-      : cursor_(shared), rows_(reducer, 16 * Shape::row_blocks * warp_id()) {}
+  /// `start` is what the fold of rows is made of: the reducer.
+  template <class Start>
+  TESSERA_DEVICE query_block(const Start& start, std::byte* shared)
+      : cursor_(shared), rows_(start, 16 * Shape::row_blocks * warp_id()) {}
 
   /// What becomes of the rows: their states and sums.
   [[nodiscard]] TESSERA_DEVICE fold_type& rows() { return rows_; }
@@ -122,7 +147,7 @@ class query_block {
       }
       if constexpr (has_values) {
         rows_.rescale(kept);
-        if (whole || __syncthreads_or(holds_special(here.values)) == 0) {
+        if (whole || __syncthreads_or(detail::holds_special<Shape::threads>(here.values)) == 0) {
           add_values<M, Shape::row_blocks, score_blocks, fold_type::value_blocks>(rows_.values(), scores, here.values);
         } else {
           rows_.add_seen_values(
@@ -169,24 +194,6 @@ class query_block {
       __syncthreads();
       add_scores<M, Shape::row_blocks, score_blocks>(scores, queries, 16 * Shape::row_blocks * warp_id(), keys);
     }
-  }
-
-  /// Whether a value of the tile is NaN or inf, in the part that this thread looks at.
-  TESSERA_DEVICE static int holds_special(const typename Shape::value_tile& values) {
-    using chunk_type = packed<typename Shape::element, Shape::value_tile::chunk>;
-    int found = 0;
-    TESSERA_DEVICE_ROLLED
-    for (int at = static_cast<int>(threadIdx.x % Shape::threads); at < Shape::keys * Shape::value_tile::chunks;
-         at += Shape::threads) {
-      const chunk_type chunk = values.template load_as<chunk_type>(at / Shape::value_tile::chunks,
-                                                                   at % Shape::value_tile::chunks * Shape::value_tile::chunk);
-      TESSERA_DEVICE_UNROLL
-      for (int i = 0; i < Shape::value_tile::chunk; ++i) {
-        const sum v = static_cast<sum>(chunk[i]);
-        found |= v - v == sum(0) ? 0 : 1;
-      }
-    }
-    return found;
   }
 
   shared_cursor cursor_;

@@ -21,7 +21,8 @@ namespace tessera::cuda::tile {
 /// 16 RowBlocks rows a warp, from row `first_row` of the block's on; 8 ScoreBlocks keys of a tile; 8 ValueBlocks columns of values, or 0.
 ///
 /// Pairs say what becomes of products: `visible(r, j)`, and `score(product, r, j)` in the reducer's unit. r counts the rows of the block, those
-/// that are not there, too: what comes of them is not used.
+/// that are not there, too: what comes of them is not used. Where scores are products times one number, `factor()` says it.
+/// Where weights may be struck out after they are counted, `drops()` says so, and `dropped(r, j)` which of those of keys j and j + 1 are.
 template <class M, int RowBlocks, int ScoreBlocks, int ValueBlocks, class Reducer>
 class row_fold {
  public:
@@ -54,8 +55,23 @@ class row_fold {
       rate<false>(scores, pairs, first, range);
       fold_seen(scores, pairs, first, range);
     } else {
-      rate<Masked>(scores, pairs, first, range);
-      fold(scores, first, kept);
+      sum factor = 1;
+      if constexpr (has_values && advances && scales<Pairs>) {
+        // The scale is left to the exponent's fused multiply-add, which wants the largest product to be the largest score.
+        factor = pairs.factor();
+        if (!(factor > sum(0))) {
+          rate<Masked>(scores, pairs, first, range);
+          factor = 1;
+        } else if constexpr (Masked) {
+          rate<true>(scores, products_of<Pairs>{pairs}, first, range);
+        }
+      } else {
+        rate<Masked>(scores, pairs, first, range);
+      }
+      fold(scores, first, kept, factor);
+    }
+    if constexpr (has_values && requires { pairs.drops(); }) {
+      if (pairs.drops()) drop(scores, pairs, first);
     }
   }
 
@@ -83,12 +99,12 @@ class row_fold {
     }
   }
 
-  /// Folds scores, and leaves weights in their place where there are values.
-  TESSERA_DEVICE void fold(scores_type& scores, std::int64_t first, factors& kept) {
+  /// Folds scores, or products with a factor, and leaves weights in their place where there are values.
+  TESSERA_DEVICE void fold(scores_type& scores, std::int64_t first, factors& kept, sum factor = 1) {
     TESSERA_DEVICE_UNROLL
     for (int m = 0; m < RowBlocks; ++m) {
-      fold_row(fragment_row_of<0>(scores[m], first), states_[m][0], kept[m][0]);
-      fold_row(fragment_row_of<1>(scores[m], first), states_[m][1], kept[m][1]);
+      fold_row(fragment_row_of<0>(scores[m], first), states_[m][0], kept[m][0], factor);
+      fold_row(fragment_row_of<1>(scores[m], first), states_[m][1], kept[m][1], factor);
     }
   }
 
@@ -163,11 +179,13 @@ class row_fold {
 
   /// Makes each row's state whole in every lane; once, after run.
   TESSERA_DEVICE void join_lanes() {
-    TESSERA_DEVICE_UNROLL
-    for (int m = 0; m < RowBlocks; ++m) {
+    if constexpr (!has_values || advances) {  // else they are
       TESSERA_DEVICE_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        states_[m][half] = fold_quad(states_[m][half], [&](const state& a, const state& b) { return reducer_.merge(a, b); });
+      for (int m = 0; m < RowBlocks; ++m) {
+        TESSERA_DEVICE_UNROLL
+        for (int half = 0; half < 2; ++half) {
+          states_[m][half] = fold_quad(states_[m][half], [&](const state& a, const state& b) { return reducer_.merge(a, b); });
+        }
       }
     }
   }
@@ -217,18 +235,73 @@ class row_fold {
     }
   }
 
+  /// Weights that are made in one step are rounded to what they are multiplied as, those that get a factor yet are not.
+  static constexpr bool advances = requires(const Reducer& r, state& s, const cuda::fragment_row<M, ScoreBlocks, 0>& tile) {
+    r.advance(s, r.template top<sum>(tile), tile, sum(1));
+  };
+  using weighed = std::conditional_t<advances, M, sum>;
+
+  /// Strikes out weights. Times 0, not 0: a pair sees a NaN though its weight is struck out.
+  template <class Pairs>
+  TESSERA_DEVICE void drop(scores_type& weights, const Pairs& pairs, std::int64_t first) const {
+    TESSERA_DEVICE_UNROLL
+    for (int m = 0; m < RowBlocks; ++m) {
+      std::uint64_t struck = 0;  // a loop, as its body is long; a bit a weight, as registers have no numbers there
+      TESSERA_DEVICE_ROLLED
+      for (int e = 0; e < 2 * ScoreBlocks; ++e) {
+        const index j = static_cast<index>(first) + 8 * (e / 2) + 2 * fragment_column();
+        struck |= static_cast<std::uint64_t>(pairs.dropped(row(m, e % 2), j)) << (2 * e);
+      }
+      static_assert(4 * ScoreBlocks <= 64);
+      TESSERA_DEVICE_UNROLL
+      for (int n = 0; n < ScoreBlocks; ++n) {
+        TESSERA_DEVICE_UNROLL
+        for (int i = 0; i < 4; ++i) {
+          if ((struck >> (4 * n + i) & 1u) != 0) weights[m][n][i] *= sum(0);
+        }
+      }
+    }
+  }
+
+  template <class Pairs>
+  static constexpr bool scales = requires(const Pairs& pairs) { pairs.factor(); };
+  /// The pairs, with products left as they are.
+  template <class Pairs>
+  struct products_of {
+    const Pairs& pairs;
+    [[nodiscard]] TESSERA_DEVICE bool visible(int r, index j) const { return pairs.visible(r, j); }
+    [[nodiscard]] TESSERA_DEVICE sum score(sum product, int, index) const { return product; }
+  };
   template <int Half>
-  TESSERA_DEVICE static cuda::fragment_row<M, ScoreBlocks, Half> fragment_row_of(sum (&blocks)[ScoreBlocks][4],
-                                                                                 std::int64_t first) {
+  TESSERA_DEVICE static cuda::fragment_row<weighed, ScoreBlocks, Half> fragment_row_of(sum (&blocks)[ScoreBlocks][4],
+                                                                                       std::int64_t first) {
     return {blocks, first};
   }
   template <class Row>
-  TESSERA_DEVICE void fold_row(const Row& tile, state& s, sum& kept) {
-    if constexpr (has_values) {
-      const sum top = fold_quad(reducer_.template top<sum>(tile), [](sum a, sum b) { return max(a, b); });
-      kept = reducer_.advance(s, top, tile);
-    } else {
+  TESSERA_DEVICE void fold_row(const Row& tile, state& s, sum& kept, sum factor) {
+    if constexpr (!has_values) {
       reducer_.absorb(s, tile);
+    } else if constexpr (advances) {
+      const sum top = fold_quad(reducer_.template top<sum>(tile), [](sum a, sum b) { return max(a, b); });
+      kept = reducer_.advance(s, top, tile, factor);
+    } else {
+      // Each lane weighs its piece of the row alone; the factors of the joins bring all pieces to one scale.
+      state piece = reducer_.weigh(tile);
+      sum share = 1;
+      TESSERA_DEVICE_UNROLL
+      for (int step = 1; step < 4; step *= 2) {
+        const state other = shuffle_xor(piece, step);
+        const bool second = (lane_id() & step) != 0;
+        state joined = second ? other : piece;
+        const join_factors<sum> of = reducer_.join(joined, second ? piece : other);
+        share *= second ? of.joined : of.kept;
+        piece = joined;
+      }
+      const join_factors<sum> of = reducer_.join(s, piece);
+      kept = of.kept;
+      share *= of.joined;
+      TESSERA_DEVICE_UNROLL
+      for (int j = 0; j < tile.size(); ++j) tile.set(j, tile[j] * share);
     }
   }
 

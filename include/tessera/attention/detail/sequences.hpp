@@ -135,6 +135,7 @@ class sequences {
         value_dim_(v.extent(3)),
         len_q_(q.extent(2)),
         len_k_(k.extent(2)),
+        most_keys_(k.extent(2)),
         q_(q),
         k_(k),
         v_(v) {}
@@ -148,6 +149,7 @@ class sequences {
         head_dim_(q.extent(2)),
         value_dim_(v.extent(2)),
         total_q_(q.extent(1)),
+        most_keys_(k.extent(1)),
         q_(q, query_offsets),
         k_(k, key_offsets),
         v_(v, key_offsets) {}
@@ -200,6 +202,14 @@ class sequences {
   }
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t total_q() const { return total_q_; }
 
+  /// Where rows lie, and in what steps.
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE const sequence_rows<const Q>& query_rows() const { return q_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE const sequence_rows<const K>& key_rows() const { return k_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE const sequence_rows<const V>& value_rows() const { return v_; }
+  /// Queries and keys of the longest sequence, where only the device can read lengths: what there is room for.
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t most_queries() const { return ragged() ? total_q_ : len_q_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t most_keys() const { return most_keys_; }
+
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE const Q* query(std::int64_t b, std::int64_t h, std::int64_t i) const {
     return q_.at(b, h, i);
   }
@@ -218,6 +228,7 @@ class sequences {
       : kv_heads_(pages.keys.extent(1)),
         value_dim_(pages.values.extent(3)),
         page_size_(pages.keys.extent(2)),
+        most_keys_(page_size_ * (pages.table.null() ? 1 : pages.table.extent(1))),
         k_(pages.keys),
         v_(pages.values),
         table_(pages.table),
@@ -239,6 +250,7 @@ class sequences {
   std::int64_t total_q_ = 0;  ///< rows of a head of queries one after another
   std::int64_t len_k_ = 0;
   std::int64_t page_size_ = 0;
+  std::int64_t most_keys_ = 0;
   sequence_rows<const Q> q_;
   sequence_rows<const K> k_;
   sequence_rows<const V> v_;

@@ -4,9 +4,7 @@
 #pragma once
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
-#include <string>
 
 #include "tessera/core/scratch.hpp"
 #include "tessera/exec/exec.hpp"
@@ -16,7 +14,7 @@
 #include "tessera/tile/matmul.hpp"
 #include "tessera/tile/packing.hpp"
 #include "tessera/tile/view.hpp"
-#include "tessera/training/cross_entropy_options.hpp"
+#include "tessera/training/detail/cross_entropy_problem.hpp"
 
 namespace tessera::training::detail {
 
@@ -26,78 +24,6 @@ inline constexpr std::int64_t tile_classes = 1024;
 inline constexpr std::int64_t tile_rows = 1024;
 /// Rows of one item of the passes over a tile.
 inline constexpr std::int64_t pass_rows = 16;
-
-/// What every function of this family is given.
-template <class H, class W, class B, class Target>
-struct problem {
-  view<const H, 2> hidden;
-  view<const W, 2> weight;
-  view<const B, 1> bias;  ///< null data: none
-  view<const Target, 1> target;
-  cross_entropy_options options;
-
-  [[nodiscard]] TESSERA_ALWAYS_INLINE bool counts(std::int64_t i) const {
-    return static_cast<std::int64_t>(target(i)) != options.ignore_index;
-  }
-  /// The next rows that count, from row `i` on, at most `most`, written to `which`; moves i behind them.
-  TESSERA_ALWAYS_INLINE std::int64_t next(std::int64_t& i, std::int64_t most, std::int64_t* which) const {
-    std::int64_t count = 0;
-    for (; i < target.extent(0) && count < most; ++i) {
-      if (counts(i)) which[count++] = i;
-    }
-    return count;
-  }
-  [[nodiscard]] TESSERA_ALWAYS_INLINE std::int64_t counting_rows() const {
-    std::int64_t count = 0;
-    for (std::int64_t i = 0; i < target.extent(0); ++i) count += counts(i);
-    return count;
-  }
-};
-
-/// Refuses what no loss can be computed of.
-template <class H, class W, class B, class Target>
-TESSERA_ALWAYS_INLINE void check_problem(const problem<H, W, B, Target>& p, bool has_bias, const char* function) {
-  using tessera::detail::expects;
-  using tessera::detail::number;
-  using tessera::detail::shape;
-  tessera::detail::check_operand(p.hidden, function, "hidden");
-  tessera::detail::check_operand(p.weight, function, "weight");
-  tessera::detail::check_readable(p.target, function, "target");
-  expects(
-      p.weight.extent(1) == p.hidden.extent(1), function, "weight",
-      [&] { return "shape " + shape(p.weight) + " beside hidden of shape " + shape(p.hidden); },
-      "needs [vocabulary, depth] with the depth of hidden");
-  expects(
-      p.target.extent(0) == p.hidden.extent(0), function, "target", [&] { return "shape " + shape(p.target); },
-      "needs one class a row of hidden");
-  if (has_bias) {
-    tessera::detail::check_operand(p.bias, function, "bias");
-    expects(
-        p.bias.extent(0) == p.weight.extent(0), function, "bias", [&] { return "shape " + shape(p.bias); },
-        "needs one number a row of weight");
-  }
-  expects(
-      p.options.label_smoothing >= 0 && p.options.label_smoothing <= 1, function, "options.label_smoothing",
-      [&] { return number(p.options.label_smoothing); }, "needs a share in [0, 1]");
-  expects(
-      p.options.z_loss >= 0 && std::isfinite(p.options.z_loss), function, "options.z_loss",
-      [&] { return number(p.options.z_loss); }, "needs a finite factor of at least 0");
-  for (std::int64_t i = 0; i < p.target.extent(0); ++i) {
-    const auto class_of = static_cast<std::int64_t>(p.target(i));
-    expects(
-        !p.counts(i) || (class_of >= 0 && class_of < p.weight.extent(0)), function, "target",
-        [&] { return std::to_string(class_of) + " in row " + std::to_string(i); },
-        "needs classes in [0, vocabulary), or options.ignore_index");
-  }
-}
-
-/// Refuses a vector of per-row numbers that has not `n` of them.
-template <class T>
-TESSERA_ALWAYS_INLINE void check_vector(const view<T, 1>& v, std::int64_t n, const char* function, const char* argument,
-                                        const char* needs) {
-  tessera::detail::check_readable(v, function, argument);
-  tessera::detail::expects(v.extent(0) == n, function, argument, [&] { return "shape " + tessera::detail::shape(v); }, needs);
-}
 
 /// to[r] = row which[r] of `from`, in the compute type.
 template <class P, class Exec, class S>

@@ -3,7 +3,7 @@
 /// CUDA's words before declarations, for an ordinary compiler. CUDA's own header makes attributes of some, which it does not know.
 #pragma once
 
-#include <cuda_runtime_api.h>
+#include <cuda_runtime.h>
 
 #undef __launch_bounds__
 #define __launch_bounds__(...)

@@ -8,6 +8,7 @@
 
 #include "tessera/emulator/block.hpp"
 #include "tessera/emulator/meeting.hpp"
+#include "tessera/emulator/report.hpp"
 
 namespace tessera::emulator {
 namespace detail {

@@ -32,7 +32,15 @@ class clocks {
     warp_floors_.assign((threads + 31) / 32, now_);
     rows_.resize(threads);
     agents_ = 0;
+    fenced_.assign(threads, 0);
   }
+
+  /// fence.proxy.async: what the thread has written so far can be seen by agents.
+  void fence(unsigned thread) {
+    fenced_[thread] = segments_[thread];
+    segments_[thread] = ++now_;
+  }
+  [[nodiscard]] bool fenced(unsigned thread, segment written) const { return written <= fenced_[thread]; }
 
   static constexpr unsigned most_agents = 256;
   /// Someone who works beside the threads.
@@ -145,6 +153,7 @@ class clocks {
   std::uint32_t last_version_ = 0;
   std::vector<row> rows_;
   unsigned agents_ = 0;
+  std::vector<segment> fenced_;
   /// By thread and agent: the newest moment known of it.
   std::vector<segment> seen_;
 };

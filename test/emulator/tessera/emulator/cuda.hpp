@@ -8,6 +8,7 @@
 #include "tessera/emulator/barriers.hpp"
 #include "tessera/emulator/device.hpp"
 #include "tessera/emulator/fault.hpp"
+#include "tessera/emulator/host_api.hpp"
 #include "tessera/emulator/intrinsics.hpp"
 #include "tessera/emulator/launch.hpp"
 #include "tessera/emulator/mbarrier.hpp"

@@ -14,9 +14,9 @@
 #include <type_traits>
 #include <vector>
 
-#include "tessera/emulator/barriers.hpp"
 #include "tessera/emulator/block.hpp"
 #include "tessera/emulator/device.hpp"
+#include "tessera/emulator/run_block.hpp"
 
 namespace tessera::emulator {
 namespace detail {

@@ -72,6 +72,10 @@ template <class F>
 void start_bulk(void* to, std::size_t bytes, void* barrier, F copy, const code_place& place) {
   block& b = *current;
   const std::size_t i = find_barrier(b, barrier, place);
+  if (!b.transaction_barriers[i].fenced) {
+    b.fail(place, "no fence between this copy and the initialisation of its mbarrier by thread " +
+                      fault::text(b.at(b.transaction_barriers[i].by).index));
+  }
   touch_shared(to, bytes, touch::copy, place);
   b.memory.started();
   b.bulk_copies.push_back({static_cast<std::byte*>(to), bytes, i, std::move(copy), place});
@@ -93,6 +97,13 @@ inline void mbarrier_init(void* barrier, unsigned count, code_place place = code
   t.count = count;
   t.arrivals_to_come = count;
   t.agent = b.order.new_agent();
+  t.by = b.self().rank;
+}
+/// fence.mbarrier_init and fence.proxy.async: what this thread has initialised and written can be seen by the copy engine and the tensor cores.
+inline void fence_async(code_place = code_place::current()) {
+  detail::block& b = *detail::current;
+  b.order.fence(b.self().rank);
+  for (detail::transaction_barrier& t : b.transaction_barriers) t.fenced = t.fenced || t.by == b.self().rank;
 }
 /// mbarrier.arrive.
 inline void mbarrier_arrive(void* barrier, code_place place = code_place::current()) { detail::arrive(barrier, 0, place); }

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "tessera/emulator/block.hpp"
+#include "tessera/emulator/report.hpp"
 
 namespace tessera::emulator {
 namespace detail {

@@ -3,8 +3,10 @@
 /// What is known of each word of dynamic shared memory: who wrote it last, who has read it since, whether a copy into it is under way.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "tessera/emulator/clocks.hpp"
@@ -27,7 +29,11 @@ class shadow {
     const std::size_t words = (bytes + 3) / 4;
     if (words_.size() < words) words_.resize(words);
     more_.clear();
-    agent_reads_.clear();
+    if (!agent_reads_.empty()) {
+      for (cell& c : words_) c.agent_read = none;
+      for (cell& c : bytes_) c.agent_read = none;
+      agent_reads_.clear();
+    }
     // Marks age with the clock; only copies that nobody has waited for would stay.
     if (copies_ != 0) {
       for (cell& c : words_) c.flags &= static_cast<std::uint8_t>(~in_flight);
@@ -46,19 +52,31 @@ class shadow {
   };
 
   /// Checks and notes an access of bytes at an offset.
-  finding access(const clocks& order, bool races, who thread, std::size_t offset, std::size_t bytes, touch how) {
+  finding access(const clocks& order, bool races, const who& by, std::size_t offset, std::size_t bytes, touch how) {
     const std::size_t end = offset + bytes;
+    if (races && how == touch::read && by.agent < 0) {
+      // The usual case: this thread, or one of its warp in the same segment of its life, has read what was written before the last __syncthreads,
+      // and nobody has written since.
+      const clocks::segment now = order.of(by.thread);
+      const std::uint32_t lane = 1u << (by.thread % 32);
+      while (offset % 4 == 0 && offset + 4 <= end) {
+        cell& c = words_[offset / 4];
+        if (c.read.segment != now || c.read.warp != by.thread / 32 || c.flags != 0 || c.write >= order.floor()) break;
+        c.read.lanes |= lane;
+        offset += 4;
+      }
+    }
     while (offset < end) {
       const std::size_t word = offset / 4;
       const std::size_t stop = end < word * 4 + 4 ? end : word * 4 + 4;
       cell& whole = words_[word];
       const bool all = stop - offset == 4;
       if (all && (whole.flags & split) == 0) {
-        if (const finding f = one(whole, order, races, thread, how); f.what != nullptr) return f;
+        if (const finding f = one(whole, order, races, by, how); f.what != nullptr) return f;
       } else {
         if ((whole.flags & split) == 0) divide(word, order.floor());
         for (std::size_t i = offset; i < stop; ++i) {
-          if (const finding f = one(bytes_[i], order, races, thread, how); f.what != nullptr) return f;
+          if (const finding f = one(bytes_[i], order, races, by, how); f.what != nullptr) return f;
         }
         if (all && how != touch::read) whole = bytes_[offset];  // all four say the same again
       }
@@ -72,7 +90,7 @@ class shadow {
   /// The end of a copy: the bytes are as if the thread had just written them.
   void land(const clocks& order, unsigned thread, std::size_t offset, std::size_t bytes) {
     --copies_;
-    for (std::size_t i = offset; i < offset + bytes; ++i) {
+    for (std::size_t i = offset; i < offset + bytes; i += (words_[i / 4].flags & split) != 0 || i % 4 != 0 ? 1 : 4) {
       cell& c = (words_[i / 4].flags & split) != 0 ? bytes_[i] : words_[i / 4];
       c.flags &= static_cast<std::uint8_t>(~(in_flight | by_agent));
       c.write = order.of(thread);
@@ -82,7 +100,7 @@ class shadow {
   /// The end of a copy by an agent.
   void land_by_agent(unsigned agent, clocks::segment moment, std::size_t offset, std::size_t bytes) {
     --copies_;
-    for (std::size_t i = offset; i < offset + bytes; ++i) {
+    for (std::size_t i = offset; i < offset + bytes; i += (words_[i / 4].flags & split) != 0 || i % 4 != 0 ? 1 : 4) {
       cell& c = (words_[i / 4].flags & split) != 0 ? bytes_[i] : words_[i / 4];
       c.flags = static_cast<std::uint8_t>((c.flags & split) | by_agent);
       c.write = moment;
@@ -143,7 +161,7 @@ class shadow {
     words_[word].flags |= split;
   }
 
-  finding one(cell& c, const clocks& order, bool races, who by, touch how) {
+  finding one(cell& c, const clocks& order, bool races, const who& by, touch how) {
     const unsigned thread = by.thread;
     if ((c.flags & in_flight) != 0) return {"a copy that has not been waited for is under way here, started by", c.writer};
     if (how == touch::read || how == touch::atomic) {
@@ -161,6 +179,9 @@ class shadow {
     if (how == touch::read) {
       if (!races) return {};
       if (by.agent >= 0) {
+        if ((c.flags & by_agent) == 0 && !order.fenced(c.writer, c.write)) {
+          return {"no fence between this read by the tensor cores and the write by", c.writer};
+        }
         note_agent_read(c, by);
       } else {
         note_read(c, order, thread);
@@ -190,7 +211,7 @@ class shadow {
     return {};
   }
 
-  void note_agent_read(cell& c, who by) {
+  void note_agent_read(cell& c, const who& by) {
     for (std::uint32_t i = c.agent_read; i != none; i = agent_reads_[i - 1].next) {
       if (agent_reads_[i - 1].agent == static_cast<unsigned>(by.agent)) {
         agent_reads_[i - 1].moment = by.moment;
@@ -212,21 +233,28 @@ class shadow {
     for (readers* r = &c.read;; r = &more_[r->next - 1]) {
       if (r->warp == warp && r->segment == now) {
         r->lanes |= lane;
+        to_front(c, *r);
         return;
       }
       // All lanes know of that older read, so whoever knows of this one knows of it.
       if (r->warp == warp && r->segment < order.warp_floor(warp)) {
         r->segment = now;
         r->lanes = lane;
+        to_front(c, *r);
         return;
       }
       if (r->next == none) {
-        // The push may move r's neighbours, so the link is set first.
-        r->next = static_cast<std::uint32_t>(more_.size() + 1);
-        more_.push_back({now, lane, none, warp});
+        more_.push_back({c.read.segment, c.read.lanes, c.read.next, c.read.warp});
+        c.read = {now, lane, static_cast<std::uint32_t>(more_.size()), warp};
         return;
       }
     }
+  }
+  /// The newest reader comes first: it is likely to be the next one, and when it is older than the floor, all are.
+  static void to_front(cell& c, readers& r) {
+    std::swap(c.read.segment, r.segment);
+    std::swap(c.read.lanes, r.lanes);
+    std::swap(c.read.warp, r.warp);
   }
 
   std::vector<cell> words_;

@@ -25,25 +25,36 @@ inline std::byte* dynamic_shared_memory() { return detail::current->shared; }
 
 namespace detail {
 
+/// What is wrong with an address for an access, in words.
+[[noreturn]] __attribute__((noinline)) inline void bad_address(const block& b, std::ptrdiff_t offset, std::size_t bytes,
+                                                               bool misaligned, const code_place& place) {
+  const std::string at = std::to_string(offset);
+  if (misaligned) b.fail(place, "misaligned: " + std::to_string(bytes) + " bytes at byte " + at + " of shared memory");
+  b.fail(place, "out of bounds: bytes " + at + " to " + std::to_string(offset + static_cast<std::ptrdiff_t>(bytes)) + " of " +
+                    std::to_string(b.shared_bytes) + " bytes of shared memory");
+}
+[[noreturn]] __attribute__((noinline)) inline void bad_access(block& b, const finding& f, std::size_t offset, touch how,
+                                                              const code_place& place) {
+  std::string text = f.what;
+  if (f.other != b.self().rank || how == touch::copy || text.ends_with(" by"))
+    text += " thread " + fault::text(b.at(f.other).index);
+  b.fail(place, text + ", byte " + std::to_string(offset) + " of shared memory");
+}
+
 inline void touch_shared(const void* p, std::size_t bytes, touch how, const code_place& place) {
   block& b = *current;
   const auto at = reinterpret_cast<std::uintptr_t>(p);
   const auto base = reinterpret_cast<std::uintptr_t>(b.shared);
+  const std::size_t offset = at - base;
   if (bytes <= 16 && (bytes & (bytes - 1)) == 0 && (at & (bytes - 1)) != 0) {
-    b.fail(place, "misaligned: " + std::to_string(bytes) + " bytes at byte " + std::to_string(at - base) + " of shared memory");
+    bad_address(b, static_cast<std::ptrdiff_t>(offset), bytes, true, place);
   }
-  if (at < base || at + bytes > base + b.shared_bytes) {
+  if (at < base || offset + bytes > b.shared_bytes) {
     if (in_thread_storage(p)) return;  // a __shared__ variable
-    const auto offset = static_cast<std::ptrdiff_t>(at - base);
-    b.fail(place, "out of bounds: bytes " + std::to_string(offset) + " to " +
-                      std::to_string(offset + static_cast<std::ptrdiff_t>(bytes)) + " of " + std::to_string(b.shared_bytes) +
-                      " bytes of shared memory");
+    bad_address(b, static_cast<std::ptrdiff_t>(offset), bytes, false, place);
   }
-  const finding f = b.memory.access(b.order, b.chosen().races, {b.self().rank, b.agent, b.agent_moment}, at - base, bytes, how);
-  if (f.what == nullptr) return;
-  std::string text = f.what;
-  if (f.other != b.self().rank || how == touch::copy) text += " thread " + fault::text(b.at(f.other).index);
-  b.fail(place, text + ", byte " + std::to_string(at - base) + " of shared memory");
+  const finding f = b.memory.access(b.order, b.chosen().races, {b.self().rank, b.agent, b.agent_moment}, offset, bytes, how);
+  if (f.what != nullptr) bad_access(b, f, offset, how, place);
 }
 
 }  // namespace detail
@@ -105,3 +116,13 @@ inline void wait_copies(int pending) {
 }
 
 }  // namespace tessera::emulator
+
+// ---- CUDA's own names of these copies (cuda_pipeline_primitives.h) ----
+
+inline void __pipeline_memcpy_async(void* shared, const void* global, std::size_t bytes, std::size_t zeros = 0,
+                                    tessera::emulator::code_place place = tessera::emulator::code_place::current()) {
+  tessera::emulator::copy_async(shared, global, static_cast<int>(bytes), static_cast<int>(bytes) - static_cast<int>(zeros),
+                                place);
+}
+inline void __pipeline_commit() { tessera::emulator::commit_copies(); }
+inline void __pipeline_wait_prior(std::size_t groups) { tessera::emulator::wait_copies(static_cast<int>(groups)); }

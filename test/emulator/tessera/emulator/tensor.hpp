@@ -39,13 +39,13 @@ inline void copy_box(const tensor_map& map, std::byte* to, const std::array<int,
           for (std::size_t i = 0; i < 5; ++i) {
             at[i] = corner[i] + steps[i];
             if (i > 0) {
-              inside = inside && at[i] >= 0 && static_cast<std::uint64_t>(at[i]) < map.extents[i];
+              inside = inside && static_cast<std::uint64_t>(at[i]) < map.extents[i];  // a negative one is too great
               if (inside) row += static_cast<std::uint64_t>(at[i]) * map.strides[i - 1];
             }
           }
           for (std::size_t x = 0; x < map.box[0]; ++x) {
             const long long column = static_cast<long long>(corner[0]) + static_cast<long long>(x);
-            const bool here = inside && column >= 0 && static_cast<std::uint64_t>(column) < map.extents[0];
+            const bool here = inside && static_cast<std::uint64_t>(column) < map.extents[0];
             std::byte* const target = swizzled(to + offset + x * map.element_bytes, map.swizzle);
             if (here) {
               std::memcpy(target, row + static_cast<std::size_t>(column) * map.element_bytes, map.element_bytes);

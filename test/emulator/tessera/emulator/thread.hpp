@@ -44,6 +44,9 @@ struct transaction_barrier {
   long long bytes_to_come = 0;
   unsigned phase = 0;
   unsigned agent = 0;
+  /// Who has initialised it, and whether that one has told the copy engine by a fence.
+  unsigned by = 0;
+  bool fenced = false;
   clocks::row arriving;
   clocks::row complete;
   std::array<std::uint32_t, 32> waiting{};
@@ -90,6 +93,7 @@ struct meeting {
 };
 
 struct warp {
+  std::uint32_t started = 0;
   std::uint32_t live = 0;
   std::uint32_t runnable = 0;
   std::vector<meeting> meetings;

@@ -93,8 +93,10 @@ inline void __syncwarp(unsigned mask = 0xFFFFFFFFu,
   struct nothing {};
   e::meet<nothing>(
       mask, "__syncwarp", e::from::any_line, nothing(),
-      [warp](const nothing*, nothing*, std::uint32_t present) {
-        e::current->order.lanes(warp, present, present == e::current->live_lanes(warp));
+      [warp, mask](const nothing*, nothing*, std::uint32_t present) {
+        // Lanes that have ended count as having come, as long as the mask names them.
+        const std::uint32_t all = e::current->started_lanes(warp);
+        e::current->order.lanes(warp, present, (mask & all) == all);
       },
       place);
 }

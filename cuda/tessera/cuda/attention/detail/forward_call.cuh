@@ -1,0 +1,159 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// One call of attention::forward on a device: the choice of kernels and of their shapes.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <type_traits>
+
+#include "tessera/attention/detail/sequences.hpp"
+#include "tessera/core/error.hpp"
+#include "tessera/cuda/attention/detail/forward_hopper.cuh"
+#include "tessera/cuda/attention/detail/forward_kernels.cuh"
+#include "tessera/cuda/attention/detail/forward_problem.cuh"
+#include "tessera/cuda/attention/detail/sequence_tiles.cuh"
+#include "tessera/cuda/exec.cuh"
+#include "tessera/cuda/launch.cuh"
+#include "tessera/cuda/tile/fragment.cuh"
+#include "tessera/cuda/tile/query_block.cuh"
+#include "tessera/cuda/workspace.cuh"
+#include "tessera/numeric/traits.hpp"
+#include "tessera/online/softmax.hpp"
+
+namespace tessera::cuda::attention::detail {
+
+/// What products are made in: 16-bit queries with keys and values of their type, or of 8 bits, which it holds exactly, on the tensor cores.
+template <class T, class Q, class K, class V>
+using forward_multiplication =
+    std::conditional_t<std::is_same_v<T, float> && sizeof(Q) == 2 && (std::is_same_v<Q, K> || sizeof(K) == 1) &&
+                           (std::is_same_v<Q, V> || sizeof(V) == 1),
+                       Q, T>;
+
+/// Rows of queries that a key head's heads have together, up to which the keys are shared out (forward_kernels.cuh).
+inline constexpr std::int64_t few_rows = 64;
+
+/// Positions are int in kernels.
+inline constexpr std::int64_t longest = (std::int64_t{1} << 31) - 1024;
+
+/// Whether every row begins at a multiple of 16 bytes.
+template <class S>
+bool begin_at_chunks(const tessera::attention::detail::sequence_rows<const S>& rows) {
+  constexpr std::int64_t chunk = 16 / static_cast<std::int64_t>(sizeof(S));
+  return reinterpret_cast<std::uintptr_t>(rows.data) % 16 == 0 && rows.sequence % chunk == 0 && rows.head % chunk == 0 &&
+         rows.row % chunk == 0;
+}
+
+template <class Problem>
+void check_grid(std::int64_t x, std::int64_t y, const char* function) {
+  tessera::detail::expects(
+      x < (std::int64_t{1} << 31) && y < 65536, function, "q",
+      [&] { return std::to_string(x) + " blocks of queries of " + std::to_string(y) + " heads"; },
+      "needs fewer than 2^31 blocks of 64 queries, and 65536 heads");
+}
+
+template <class Shape, bool Aligned, class Problem>
+TESSERA_HIDDEN void launch_many(const executor& exec, const Problem& p, const char* function) {
+  const sequence_tiles tiles(Shape::rows, p.at.batch(), p.at.most_queries());
+  const std::int64_t blocks = tiles.count(p.at.query_rows().offsets);
+  const std::int64_t slices = (p.at.value_dim() + Shape::value_depth - 1) / Shape::value_depth;
+  if (blocks == 0 || p.at.heads() == 0) return;
+  check_grid<Problem>(blocks, p.at.heads(), function);
+  launch(exec,
+         {.grid = dim3(static_cast<unsigned>(blocks), static_cast<unsigned>(p.at.heads()),
+                       static_cast<unsigned>(slices > 0 ? slices : 1)),
+          .block = dim3(Shape::threads),
+          .shared_bytes = Shape::shared_bytes,
+          .function = function},
+         forward_kernel<Shape, Aligned, Problem>, p);
+}
+
+template <class Shape, bool Aligned, class Problem>
+TESSERA_HIDDEN void launch_few(const executor& exec, const Problem& p, const char* function) {
+  using T = typename Shape::sum;
+  const std::int64_t units = p.at.batch() * p.at.kv_heads();
+  part_store<T> store{nullptr, nullptr, (p.at.most_keys() + part_keys - 1) / part_keys, p.at.group() * p.at.len_q(0),
+                      p.at.value_dim()};
+  store.parts = store.parts > 0 ? store.parts : 1;
+  if (units == 0 || store.rows == 0) return;
+  const auto lay_out = [&](bump& memory) {
+    store.states = memory.take<softmax::state<T>>(units * store.parts * store.rows);
+    store.sums = memory.take<T>(units * store.parts * store.rows * store.value_dim);
+  };
+  bump needed;
+  if (store.parts > 1) lay_out(needed);
+  const workspace memory(exec, needed.bytes(), function);
+  bump block(memory.data());
+  if (store.parts > 1) lay_out(block);
+  const std::int64_t slices = (p.at.value_dim() + Shape::value_depth - 1) / Shape::value_depth;
+  check_grid<Problem>(units * store.parts, 1, function);
+  launch(exec,
+         {.grid = dim3(static_cast<unsigned>(units * store.parts),
+                       static_cast<unsigned>((store.rows + Shape::rows - 1) / Shape::rows),
+                       static_cast<unsigned>(slices > 0 ? slices : 1)),
+          .block = dim3(Shape::threads),
+          .shared_bytes = Shape::shared_bytes,
+          .function = function},
+         few_queries_kernel<Shape, Aligned, Problem>, p, store);
+  if (store.parts == 1) return;
+  launch(
+      exec,
+      {.grid = dim3(static_cast<unsigned>(units), static_cast<unsigned>(store.rows)), .block = dim3(128), .function = function},
+      join_parts_kernel<T, Problem>, p, store);
+}
+
+/// Chooses the kernel. Registers bound the shapes: sums of values, scores and fragments are a thread's. At width 64 a warp has 32 queries, so that
+/// a row of keys is read from shared memory once for so many.
+template <class M, class Problem>
+TESSERA_HIDDEN void run_forward(const executor& exec, const Problem& p, const char* function) {
+  using element = typename tile::multiplication<M>::element;
+  constexpr bool on_tensor_cores = !tile::multiplication<M>::one_by_one;
+  constexpr int keys = sizeof(element) == 8 ? 32 : 64;
+  constexpr int row_blocks = sizeof(element) < 8 && on_tensor_cores ? 2 : 1;
+  const std::int64_t width = p.at.head_dim() > p.at.value_dim() ? p.at.head_dim() : p.at.value_dim();
+  const bool few = !p.at.ragged() && p.at.group() * p.at.most_queries() <= few_rows;
+  constexpr bool one_type = std::is_same_v<typename Problem::query_type, element> &&
+                            std::is_same_v<typename Problem::key_type, element> &&
+                            std::is_same_v<typename Problem::value_type, element>;
+  if constexpr (one_type) {
+    if (begin_at_chunks(p.at.query_rows()) && begin_at_chunks(p.at.key_rows()) && begin_at_chunks(p.at.value_rows())) {
+      if constexpr (sizeof(element) == 2) {
+        if (few && width <= 128) {
+          // A warp a block: keys and values come in as fast as memory gives them, and there are blocks enough to hide each other's waits.
+          return p.at.group() * p.at.most_queries() <= 16
+                     ? launch_few<tile::block_shape<M, 1, 1, 64, 128, 128>, true>(exec, p, function)
+                     : launch_few<tile::block_shape<M, 4, 1, 64, 128, 128>, true>(exec, p, function);
+        }
+        if (launch_on_hopper(exec, p, function)) return;
+      }
+      if (few) return launch_few<tile::block_shape<M, 4, 1, keys, 64, 64>, true>(exec, p, function);
+      if (width <= 64 || sizeof(element) == 8) {
+        return launch_many<tile::block_shape<M, 4, row_blocks, keys, 64, 64>, true>(exec, p, function);
+      }
+      if constexpr (sizeof(element) < 8) {
+        return launch_many<tile::block_shape<M, 4, 1, keys, 128, 128>, true>(exec, p, function);
+      }
+    }
+  }
+  if (few) return launch_few<tile::block_shape<M, 4, 1, keys, 64, 64>, false>(exec, p, function);
+  launch_many<tile::block_shape<M, 4, 1, keys, 64, 64>, false>(exec, p, function);
+}
+
+/// Puts a call in the stream, computed in T.
+template <class T, class Problem>
+TESSERA_HIDDEN void forward_call(const executor& exec, const Problem& p, const char* function) {
+  using M = forward_multiplication<T, typename Problem::query_type, typename Problem::key_type, typename Problem::value_type>;
+  const auto check = [&](std::int64_t length, const char* argument) {
+    tessera::detail::expects(
+        length <= longest, function, argument, [&] { return std::to_string(length) + " rows"; }, "needs fewer than 2^31 - 2^10");
+  };
+  check(p.at.most_queries(), "q");
+  check(p.at.most_keys(), "k");
+  if constexpr (std::is_same_v<M, float>) {
+    if (exec.allows_tf32()) return run_forward<tile::tf32>(exec, p, function);
+  }
+  run_forward<M>(exec, p, function);
+}
+
+}  // namespace tessera::cuda::attention::detail

@@ -1,0 +1,6 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// The CPU's tests of neighbours, on the device.
+#include "nearest_on_device.hpp"
+#define TESSERA_TESTED_EXECUTOR \
+  support::on_device {}
+#include "../tile/nearest.cpp"
