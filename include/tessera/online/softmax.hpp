@@ -82,12 +82,12 @@ struct softmax {
   /// The tile holds products, whose scores are `factor` (above 0) times as large. T is a number.
   template <class T, class Tile>
   TESSERA_HD T advance(state<T>& s, T top, const Tile& tile, T factor) const {
-    constexpr T far = 0x1p20;
+    constexpr T coarse = T(0x1p20);
     const T largest = max(s.max, top * factor);
     const T base = anchor(largest);
     const T kept = weight(s.max, base);
     T rest = -base;
-    if (base > far || base < -far) {
+    if (base > coarse || base < -coarse) {
       // The fused product of the largest is not rounded, and base is: what is between them would be a weight of 0 or of infinity.
       const T origin = anchor(top);
       TESSERA_DEVICE_UNROLL
