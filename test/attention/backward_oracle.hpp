@@ -70,11 +70,20 @@ struct gradient_errors {
   support::worst dv;
 };
 
+/// What multiplying in less than the compute type adds: relative errors of the first products, of the operands of the others, and the least
+/// number that weights and slopes are rounded to; and how many roundings a term adds to a sum that is not cut in chunks.
+struct coarseness {
+  double products = 0;
+  double operands = 0;
+  double least = 0;
+  double chain = 0;
+};
+
 /// Compares with the reference, in units of what is summed up:
 ///   dq: |scale| sum_j p (|dout||v_j| + dout|A|) |k_j|, dk the same over i with |q_i|, dv: sum_i p |dout_i|.
 template <class Q, class K, class V, class O, class D, class Mask, class Score, class Accumulation>
 void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
-             const tessera::attention::options<Mask, Score, Accumulation>& options) {
+             const tessera::attention::options<Mask, Score, Accumulation>& options, const coarseness& coarse = {}) {
   using T = typename backward_call<Q, K, V, O, D>::T;
   using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
   const auto q = x.in.q.view();
@@ -147,27 +156,35 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
         for (std::size_t e = 0; e < row.size(); ++e) mean += (weights[e] /= mass) * touched[e];
         double faint_mean = 0;  // what weights that are taken for 0 leave out of it
         for (const double gradient : touched) faint_mean += faintest * gradient;
-        const double of_weight = ((2 * head_dim + 12 + 2 * rotating) * largest + 210 + keys / 192 + 8 * std::log(keys + 1)) * u;
+        const double of_weight = ((2 * head_dim + 12 + 2 * rotating) * largest + 210 + keys / 192 + 8 * std::log(keys + 1)) * u +
+                                 coarse.products * largest + coarse.operands;
         const double of_slope =
             ((4 * head_dim + 20 + 4 * rotating) * largest + 624 + value_dim + 3 * keys / 192 + 8 * std::log(keys + 1)) * u +
-            u_out;
+            u_out + coarse.products * (largest + 1) + coarse.operands;
         for (std::size_t e = 0; e < row.size(); ++e) {
           const std::int64_t j = row[e].key;
           if (j < 0) continue;
           const double slope = std::fabs(scale) * (touched[e] + mean) * (weights[e] + faintest);
           const double faint = std::fabs(scale) * weights[e] * faint_mean;
           for (std::size_t d = 0; d < static_cast<std::size_t>(q.extent(3)); ++d) {
-            dq_size[at(q, b, h, i) + d] +=
-                multiplied.k.sizes[at(k, b, kv_h, j) + d] *
-                (slope * (of_slope + (192 + keys / 192 + 3 + rotating) * u + faintest / (weights[e] + faintest)) + faint);
+            dq_size[at(q, b, h, i) + d] += multiplied.k.sizes[at(k, b, kv_h, j) + d] *
+                                           (std::fabs(scale) * coarse.least +
+                                            slope * (of_slope + (192 + keys / 192 + 3 + rotating + coarse.chain * keys) * u +
+                                                     faintest / (weights[e] + faintest)) +
+                                            faint);
             dk_size[at(k, b, kv_h, j) + d] +=
                 multiplied.q.sizes[at(q, b, h, i) + d] *
-                (slope * (of_slope + (96 + rows_of_key / 96 + 3 + rotating) * u + faintest / (weights[e] + faintest)) + faint);
+                (std::fabs(scale) * coarse.least +
+                 slope * (of_slope + (96 + rows_of_key / 96 + 3 + rotating + coarse.chain * rows_of_key) * u +
+                          faintest / (weights[e] + faintest)) +
+                 faint);
           }
           for (std::int64_t c = 0; c < v.extent(3); ++c) {
             dv_size[at(v, b, kv_h, j) + static_cast<std::size_t>(c)] +=
-                kept[e] * (weights[e] * (of_weight + (96 + rows_of_key / 96 + 2) * u) + faintest) * size(dout(b, h, i, c)) *
-                value_scale;
+                kept[e] *
+                (weights[e] * (of_weight + (96 + rows_of_key / 96 + 2 + coarse.chain * rows_of_key) * u) + faintest +
+                 coarse.least) *
+                size(dout(b, h, i, c)) * value_scale;
           }
         }
       }

@@ -11,9 +11,10 @@
 
 #include "sequence_set.hpp"
 
-// test/cuda includes this file and runs it on the device.
+// test/cuda includes this file and runs it on the device; what is refused there before memory is looked at may be in the host's.
 #if !defined(TESSERA_TESTED_EXECUTOR)
 #define TESSERA_TESTED_EXECUTOR tessera::par
+#define TESSERA_REFUSING_EXECUTOR tessera::par
 #endif
 
 namespace {
@@ -86,8 +87,8 @@ int differences(const Exec& on, const set<float>& x, const attention::options<Ma
     std::vector<float> own_sinks(dsinks.size(), 0);
     attention::more_gradients<> more;
     if (has_sinks) more.sinks = view<float, 1>(own_sinks.data(), x.heads);
-    attention::backward(on, in.q.view(), in.k.view(), in.v.view(), own_out.view(), own_lse.view(), own_dout.view(),
-                        own_dq.view(), own_dk.view(), own_dv.view(), options, more);
+    attention::backward(on, in.q.view(), in.k.view(), in.v.view(), own_out.view(), own_lse.view(), own_dout.view(), own_dq.view(),
+                        own_dk.view(), own_dv.view(), options, more);
     compare(dq_view, own_dq, b, x.query_offsets);
     compare(dk.view(), own_dk, b, x.key_offsets);
     compare(dv_view, own_dv, b, x.key_offsets);
@@ -116,9 +117,14 @@ BOOST_AUTO_TEST_SUITE(attention_ragged_backward)
 BOOST_AUTO_TEST_CASE(bits_are_those_of_each_sequence_alone) {
   const lengths batches[] = {
       {{1, 1}},
+#if defined(TESSERA_TESTED_ON_DEVICE)  // a few tiles: the emulator takes its time
+      {{1, 70}, {30, 30}, {0, 5}, {5, 0}, {0, 0}, {65, 63}, {64, 64}, {31, 129}},
+      {{130, 20}, {10, 10}, {3, 200}},
+#else
       {{1, 700}, {300, 300}, {0, 5}, {5, 0}, {0, 0}, {97, 193}, {96, 192}, {129, 191}},
       {{900, 1000}, {20, 20}, {3, 200}},
       {{50, 190}, {700, 100}, {10, 10}},
+#endif
       {{0, 3}, {0, 0}},
       {},
   };
@@ -214,8 +220,8 @@ BOOST_AUTO_TEST_CASE(misuse) {
     arguments x;
     change(x);
     const std::string text = support::refusal([&] {
-      attention::backward(exec.threads(2), x.q.view(), x.k.view(), x.v.view(), x.out_view, x.lse_view, x.dout_view, x.dq_view,
-                          x.dk_view, x.dv_view, x.at, x.options, x.s_view);
+      attention::backward(TESSERA_REFUSING_EXECUTOR, x.q.view(), x.k.view(), x.v.view(), x.out_view, x.lse_view, x.dout_view,
+                          x.dq_view, x.dk_view, x.dv_view, x.at, x.options, x.s_view);
     });
     if (text == "accepted") return text;
     BOOST_TEST((x.dq.untouched() && x.dk.untouched() && x.dv.untouched() && x.dsinks.untouched() && x.q.untouched()));
@@ -223,8 +229,8 @@ BOOST_AUTO_TEST_CASE(misuse) {
     BOOST_TEST(text.substr(0, function.size()) == function);
     return text.substr(function.size(), text.find(": ", function.size()) - function.size());
   };
-  BOOST_TEST(refused([](auto&) {}) == "accepted");
 #if !defined(TESSERA_TESTED_ON_DEVICE)
+  BOOST_TEST(refused([](auto&) {}) == "accepted");
   BOOST_TEST(refused([](auto& x) { x.query_offsets[3] = 11; }) == "ragged.query_offsets");
   BOOST_TEST(refused([](auto& x) { x.key_offsets[2] = 2; }) == "ragged.key_offsets");
 #endif

@@ -3,4 +3,5 @@
 #include "attention_gradients.hpp"
 #define TESSERA_TESTED_ON_DEVICE
 #define TESSERA_TESTED_EXECUTOR support::gradients_on_device()
+#define TESSERA_REFUSING_EXECUTOR tessera::cuda::on()
 #include "../attention/ragged_backward.cpp"

@@ -1,7 +1,7 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// An executor for tests of attention's backward: the forward pass on the CPU, the backward pass on the device, with arrays of the host. To be
-/// included before the oracle of the CPU's tests, which then run there as they are.
+/// An executor for tests of attention's backward: the forward pass on the CPU, the backward pass on the device, with arrays of the host. The
+/// CPU's tests and their oracle then run there as they are.
 #pragma once
 
 #include <cstdint>
@@ -27,6 +27,9 @@ struct gradients_on_device {
   [[nodiscard]] tessera::cuda::executor executor() const {
 #if TESSERA_CUDA_EMULATOR
     tessera::emulator::seed(seed);
+    using tessera::emulator::block_order;
+    constexpr block_order orders[] = {block_order::shuffled, block_order::ascending, block_order::descending};
+    tessera::emulator::settings().order = orders[seed % 3];
 #endif
     return tessera::cuda::on().tf32(tf32);
   }
@@ -137,3 +140,6 @@ void backward(const support::gradients_on_device& on, const Q& q, const K& k, co
 }
 
 }  // namespace tessera::attention
+
+// Calls by qualified names find only what is declared before them.
+#include "../attention/backward_oracle.hpp"

@@ -10,6 +10,7 @@
 #include "device_array.hpp"
 #include "support/error.hpp"
 #include "tessera/numeric/bfloat16.hpp"
+#include "tessera/numeric/classify.hpp"
 #include "tessera/numeric/float16.hpp"
 #include "tessera/numeric/float8.hpp"
 #include "tessera/random/bits.hpp"
@@ -76,6 +77,17 @@ To rounded_by_chance(From x, std::uint64_t index) {
   }
 }
 
+/// The payload of a NaN is kept between float and the narrower types; on the way from and to double it is the processor's.
+template <class From, class To>
+std::vector<To> settled(std::vector<To> x) {
+  if constexpr (std::is_same_v<From, double> || std::is_same_v<To, double>) {
+    for (To& value : x) {
+      if (tessera::isnan(value)) value = std::numeric_limits<To>::quiet_NaN();
+    }
+  }
+  return x;
+}
+
 template <class From, class To, tessera::overflow Overflow>
 void compare_at(const std::vector<From>& values, std::int64_t offset) {
   const support::device_array<From> in(values, offset);
@@ -83,11 +95,11 @@ void compare_at(const std::vector<From>& values, std::int64_t offset) {
   std::vector<To> want(values.size());
   for (std::size_t i = 0; i < want.size(); ++i) want[i] = converted<To, Overflow>(values[i]);
   tessera::convert(gpu::on(), in.constant(), out.view(), {.overflow = Overflow});
-  BOOST_TEST(support::same_bits(out.get(), want));
+  BOOST_TEST(support::same_bits(settled<From>(out.get()), settled<From>(want)));
   if constexpr (tessera::detail::is_small_float<To>) {
     for (std::size_t i = 0; i < want.size(); ++i) want[i] = rounded_by_chance<To, Overflow>(values[i], 3 + i);
     tessera::convert_stochastic(gpu::on(), in.constant(), out.view(), 1, 2, 3, {.overflow = Overflow});
-    BOOST_TEST(support::same_bits(out.get(), want));
+    BOOST_TEST(support::same_bits(settled<From>(out.get()), settled<From>(want)));
   }
   BOOST_TEST(out.borders_intact());
 }

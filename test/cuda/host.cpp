@@ -33,6 +33,13 @@ TESSERA_KERNEL void fill_shared(int* out) {
   out[i] = shared.load(shared.size() - 1 - i);
 }
 
+#if TESSERA_CUDA_EMULATOR
+/// What a GPU refuses to do when the stream is another device's, which the emulator does not look at.
+TESSERA_KERNEL void note_current_device(int* out) {
+  if (threadIdx.x == 0) static_cast<void>(cudaGetDevice(out));
+}
+#endif
+
 /// Makes a device the current one until the end of a test.
 struct current_device {
   explicit current_device(int ordinal) { gpu::check(cudaSetDevice(ordinal), "cudaSetDevice"); }
@@ -102,6 +109,11 @@ BOOST_AUTO_TEST_CASE(a_stream_tells_its_device_whatever_the_current_one, *boost:
     gpu::check(cudaMemset(out, 0, 8 * sizeof *out), "cudaMemset");
   }
   gpu::launch(exec, {.grid = dim3(1), .block = dim3(32)}, add, out, 8, 5);
+#if TESSERA_CUDA_EMULATOR
+  int during_launch = -1;
+  gpu::launch(exec, {.block = dim3(32)}, note_current_device, &during_launch);
+  BOOST_TEST(during_launch == 1);
+#endif
   const gpu::workspace memory(exec, 100, "test");
   cudaPointerAttributes attributes = {};
   gpu::check(cudaPointerGetAttributes(&attributes, memory.data()), "cudaPointerGetAttributes");
@@ -152,7 +164,12 @@ BOOST_AUTO_TEST_CASE(what_the_runtime_refuses_has_its_name) {
   };
   BOOST_TEST(launch(0, 32).substr(0, 51) == "cudaLaunchKernelExC: cudaErrorInvalidConfiguration ");
   BOOST_TEST(launch(1, 2048).substr(0, 20) == "cudaLaunchKernelExC:");
-  BOOST_TEST(launch(1, 32) == "no error");  // and no error stays behind
+  BOOST_TEST(cudaPeekAtLastError() == cudaSuccess);  // nothing stays behind
+  BOOST_TEST(launch(1, 32) == "no error");
+  void* memory = nullptr;
+  BOOST_TEST(failure([&] { gpu::check(cudaMallocAsync(&memory, ~std::size_t{0} / 2, nullptr), "cudaMallocAsync"); }) ==
+             "cudaMallocAsync: cudaErrorMemoryAllocation (out of memory)");
+  BOOST_TEST(cudaPeekAtLastError() == cudaSuccess);
 }
 
 BOOST_AUTO_TEST_CASE(scratch_is_aligned_and_given_back) {

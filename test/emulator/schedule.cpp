@@ -1,9 +1,11 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 // Who runs when: indices, barriers, deadlocks, the orders a seed chooses, and how a fault ends a kernel.
 #include <algorithm>
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <set>
 #include <stdexcept>
+#include <thread>
 
 #include "support.hpp"
 
@@ -252,6 +254,25 @@ BOOST_AUTO_TEST_CASE(an_exception_ends_all_threads_and_arrives) {
   }
   check_fault([] { emulator::launch(2, 32, 0, traps); }, {"kernel block (1,0,0) thread (3,0,0) ", "schedule.cpp:", "__trap"});
   BOOST_TEST((emulator::launch(1, 1024, 0, nothing) == cudaSuccess));  // and all is as before
+}
+
+BOOST_AUTO_TEST_CASE(host_threads_launch_at_the_same_time) {
+  std::vector<std::thread> hosts;
+  std::array<bool, 4> right{};
+  for (std::size_t h = 0; h < right.size(); ++h) {
+    hosts.emplace_back([&, h] {
+      emulator::seed(h);
+      bool all = true;
+      for (int turn = 0; turn < 20; ++turn) {
+        std::vector<int> out(64 * 7, -1);
+        emulator::launch(1, 96, 0, ping_pong, out.data(), 7);
+        for (std::size_t i = 0; i < out.size(); ++i) all = all && out[i] == static_cast<int>(i % 7);
+      }
+      right[h] = all;
+    });
+  }
+  for (auto& host : hosts) host.join();
+  for (const bool r : right) BOOST_TEST(r);
 }
 
 BOOST_AUTO_TEST_CASE(a_kernel_launches_none) { BOOST_CHECK_THROW(emulator::launch(1, 1, 0, launches), std::logic_error); }

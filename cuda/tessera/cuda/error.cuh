@@ -27,9 +27,11 @@ class error : public std::runtime_error {
 
 /// Throws tessera::cuda::error unless status is cudaSuccess: `check(cudaFree(p), "cudaFree")`.
 ///
+/// The runtime's last error is read with it, so that a failure that was told is not told again by a later call that looks there.
 /// Under -fno-exceptions TESSERA_ERROR_HANDLER gets the text.
 inline void check(cudaError_t status, const char* function) {
   if (status == cudaSuccess) return;
+  static_cast<void>(cudaGetLastError());
 #if TESSERA_EXCEPTIONS
   throw error(status, function);
 #else

@@ -32,6 +32,14 @@ TESSERA_DEVICE int lane_id() { return static_cast<int>(threadIdx.x % 32); }
 /// The number of this thread's warp in its block (blocks of one dimension).
 TESSERA_DEVICE int warp_id() { return static_cast<int>(threadIdx.x / 32); }
 
+/// x, of which the compiler no longer knows where it is from: what is computed from it is computed again, not kept in registers until here.
+TESSERA_DEVICE unsigned made_anew(unsigned x) {
+#if TESSERA_DEVICE_PASS
+  asm volatile("" : "+r"(x));
+#endif
+  return x;
+}
+
 /// Loads below are not made above: where many that a loop allows at once would take registers from the usual way.
 TESSERA_DEVICE void load_no_earlier() {
 #if TESSERA_DEVICE_PASS

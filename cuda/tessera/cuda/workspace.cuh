@@ -36,8 +36,7 @@ class workspace {
       block_ = aligned(exec, bytes, function);
       return;
     }
-    const device_scope scope(exec);
-    void* block = nullptr;
+    void* block = nullptr;  // of the stream's device, whatever the current one
     check(cudaMallocAsync(&block, bytes, stream_), "cudaMallocAsync");
     block_ = static_cast<std::byte*>(block);
     owned_ = true;

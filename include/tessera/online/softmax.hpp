@@ -79,14 +79,23 @@ struct softmax {
     return tile_extremum<true>(tile, T(-infinity<lane_value<T>>()));
   }
 
-  /// The tile holds products, whose scores are `factor` (above 0) times as large.
+  /// The tile holds products, whose scores are `factor` (above 0) times as large. T is a number.
   template <class T, class Tile>
   TESSERA_HD T advance(state<T>& s, T top, const Tile& tile, T factor) const {
+    constexpr T coarse = T(0x1p20);
     const T largest = max(s.max, top * factor);
     const T base = anchor(largest);
     const T kept = weight(s.max, base);
+    T rest = -base;
+    if (base > coarse || base < -coarse) {
+      // The fused product of the largest is not rounded, and base is: what is between them would be a weight of 0 or of infinity.
+      const T origin = anchor(top);
+      TESSERA_DEVICE_UNROLL
+      for (int j = 0; j < tile.size(); ++j) tile.set(j, tile[j] - origin);
+      rest = origin * factor - base;
+    }
     TESSERA_DEVICE_UNROLL
-    for (int j = 0; j < tile.size(); ++j) tile.set(j, weight(fma(tile[j], factor, -base), T(lane_value<T>(0))));
+    for (int j = 0; j < tile.size(); ++j) tile.set(j, weight(fma(tile[j], factor, rest), T(lane_value<T>(0))));
     tile.round_weights();
     T mass = s.mass * kept;
     TESSERA_DEVICE_UNROLL

@@ -32,7 +32,7 @@ TESSERA_HD constexpr TESSERA_ALWAYS_INLINE V share_of_roots(V d_x, V root_x, V d
   // Three factors each, lest a compiler fuse the last product of one into the sum.
   const V x = d_x * (root_x * root_x * root_x);
   const V y = d_y * (root_y * root_y * root_y);
-  return x / fma(V(1), x, y);
+  return divide(x, fma(V(1), x, y));
 }
 
 }  // namespace detail

@@ -22,7 +22,7 @@ namespace detail {
 /// The largest rate, and the largest number that is drawn at a rate but once in 10^40 numbers: more than 13 deviations above it.
 inline constexpr double most_poisson_rate = 1e12;
 TESSERA_HD constexpr TESSERA_ALWAYS_INLINE double most_poisson(double rate) noexcept {
-  return rate + 14.0 * square_root(rate > 1.0 ? rate : 1.0) + 30.0;
+  return fma(14.0, square_root(rate > 1.0 ? rate : 1.0), rate) + 30.0;
 }
 
 /// The largest count that T holds with all the counts below.

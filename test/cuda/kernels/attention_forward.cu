@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
-// target sm_80: 255 registers, of which two blocks of 128 threads share a multiprocessor's 65536
 // target sm_90a: 255 registers; those of Hopper change hands at run time
+// target sm_80: 255 registers, of which two blocks of 128 threads share a multiprocessor's 65536
 /// \file
 /// Attention's forward kernels of 16-bit arrays, as users get them.
 #include "tessera/cuda/attention/forward.cuh"

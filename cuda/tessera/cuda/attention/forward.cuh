@@ -153,11 +153,13 @@ namespace tessera::attention {
 /// Types           16-bit queries, with keys and values of their type or of 8 bits, are multiplied on the tensor cores, weights rounded to that
 ///                 type; float64 there, too; else float32 one by one, or, of exec.tf32(), on the tensor cores. Sums in float32 or float64.
 /// Options         rotary is not made here: rotate queries and keys before
-/// Special values  as on the CPU, but v = 1 gives 1 within the bound of float32 and float64
-/// Accuracy        of float32 and float64: |out - exact| <= 2 ((head_dim + 4) S + 8 + len_k) u A + u_out |out|, with S and A as on the CPU. 16-bit inputs:
-///                 2 ((4 head_dim + 4) S + 8 + 4 len_k) 2^-24 + 2 u_s for the bracket's u, as tensor cores add with a truncation, and weights
-///                 are rounded (the mass is that of the rounded ones); float16 besides 2^-25 max|v| len_k / mass for weights below 2^-14.
-///                 tf32: 2^-10 S and 2^-11 besides. test/cuda/attention_forward.cpp.
+/// Special values  as on the CPU, but v = 1 gives 1, and a one-hot row its value, within two roundings of float32 and float64
+/// Accuracy        of float32 and float64: |out - exact| <= 2 ((head_dim + 4) S + 8 + len_k) u A + u_out |out|, with S and A as on the CPU; of lse
+///                 ((head_dim + 5) S + 8 + len_k + 6 log len_k) u + u_out |lse|. 16-bit inputs: 4 head_dim for head_dim, 4 len_k for len_k of out, as
+///                 tensor cores add with a truncation, and 2 u_s A (lse: u_s) besides, u_s that of their type: weights are rounded to it, and the mass
+///                 is that of the rounded ones. float16 has weights below 2^-14 beside the largest that are rounded to multiples of 2^-24: 2^-25
+///                 len_k / mass of the largest |v| (lse: of 1) besides. tf32: as of 16 bits, u_s = 2^-11, and (2^-9 S + 2^-11) A (lse: 2^-10 S)
+///                 besides, as queries, keys and values are rounded, too. test/cuda/attention_forward*.cpp
 /// Cost            flops as on the CPU; head_dim or value_dim above 128 (float32 one by one, too; float64: 64): queries and keys slice by slice, and
 ///                 products again for each slice of values. Up to 64 queries of the heads that share a key head: keys in parts of 512, each
 ///                 by a block of its own; scratch then (value_dim + 2) numbers for each part and query. Else none.

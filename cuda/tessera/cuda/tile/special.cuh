@@ -59,7 +59,8 @@ TESSERA_DEVICE void add_seen_values(warp_sums<M, 1, Blocks>& sums, const warp_su
       TESSERA_DEVICE_UNROLL
       for (int c = 0; c < 2; ++c) {
         load_no_earlier();
-        const sum v = static_cast<sum>(rows.load(key, 8 * n + 2 * fragment_column() + c));
+        const int at = static_cast<int>(made_anew(static_cast<unsigned>(key)));  // nor addresses
+        const sum v = static_cast<sum>(rows.load(at, 8 * n + 2 * fragment_column() + c));
         const bool finite = v - v == sum(0);
         TESSERA_DEVICE_UNROLL
         for (int half = 0; half < 2; ++half) {

@@ -17,6 +17,7 @@
 #include "tessera/emulator/block.hpp"
 #include "tessera/emulator/device.hpp"
 #include "tessera/emulator/run_block.hpp"
+#include "tessera/emulator/sanitizer.hpp"
 
 namespace tessera::emulator {
 namespace detail {
@@ -29,15 +30,16 @@ class shared_storage {
 
   std::byte* begin_block(std::size_t bytes) {
     if (!memory_) memory_.reset(static_cast<std::byte*>(::operator new(most + guard, std::align_val_t(1024))));
+    allow(memory_.get(), most + guard);
     std::memset(memory_.get(), 0xFF, bytes);  // a NaN in every format
     std::memset(memory_.get() + bytes, 0xA5, guard);
+    forbid(memory_.get() + bytes, guard);
     return memory_.get();
   }
   [[nodiscard]] bool damaged(std::size_t bytes) const {
-    for (std::size_t i = bytes; i < bytes + guard; ++i) {
-      if (memory_.get()[i] != std::byte{0xA5}) return true;
-    }
-    return false;
+    if (TESSERA_EMULATOR_ADDRESS_SANITIZER) return false;  // it has stopped the program at the very line
+    static const std::vector<std::byte> untouched(guard, std::byte{0xA5});
+    return std::memcmp(memory_.get() + bytes, untouched.data(), guard) != 0;
   }
 
   static shared_storage& of_thread() {
@@ -47,7 +49,10 @@ class shared_storage {
 
  private:
   struct release {
-    void operator()(std::byte* p) const { ::operator delete(p, std::align_val_t(1024)); }
+    void operator()(std::byte* p) const {
+      allow(p, most + guard);
+      ::operator delete(p, std::align_val_t(1024));
+    }
   };
   std::unique_ptr<std::byte, release> memory_;
 };

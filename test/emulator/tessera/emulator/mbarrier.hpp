@@ -48,7 +48,7 @@ inline void land_one(block& b) {
   b.bulk_copies.erase(b.bulk_copies.begin() + static_cast<std::ptrdiff_t>(i));
   c.copy();
   transaction_barrier& t = b.transaction_barriers[c.barrier];
-  b.memory.land_by_agent(t.agent, b.order.moment(), static_cast<std::size_t>(c.to - b.shared), c.bytes);
+  if (c.known) b.memory.land_by_agent(t.agent, b.order.moment(), static_cast<std::size_t>(c.to - b.shared), c.bytes);
   t.bytes_to_come -= static_cast<long long>(c.bytes);
   settle(b, t);
 }
@@ -76,9 +76,9 @@ void start_bulk(void* to, std::size_t bytes, void* barrier, F copy, const code_p
     b.fail(place, "no fence between this copy and the initialisation of its mbarrier by thread " +
                       fault::text(b.at(b.transaction_barriers[i].by).index));
   }
-  touch_shared(to, bytes, touch::copy, place);
-  b.memory.started();
-  b.bulk_copies.push_back({static_cast<std::byte*>(to), bytes, i, std::move(copy), place});
+  const bool known = touch_shared(to, bytes, touch::copy, place);
+  if (known) b.memory.started();
+  b.bulk_copies.push_back({static_cast<std::byte*>(to), bytes, i, std::move(copy), place, known});
 }
 
 }  // namespace detail

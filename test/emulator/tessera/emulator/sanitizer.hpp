@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// Tells AddressSanitizer which stack is in use, so that it follows fibers; nothing without it.
+/// Tells AddressSanitizer which stack is in use, so that it follows fibers, and which bytes are nobody's; nothing without it.
 #pragma once
 
 #include <cstddef>
@@ -41,6 +41,18 @@ inline void enter_stack([[maybe_unused]] void* kept, [[maybe_unused]] stack_boun
   std::size_t bytes = 0;
   __sanitizer_finish_switch_fiber(kept, &bottom, &bytes);
   if (from != nullptr) *from = {bottom, bytes};
+#endif
+}
+
+/// Bytes that nobody may touch, and may again.
+inline void forbid([[maybe_unused]] const void* p, [[maybe_unused]] std::size_t bytes) {
+#if TESSERA_EMULATOR_ADDRESS_SANITIZER
+  __asan_poison_memory_region(p, bytes);
+#endif
+}
+inline void allow([[maybe_unused]] const void* p, [[maybe_unused]] std::size_t bytes) {
+#if TESSERA_EMULATOR_ADDRESS_SANITIZER
+  __asan_unpoison_memory_region(p, bytes);
 #endif
 }
 

@@ -41,7 +41,8 @@ namespace detail {
   b.fail(place, text + ", byte " + std::to_string(offset) + " of shared memory");
 }
 
-inline void touch_shared(const void* p, std::size_t bytes, touch how, const code_place& place) {
+/// Checks an access. False for a __shared__ variable, of which nothing is known.
+inline bool touch_shared(const void* p, std::size_t bytes, touch how, const code_place& place) {
   block& b = *current;
   const auto at = reinterpret_cast<std::uintptr_t>(p);
   const auto base = reinterpret_cast<std::uintptr_t>(b.shared);
@@ -50,11 +51,12 @@ inline void touch_shared(const void* p, std::size_t bytes, touch how, const code
     bad_address(b, static_cast<std::ptrdiff_t>(offset), bytes, true, place);
   }
   if (at < base || offset + bytes > b.shared_bytes) {
-    if (in_thread_storage(p)) return;  // a __shared__ variable
+    if (in_thread_storage(p)) return false;
     bad_address(b, static_cast<std::ptrdiff_t>(offset), bytes, false, place);
   }
   const finding f = b.memory.access(b.order, b.chosen().races, {b.self().rank, b.agent, b.agent_moment}, offset, bytes, how);
   if (f.what != nullptr) bad_access(b, f, offset, how, place);
+  return true;
 }
 
 }  // namespace detail
@@ -85,9 +87,9 @@ inline void copy_async(void* shared, const void* global, int bytes, int source_b
   if (source_bytes > 0 && reinterpret_cast<std::uintptr_t>(global) % static_cast<unsigned>(bytes) != 0) {
     b.fail(place, "misaligned: copy_async of " + std::to_string(bytes) + " bytes from global memory");
   }
-  detail::touch_shared(shared, static_cast<std::size_t>(bytes), detail::touch::copy, place);
-  b.memory.started();
-  b.self().copies.push_back({static_cast<std::byte*>(shared), static_cast<const std::byte*>(global), bytes, source_bytes, place});
+  const bool known = detail::touch_shared(shared, static_cast<std::size_t>(bytes), detail::touch::copy, place);
+  if (known) b.memory.started();
+  b.self().copies.push_back({static_cast<std::byte*>(shared), static_cast<const std::byte*>(global), bytes, source_bytes, known});
 }
 
 /// cp.async.commit_group.
@@ -108,7 +110,7 @@ inline void wait_copies(int pending) {
     const detail::deferred_copy& c = me.copies[i];
     std::memcpy(c.to, c.from, static_cast<std::size_t>(c.source_bytes));
     std::memset(c.to + c.source_bytes, 0, static_cast<std::size_t>(c.bytes - c.source_bytes));
-    b.memory.land(b.order, me.rank, static_cast<std::size_t>(c.to - b.shared), static_cast<std::size_t>(c.bytes));
+    if (c.known) b.memory.land(b.order, me.rank, static_cast<std::size_t>(c.to - b.shared), static_cast<std::size_t>(c.bytes));
   }
   me.copies.erase(me.copies.begin(), me.copies.begin() + static_cast<std::ptrdiff_t>(landing));
   me.groups.erase(me.groups.begin(), me.groups.begin() + static_cast<std::ptrdiff_t>(landing_groups));

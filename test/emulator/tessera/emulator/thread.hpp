@@ -24,7 +24,8 @@ struct deferred_copy {
   const std::byte* from;
   int bytes;
   int source_bytes;
-  code_place place;
+  /// Into memory whose accesses are checked.
+  bool known;
 };
 
 /// A bulk copy that the copy engine does beside the threads, and the barrier that counts its bytes.
@@ -34,6 +35,8 @@ struct bulk_copy {
   std::size_t barrier;
   std::function<void()> copy;
   code_place place;
+  /// Into memory whose accesses are checked.
+  bool known;
 };
 
 /// A barrier in shared memory that counts arrivals and bytes.

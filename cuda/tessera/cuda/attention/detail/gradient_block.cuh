@@ -143,7 +143,8 @@ class gradient_block {
     const auto next = [&](int first) {
       for (; first < end; first += Shape::streamed) {
         const int last = first + Shape::streamed < x.count ? first + Shape::streamed : x.count;
-        seen = owns_keys ? pairs.classify(first, last, first_row_, last_row) : pairs.classify(first_row_, last_row, first, last);
+        seen = owns_keys ? pairs.again().classify(first, last, first_row_, last_row)
+                         : pairs.again().classify(first_row_, last_row, first, last);
         if (seen != tile_class::none) break;
       }
       return first;
@@ -163,6 +164,7 @@ class gradient_block {
         if (following < end) load(stage ^ 1, following);
         commit_copies();
       }
+      const std::uint32_t dropped = pairs.drops() ? dropped_pairs(pairs, first) : 0;  // before products take registers
       scores_type weights;
       scores_type slopes;
       tile::detail::set_zero<M, 1, tile_blocks>(weights);
@@ -170,9 +172,9 @@ class gradient_block {
       add_products(weights, a_, a, x_of(stage), x, first, depth);
       add_products(slopes, b_, b, y_of(stage), y, first, value_dim);
       if (whole) {
-        weigh<false>(weights, slopes, pairs, first, stage);
+        weigh<false>(weights, slopes, pairs, first, stage, dropped);
       } else {
-        weigh<true>(weights, slopes, pairs, first, stage);
+        weigh<true>(weights, slopes, pairs, first, stage, dropped);
       }
       f(weights, slopes, first, stage, whole);
       if constexpr (Shape::stages == 1) {
@@ -202,6 +204,17 @@ class gradient_block {
   [[nodiscard]] TESSERA_DEVICE static int row(int half) { return 16 * warp_id() + tile::fragment_row() + 8 * half; }
 
  private:
+  /// The first row of the block and the first column of a tile that this lane has: made where they are used, as registers are short between.
+  struct lane_place {
+    int row;
+    int column;
+    TESSERA_DEVICE lane_place() {
+      const unsigned thread = made_anew(threadIdx.x);
+      row = static_cast<int>(thread / 32 * 16 + thread % 32 / 4);
+      column = static_cast<int>(2 * (thread % 4));
+    }
+  };
+
   static constexpr int stage_size = Shape::x_tile::size + Shape::y_tile::size;
 
   [[nodiscard]] TESSERA_DEVICE typename Shape::x_tile x_of(int stage) const {
@@ -271,19 +284,20 @@ class gradient_block {
 
   /// Products become weights and slopes; where Masked, those of hidden pairs 0, and those of empty rows.
   template <bool Masked, class Pairs>
-  TESSERA_DEVICE void weigh(scores_type& weights, scores_type& slopes, const Pairs& pairs, int first, int stage) const {
-    const std::uint32_t dropped = pairs.drops() ? dropped_pairs(pairs, first) : 0;
+  TESSERA_DEVICE void weigh(scores_type& weights, scores_type& slopes, const Pairs& outer, int first, int stage,
+                            std::uint32_t dropped) const {
+    const Pairs pairs = outer.again();
+    const lane_place lane;
     TESSERA_DEVICE_UNROLL
     for (int n = 0; n < tile_blocks; ++n) {
       packed<sum, 4> of_columns{};
       if constexpr (owns_keys) {
-        of_columns =
-            numbers_.template load_as<packed<sum, 4>>(2 * (stage * Shape::streamed + 8 * n + 2 * tile::fragment_column()));
+        of_columns = numbers_.template load_as<packed<sum, 4>>(2 * (stage * Shape::streamed + 8 * n + lane.column));
       }
       TESSERA_DEVICE_UNROLL
       for (int e = 0; e < 4; ++e) {
-        const index at_row = static_cast<index>(first_row_ + row(e / 2));
-        const index at_column = static_cast<index>(first + 8 * n + 2 * tile::fragment_column() + e % 2);
+        const index at_row = static_cast<index>(first_row_ + lane.row + 8 * (e / 2));
+        const index at_column = static_cast<index>(first + 8 * n + lane.column + e % 2);
         const index i = owns_keys ? at_column : at_row;
         const index j = owns_keys ? at_row : at_column;
         const row_numbers<sum> numbers =
@@ -316,13 +330,15 @@ class gradient_block {
     if (whole || __syncthreads_or(tile::holds_special<Shape::threads>(stream)) == 0) {
       tile::add_values<M, 1, tile_blocks, Blocks>(sums, factors, stream);
     } else {
+      const lane_place lane;
+      const Pairs again = pairs.again();
       tile::add_seen_values<M, tile_blocks, Blocks>(sums, factors, stream, [&](int half, int at) {
-        const index at_row = static_cast<index>(first_row_ + row(half));
+        const index at_row = static_cast<index>(first_row_ + lane.row + 8 * half);
         const index at_column = static_cast<index>(first + at);
         if constexpr (owns_keys) {
-          return numbers_.load(2 * (stage * Shape::streamed + at)) != infinity<sum>() && pairs.visible(at_column, at_row);
+          return numbers_.load(2 * (stage * Shape::streamed + at)) != infinity<sum>() && again.visible(at_column, at_row);
         } else {
-          return mine_[half][0] != infinity<sum>() && pairs.visible(at_row, at_column);
+          return mine_[half][0] != infinity<sum>() && again.visible(at_row, at_column);
         }
       });
     }

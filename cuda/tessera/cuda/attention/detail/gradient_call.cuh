@@ -176,6 +176,7 @@ class gradient_call {
                                                                                batch_,
                                                                                heads_,
                                                                                kv_heads_,
+                                                                               kv_heads_ > 0 ? heads_ / kv_heads_ : 0,
                                                                                head_dim_,
                                                                                value_dim_,
                                                                                len_q_,

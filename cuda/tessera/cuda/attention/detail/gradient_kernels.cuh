@@ -31,40 +31,60 @@ TESSERA_DEVICE void store_pair(S* row, std::int64_t column, std::int64_t columns
   }
 }
 
+/// A tile of keys that a block has: rows [row, last) of key head kv_h of sequence b.
+struct key_place {
+  int b;
+  int kv_h;
+  int row;
+  int last;
+
+  template <class Problem>
+  TESSERA_DEVICE key_place(const Problem& p, int rows, unsigned item) {
+    const sequence_tiles tiles(rows, p.batch, p.len_k);
+    const std::int64_t numbers = tiles.count(p.k.offsets);
+    kv_h = static_cast<int>(item / numbers);
+    const sequence_tiles::place at = tiles.find(item - kv_h * numbers, p.k.offsets);
+    b = static_cast<int>(at.b);
+    row = static_cast<int>(at.row);
+    last = static_cast<int>(at.last);
+  }
+};
+
 /// dk and dv of a tile of keys: queries of all heads that share them stream by, head after head.
 template <class Shape, class Problem>
 TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident) key_gradient_kernel(const __grid_constant__ Problem p) {
   using sum = typename Shape::sum;
-  const sequence_tiles tiles(Shape::rows, p.batch, p.len_k);
-  const std::int64_t numbers = tiles.count(p.k.offsets);
-  const std::int64_t item = blockIdx.x;
-  const std::int64_t kv_h = item / numbers;
-  const sequence_tiles::place at = tiles.find(item - kv_h * numbers, p.k.offsets);
-  if (at.row >= at.last) return;
-  const int depth = static_cast<int>(p.head_dim);
-  const int value_dim = static_cast<int>(p.value_dim);
   const int slice = static_cast<int>(blockIdx.y);
-  const auto keys = p.key_rows(p.k, at.b, kv_h);
-  const auto values = p.key_rows(p.v, at.b, kv_h);
   gradient_block<Shape> block(dynamic_shared_memory());
-  block.own(keys, values, static_cast<int>(at.row), depth, value_dim, static_cast<const row_numbers<sum>*>(nullptr));
-  for (std::int64_t h = kv_h * p.group(); h < (kv_h + 1) * p.group(); ++h) {
-    const gradient_pairs<Problem> pairs(p, at.b, h);
-    const std::int64_t tile = p.first_number_tile(at.b, h);
-    block.run(keys, values, p.query_rows(p.q, at.b, h), p.query_rows(p.dout, at.b, h), depth, value_dim, slice, pairs,
-              p.numbers + tile * number_rows, p.some_empty + tile);
+  {
+    const key_place at(p, Shape::rows, blockIdx.x);
+    if (at.row >= at.last) return;
+    const int depth = static_cast<int>(p.head_dim);
+    const int value_dim = static_cast<int>(p.value_dim);
+    const auto keys = p.key_rows(p.k, at.b, at.kv_h);
+    const auto values = p.key_rows(p.v, at.b, at.kv_h);
+    block.own(keys, values, at.row, depth, value_dim, static_cast<const row_numbers<sum>*>(nullptr));
+    const int group = static_cast<int>(p.group);
+    for (int n = 0; n < group; ++n) {
+      const int h = at.kv_h * group + n;
+      const gradient_pairs<Problem> pairs(p, at.b, h, at.kv_h);
+      const std::int64_t tile = p.first_number_tile(at.b, h);
+      block.run(keys, values, p.query_rows(p.q, at.b, h), p.query_rows(p.dout, at.b, h), depth, value_dim, slice, pairs,
+                p.numbers + tile * number_rows, p.some_empty + tile);
+    }
+    wait_copies<0>();
   }
-  wait_copies<0>();
-  const sum key_factor = static_cast<sum>(p.score_factor(kv_h));
-  const sum value_factor = p.value_factor(kv_h);
+  const key_place at(p, Shape::rows, made_anew(blockIdx.x));
+  const sum key_factor = static_cast<sum>(p.score_factor(at.kv_h));
+  const sum value_factor = p.value_factor(at.kv_h);
   block.for_each_first([&](int r, int c, const packed<sum, 2>& sums) {
     if (at.row + r < at.last) {
-      store_pair(p.dk.at(at.b, kv_h, at.row + r), slice * Shape::depth + c, p.head_dim, sums, key_factor);
+      store_pair(p.dk.at(at.b, at.kv_h, at.row + r), slice * Shape::depth + c, p.head_dim, sums, key_factor);
     }
   });
   block.for_each_second([&](int r, int c, const packed<sum, 2>& sums) {
     if (at.row + r < at.last) {
-      store_pair(p.dv.at(at.b, kv_h, at.row + r), slice * Shape::value_depth + c, p.value_dim, sums, value_factor);
+      store_pair(p.dv.at(at.b, at.kv_h, at.row + r), slice * Shape::value_depth + c, p.value_dim, sums, value_factor);
     }
   });
 }
@@ -79,7 +99,7 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident) query_gra
   const std::int64_t h = item / numbers;
   const sequence_tiles::place at = tiles.find((h + 1) * numbers - 1 - item, p.q.offsets);
   if (at.row >= at.last) return;
-  const std::int64_t kv_h = h / p.group();
+  const std::int64_t kv_h = h / p.group;
   const int depth = static_cast<int>(p.head_dim);
   const int value_dim = static_cast<int>(p.value_dim);
   const int slice = static_cast<int>(blockIdx.y);
@@ -87,7 +107,7 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident) query_gra
   const auto gradients = p.query_rows(p.dout, at.b, h);
   const std::int64_t tile = p.first_number_tile(at.b, h);
   const row_numbers<sum>* const of_rows = p.numbers + tile * number_rows + at.row;
-  const gradient_pairs<Problem> pairs(p, at.b, h);
+  const gradient_pairs<Problem> pairs(p, at.b, h, kv_h);
   gradient_block<Shape> block(dynamic_shared_memory());
   block.own(queries, gradients, static_cast<int>(at.row), depth, value_dim, of_rows);
   // Keys' NaN in empty rows: their gradients are set to 0 below, so no tile is looked through for them.

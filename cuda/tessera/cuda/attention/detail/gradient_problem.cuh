@@ -66,6 +66,7 @@ struct gradient_problem {
   std::int64_t batch;
   std::int64_t heads;
   std::int64_t kv_heads;
+  std::int64_t group;  ///< query heads that share a key head
   std::int64_t head_dim;
   std::int64_t value_dim;
   std::int64_t len_q;  ///< of every sequence; of ragged ones, the rows of all
@@ -81,7 +82,6 @@ struct gradient_problem {
 
   [[nodiscard]] TESSERA_HD std::int64_t queries_of(std::int64_t b) const { return length(q.offsets, b, len_q); }
   [[nodiscard]] TESSERA_HD std::int64_t keys_of(std::int64_t b) const { return length(k.offsets, b, len_k); }
-  [[nodiscard]] TESSERA_HD std::int64_t group() const { return kv_heads > 0 ? heads / kv_heads : 0; }
 
   /// What q . k is multiplied by, and the weighted means of values.
   [[nodiscard]] TESSERA_DEVICE double score_factor(std::int64_t kv_h) const {
@@ -129,16 +129,17 @@ class gradient_pairs {
       linear || requires(const score_type& f, T s, index i) { f.derivative(s, i, i); },
       "attention::backward: the score needs a derivative(s, i, j); see score_by{f, derivative}");
 
-  TESSERA_DEVICE gradient_pairs(const Problem& p, std::int64_t b, std::int64_t h)
+  TESSERA_DEVICE gradient_pairs(const Problem& p, std::int64_t b, std::int64_t h, std::int64_t kv_h)
       : mask_(tessera::attention::detail::head_of(p.mask, b, h, p.queries_of(b), p.keys_of(b))),
         score_(tessera::attention::detail::score_of(p.score, b, h, p.queries_of(b), p.keys_of(b))),
         queries_(static_cast<index>(p.queries_of(b))),
         keys_(static_cast<index>(p.keys_of(b))),
-        scale_(static_cast<T>(p.score_factor(h / p.group()) * (linear ? softmax::unit : 1.0))),
-        value_factor_(p.value_factor(h / p.group())),
+        scale_(static_cast<T>(p.score_factor(kv_h) * (linear ? softmax::unit : 1.0))),
+        value_factor_(p.value_factor(kv_h)),
         p_(p),
         b_(static_cast<int>(b)),
-        h_(static_cast<int>(h)) {}
+        h_(static_cast<int>(h)),
+        kv_h_(static_cast<int>(kv_h)) {}
 
   [[nodiscard]] TESSERA_DEVICE tile_class classify(std::int64_t i0, std::int64_t i1, std::int64_t j0, std::int64_t j1) const {
     return mask_.classify(i0, i1, j0, j1);
@@ -146,6 +147,13 @@ class gradient_pairs {
   /// Whether query i and key j are there, and see each other.
   [[nodiscard]] TESSERA_DEVICE bool visible(index i, index j) const {
     return i < queries_ && j < keys_ && static_cast<bool>(mask_.visible(i, j));
+  }
+
+  /// The same, made anew from the call's parameters: scales and bounds of a mask, a dozen registers, are then not held throughout the products of a
+  /// tile, and not spilled where the sums leave none.
+  [[nodiscard]] TESSERA_DEVICE gradient_pairs again() const {
+    return {p_, static_cast<int>(made_anew(static_cast<unsigned>(b_))), static_cast<int>(made_anew(static_cast<unsigned>(h_))),
+            static_cast<int>(made_anew(static_cast<unsigned>(kv_h_)))};
   }
 
   [[nodiscard]] TESSERA_DEVICE bool drops() const { return p_.dropout.active(); }
@@ -201,6 +209,7 @@ class gradient_pairs {
   const Problem& p_;
   int b_;
   int h_;
+  int kv_h_;
 };
 
 }  // namespace tessera::cuda::attention::detail

@@ -38,9 +38,9 @@ struct stage_of_score {
 template <class Stage, class T, class Q, class K, class V, class G, class DQ, class DK, class DV, class Mask, class Score>
 gradient_problem<T, Q, K, V, G, DQ, DK, DV, Mask, stage_of_score<Stage, Score>> stage_problem(
     const gradient_problem<T, Q, K, V, G, DQ, DK, DV, Mask, Score>& p) {
-  return {p.q,        p.k,         p.v,     p.dout,  p.dq,    p.dk,   p.dv,      p.batch,      p.heads,        p.kv_heads,
-          p.head_dim, p.value_dim, p.len_q, p.len_k, p.scale, p.mask, {p.score}, p.key_scales, p.value_scales, p.dropout,
-          p.numbers,  p.some_empty};
+  return {p.q,     p.k,        p.v,          p.dout,         p.dq,        p.dk,      p.dv,        p.batch,
+          p.heads, p.kv_heads, p.group,      p.head_dim,     p.value_dim, p.len_q,   p.len_k,     p.scale,
+          p.mask,  {p.score},  p.key_scales, p.value_scales, p.dropout,   p.numbers, p.some_empty};
 }
 
 /// The sum over the threads of a block, in one order, for thread 0. At `shared`: a number a warp.
@@ -98,14 +98,14 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident)
   const std::int64_t item = blockIdx.x;
   const std::int64_t h = item / numbers;
   const sequence_tiles::place at = tiles.find(item - h * numbers, p.q.offsets);
-  const std::int64_t kv_h = h / p.group();
+  const std::int64_t kv_h = h / p.group;
   double total = 0;
   if (at.row < at.last) {
     const std::int64_t b = at.b;
     const auto queries = p.query_rows(p.q, b, h);
     const auto gradients = p.query_rows(p.dout, b, h);
     const std::int64_t offset = tessera::attention::detail::alibi_offset(p.score.head(b, h, p.queries_of(b), p.keys_of(b)).head);
-    const gradient_pairs<Problem> pairs(p, b, h);
+    const gradient_pairs<Problem> pairs(p, b, h, kv_h);
     gradient_block<Shape> block(dynamic_shared_memory());
     block.own(queries, gradients, static_cast<int>(at.row), static_cast<int>(p.head_dim), static_cast<int>(p.value_dim),
               p.numbers + item * number_rows);
@@ -133,8 +133,7 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident)
 
 /// to(h) = sum of partial [heads][count] of a head. A template, as no kernel is inline.
 template <class S>
-TESSERA_KERNEL void __launch_bounds__(sum_threads)
-    partial_sum_kernel(const double* partial, std::int64_t count, view<S, 1> to) {
+TESSERA_KERNEL void __launch_bounds__(sum_threads) partial_sum_kernel(const double* partial, std::int64_t count, view<S, 1> to) {
   const std::int64_t h = blockIdx.x;
   double total = 0;
   for (std::int64_t n = threadIdx.x; n < count; n += sum_threads) total += partial[h * count + n];
@@ -197,8 +196,8 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident)
     for (std::int64_t h = heads.first(head_block); h < heads.last(head_block); ++h) {
       const auto rows = p.query_rows(p.q, b, h);
       const auto gradients = p.query_rows(p.dout, b, h);
-      const std::int64_t kv_h = h / p.group();
-      const gradient_pairs<Problem> pairs(p, b, h);
+      const std::int64_t kv_h = h / p.group;
+      const gradient_pairs<Problem> pairs(p, b, h, kv_h);
       for (std::int64_t q = queries.first(query_block); q < queries.last(query_block); ++q) {
         const std::int64_t tile = p.first_number_tile(b, h) + q;
         block.own(rows, gradients, static_cast<int>(q * Shape::rows), static_cast<int>(p.head_dim), static_cast<int>(p.value_dim),

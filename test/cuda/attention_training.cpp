@@ -1,0 +1,72 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// Forward and backward, both on the device: the gradients of what the device's forward pass gives, within the bound.
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstdint>
+
+#include "../support/random.hpp"
+#include "attention_gradients.hpp"
+#include "tessera/cuda/attention/forward.cuh"
+#include "tessera/numeric/bfloat16.hpp"
+#include "tessera/numeric/traits.hpp"
+
+namespace {
+
+using oracle::backward_call;
+using oracle::inputs;
+using support::normals;
+using tessera::bfloat16;
+using tessera::view;
+namespace attention = tessera::attention;
+
+/// Both passes with one mirror of every array, as a program of its own would have them.
+template <class S>
+void train(backward_call<S>& x, const attention::options<>& options) {
+  using support::read_only;
+  support::mirror memory;
+  const auto exec = support::gradients_on_device{3}.executor();
+  const auto q = memory(read_only(x.in.q.view()));
+  const auto k = memory(read_only(x.in.k.view()));
+  const auto v = memory(read_only(x.in.v.view()));
+  const auto out = memory(x.out.view());
+  const auto lse = memory(x.lse.view());
+  const auto on_device = support::options_on_device(memory, options);
+  attention::forward(exec, q, k, v, out, lse, on_device);
+  attention::backward(exec, q, k, v, out, lse, memory(read_only(x.dout.view())), memory(x.dq.view()), memory(x.dk.view()),
+                      memory(x.dv.view()), on_device);
+  memory.bring_back();
+}
+
+/// `weights`: what weights are rounded to in the forward pass, and with them lse.
+template <class S>
+void check(const oracle::coarseness& coarse) {
+  oracle::gradient_errors errors;
+  const float sinks[] = {1.0f, -2.0f, 0.5f, 3.0f};
+  for (const std::int64_t dim : {64, 128}) {
+    inputs<S> in(1, 4, 2, 70, 150, dim, dim);
+    in.q.fill(normals(1, 2));
+    in.k.fill(normals(2));
+    in.v.fill(normals(3));
+    backward_call<S> call(in);
+    call.dout.fill(normals(4));
+    for (const auto& options :
+         {attention::options<>{.mask = attention::causal},
+          attention::options<>{.sinks = view<const float, 1>(sinks, 4), .dropout = {.rate = 0.25, .seed = 11, .stream = 5}}}) {
+      train(call, options);
+      compare(errors, call, options, coarse);
+    }
+  }
+  CHECK_GRADIENTS_WITHIN_BOUND(errors);
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(cuda_attention_training)
+
+BOOST_AUTO_TEST_CASE(float32) { check<float>({.chain = 1}); }
+// Weights and slopes are rounded here, and weights in the forward pass, whose sum is in lse.
+BOOST_AUTO_TEST_CASE(bfloat16_on_the_tensor_cores) {
+  check<bfloat16>({.operands = 2 * tessera::unit_roundoff<bfloat16>, .least = 0x1p-134, .chain = 4});
+}
+
+BOOST_AUTO_TEST_SUITE_END()
