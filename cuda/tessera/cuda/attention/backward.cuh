@@ -98,19 +98,21 @@ namespace tessera::attention {
 /// `more`, too; masks and scores are copied into kernels and called there: functions are marked __host__ __device__.
 ///
 /// Types           16-bit inputs of one type are multiplied on the tensor cores, with weights and slopes rounded to it; float64 there, too;
-///                 else float32, of exec.tf32() on the tensor cores
-/// Options         rotary is not made here: rotate queries and keys before, and their gradients back
-/// Special values  as on the CPU. A one-hot row has exactly dq 0 of float32 without tf32, elsewhere within the bound.
-/// Accuracy        of float32 and float64: that of the CPU, with sums of one chain in place of its chunks: (len_k) u for 192 u + len_k / 192 u of dq,
-///                 (len_q group) u for 96 u + m / 96 u of dk and dv. 16-bit inputs, with u_s of their type: |dq| and |dk| have 2 u_s |scale| p T |k_j|
-///                 more, dv u_s p |dout_i|; float16 besides 2^-24 |k_j| (|q_i|, |dout_i|) for slopes and weights below 2^-14. tf32: 2^-10 S for
-///                 every product's operands, and 2^-11 as u_s. Tested in test/cuda/attention_backward*.cpp.
-/// Cost            14 batch heads len_q len_k head_dim flops where value_dim is head_dim: products are made twice, once for keys and once for
-///                 queries, as no block then waits for another. head_dim or value_dim above 128 (64 of float64): 64 columns at a time, products
-///                 made again for each. Scratch: 2 numbers a query.
-/// Determinism     the same bits in every run, for every batch, on every device: dk and dv are chains of all queries in order, dq of all keys
-/// Errors          argument_error before anything is put in the stream: what the CPU's refuses, rotary, memory that is not the device's;
-///                 cuda::error
+///                 all else in float32 one by one; float32 arrays of up to 128 columns, rows at multiples of 16 bytes, on the tensor cores
+///                 with exec.tf32()
+/// Options         all but rotary: rotate queries and keys before, and their gradients back
+/// Special values  as on the CPU. A one-hot row has exactly dq 0 in float32; on the tensor cores within the bound.
+/// Accuracy        float32, float64: that of the CPU, with len_k u in place of its (192 + len_k / 192) u of dq, and len_q group u for
+///                 (96 + m / 96) u of dk and dv. On the tensor cores four times that, and of 16-bit inputs u_s p T |k_j| (|q_i|; dv: p |dout_i|)
+///                 more, u_s their roundoff, of float16 besides 2^-25 |scale k_j| (|scale q_i|, |dout_i|). tf32: 2^-10 (S + 2) p T more (dv:
+///                 2^-10 (S + 1) p). Tested in test/cuda/attention_backward*.cpp.
+/// Cost            14 batch heads len_q len_k head_dim flops where value_dim is head_dim: two products are made twice, as no block then waits for
+///                 another. Rows that begin at multiples of 16 bytes are copied, others loaded element by element. head_dim or value_dim above
+///                 128 (64 of float64), and rows that are not copied: 64 (32) columns at a time, those products made again for each. Dropout: a
+///                 Philox block a pair, twice. Scratch: two numbers a query, and one for 64.
+/// Determinism     the same bits in every run, for every batch: dk and dv are chains of all queries in order, head after head, dq of all keys
+/// Errors          argument_error before anything is put in the stream: what the CPU's refuses, rotary, sequences of 2^31 - 2^10 or more, memory
+///                 that is not the device's; cuda::error
 /// Source          Dao et al. 2022, arXiv:2205.14135, algorithm 4; Dao 2023, arXiv:2307.08691
 template <mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, mdspan_like DOut, mdspan_like DQ,
           mdspan_like DK, mdspan_like DV, class Mask = band, class Score = plain_score, class Accumulation = plain_sums,

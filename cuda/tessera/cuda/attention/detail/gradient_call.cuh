@@ -54,29 +54,44 @@ template <class T, class Q, class K, class V, class G>
 using gradient_multiplication = std::conditional_t<
     std::is_same_v<T, float> && sizeof(Q) == 2 && std::is_same_v<Q, K> && std::is_same_v<Q, V> && std::is_same_v<Q, G>, Q, T>;
 
+/// Rows that are copied whole. False where these do not come so, or are too long.
 template <class M, class Problem>
-TESSERA_HIDDEN void run_gradients(const executor& exec, const Problem& p, const char* function) {
+TESSERA_HIDDEN bool run_copied_gradients(const executor& exec, const Problem& p, const char* function) {
   using element = typename tile::multiplication<M>::element;
   const std::int64_t dim = p.head_dim > p.value_dim ? p.head_dim : p.value_dim;
   if constexpr (std::is_same_v<typename Problem::query_type, element>) {
-    if (copies_rows<element>(p)) {
-      if (dim <= 64)
-        return launch_gradients<typename gradient_shapes<M, 64>::keys, typename gradient_shapes<M, 64>::queries>(exec, p,
-                                                                                                                 function);
-      if constexpr (sizeof(element) < 8) {
-        if (dim <= 128) {
-          return launch_gradients<typename gradient_shapes<M, 128>::keys, typename gradient_shapes<M, 128>::queries>(exec, p,
-                                                                                                                     function);
-        }
-      }
-      if constexpr (sizeof(element) == 2) {
-        return launch_gradients<typename sliced_gradient_shapes<M, true>::keys,
-                                typename sliced_gradient_shapes<M, true>::queries>(exec, p, function);
+    if (!copies_rows<element>(p)) return false;
+    if (dim <= 64) {
+      using shapes = gradient_shapes<M, 64>;
+      launch_gradients<typename shapes::keys, typename shapes::queries>(exec, p, function);
+      return true;
+    }
+    if constexpr (sizeof(element) < 8) {
+      if (dim <= 128) {
+        using shapes = gradient_shapes<M, 128>;
+        launch_gradients<typename shapes::keys, typename shapes::queries>(exec, p, function);
+        return true;
       }
     }
   }
-  launch_gradients<typename sliced_gradient_shapes<M, false>::keys, typename sliced_gradient_shapes<M, false>::queries>(exec, p,
-                                                                                                                        function);
+  return false;
+}
+
+template <class M, class Problem>
+TESSERA_HIDDEN void run_gradients(const executor& exec, const Problem& p, const char* function) {
+  using element = typename tile::multiplication<M>::element;
+  if constexpr (std::is_same_v<M, float>) {
+    if (exec.allows_tf32() && run_copied_gradients<tile::tf32>(exec, p, function)) return;
+  }
+  if (run_copied_gradients<M>(exec, p, function)) return;
+  if constexpr (sizeof(element) == 2) {
+    if (copies_rows<element>(p)) {
+      using shapes = sliced_gradient_shapes<M, true>;
+      return launch_gradients<typename shapes::keys, typename shapes::queries>(exec, p, function);
+    }
+  }
+  using shapes = sliced_gradient_shapes<M, false>;
+  launch_gradients<typename shapes::keys, typename shapes::queries>(exec, p, function);
 }
 
 /// The arrays of a call, sequence by sequence, wherever they lie.
@@ -134,20 +149,6 @@ class gradient_call {
   TESSERA_HIDDEN void run(const executor& exec, double scale, const Options& options,
                           const tessera::attention::more_gradients<B>& more, const char* function) const {
     using M = gradient_multiplication<T, Q, K, V, G>;
-    if constexpr (std::is_same_v<M, float>) {
-      if (exec.allows_tf32()) return run_in<tile::tf32>(exec, scale, options, more, function);
-    }
-    run_in<M>(exec, scale, options, more, function);
-  }
-
- private:
-  template <class S>
-  using rows = tessera::attention::detail::sequence_rows<S>;
-  static constexpr std::int64_t longest = (std::int64_t{1} << 31) - (std::int64_t{1} << 10);
-
-  template <class M, class Options, class B>
-  TESSERA_HIDDEN void run_in(const executor& exec, double scale, const Options& options,
-                             const tessera::attention::more_gradients<B>& more, const char* function) const {
     using mask_type = std::remove_cvref_t<decltype(options.mask)>;
     using score_type = std::remove_cvref_t<decltype(options.score)>;
     using score_head = decltype(tessera::attention::detail::score_of(options.score, 0, 0, 0, 0));
@@ -201,6 +202,11 @@ class gradient_call {
       if (more.bias.data_handle() != nullptr) bias_gradient<M>(exec, p, more.bias, function);
     }
   }
+
+ private:
+  template <class S>
+  using rows = tessera::attention::detail::sequence_rows<S>;
+  static constexpr std::int64_t longest = (std::int64_t{1} << 31) - (std::int64_t{1} << 10);
 
   rows<const Q> q_;
   rows<const K> k_;

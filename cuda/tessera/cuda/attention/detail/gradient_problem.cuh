@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "tessera/attention/detail/sequences.hpp"
 #include "tessera/attention/dropout.hpp"

@@ -6,6 +6,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 
 #include "tessera/attention/detail/score_stages.hpp"
 #include "tessera/attention/score.hpp"
