@@ -141,7 +141,7 @@ std::vector<oracle::row_bound> bounds(const inputs<Q, K, V>& in,
             if (std::isfinite(score)) size += 2 * std::fabs(score - product);
           }
           largest = std::fmax(largest, score);
-          row.scores = std::fmax(row.scores, size);
+          if (std::isfinite(size)) row.scores = std::fmax(row.scores, size);  // a logit of -inf has no weight
         }
         if (options.sinks.data_handle() != nullptr && std::isfinite(options.sinks(h))) {
           const double sink = static_cast<double>(options.sinks(h));
