@@ -1,7 +1,8 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// The CPU's tests of the exact denoiser, on the device.
-#include "on_device.hpp"
 #include "tessera/cuda/diffusion/exact_denoiser.cuh"
+
+#include "on_device.hpp"
 
 namespace support {
 
@@ -27,5 +28,6 @@ void exact_denoiser(const on_device&, const Noisy& noisy, const Data& data, doub
 
 }  // namespace support
 
-#define TESSERA_TESTED_EXECUTOR support::on_device{}
+#define TESSERA_TESTED_EXECUTOR \
+  support::on_device {}
 #include "../diffusion/exact_denoiser.cpp"

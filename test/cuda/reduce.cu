@@ -2,7 +2,6 @@
 /// \file
 /// Reductions in device code.
 #include "tessera/cuda/reduce.cuh"
-
 #include "tessera/numeric/bfloat16.hpp"
 
 namespace reduce_device {

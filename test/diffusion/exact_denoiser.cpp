@@ -145,8 +145,8 @@ BOOST_AUTO_TEST_CASE(distances_and_means_may_be_of_different_rows) {
   exact_denoiser(exec, p.noisy.view(), p.data.view(), values.view(), 1e-3, out.view());
   for (std::int64_t i = 0; i < 30; ++i) {
     float nearest = -1;
-    contract(tessera::seq, view<const float, 2>(&p.noisy(i, 0), 1, 6), p.data.view(), tessera::squared_distance{}, tessera::argmin{},
-             [&](std::int64_t, const auto& best) { nearest = static_cast<float>(best.where); });
+    contract(tessera::seq, view<const float, 2>(&p.noisy(i, 0), 1, 6), p.data.view(), tessera::squared_distance{},
+             tessera::argmin{}, [&](std::int64_t, const auto& best) { nearest = static_cast<float>(best.where); });
     for (std::int64_t c = 0; c < 17; ++c) BOOST_TEST(out(i, c) == nearest);
   }
 }

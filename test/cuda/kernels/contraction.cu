@@ -4,7 +4,6 @@
 /// \file
 /// The contraction's kernels for 16 bits, as users get them.
 #include "tessera/cuda/tile/contraction.cuh"
-
 #include "tessera/online/extremum.hpp"
 #include "tessera/online/softmax.hpp"
 

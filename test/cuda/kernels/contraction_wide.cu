@@ -3,7 +3,6 @@
 /// \file
 /// The contraction's kernels for float32 and float64, as users get them.
 #include "tessera/cuda/tile/contraction.cuh"
-
 #include "tessera/online/extremum.hpp"
 #include "tessera/online/softmax.hpp"
 

@@ -3,7 +3,6 @@
 /// \file
 /// The cross-entropy of a linear layer, as users get it.
 #include "tessera/cuda/training/linear_cross_entropy.cuh"
-
 #include "tessera/numeric/bfloat16.hpp"
 
 void loss_of(const tessera::cuda::executor& exec, const tessera::view<const tessera::bfloat16, 2>& hidden,

@@ -2,9 +2,8 @@
 // target sm_80: 200 registers, of which two blocks of 128 threads share a multiprocessor's 65536
 /// \file
 /// Nearest codes and neighbours, as users get them.
-#include "tessera/cuda/tile/nearest.cuh"
-
 #include "tessera/cuda/tile/contraction.cuh"
+#include "tessera/cuda/tile/nearest.cuh"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/online/extremum.hpp"
 

@@ -81,7 +81,8 @@ TESSERA_HIDDEN void run_contraction(const executor& exec, const Problem& p, cons
   if constexpr (sizeof(M) == 2 && rows_may_be_copied<element, Problem>) {
     if (hopper::launch_contraction<HasValues>(exec, p, function)) return;
   }
-  [[maybe_unused]] const std::int64_t width = HasValues && p.values.extent(1) > p.queries.extent(1) ? p.values.extent(1) : p.queries.extent(1);
+  [[maybe_unused]] const std::int64_t width =
+      HasValues && p.values.extent(1) > p.queries.extent(1) ? p.values.extent(1) : p.queries.extent(1);
   if constexpr (rows_may_be_copied<element, Problem>) {
     if (rows_begin_at_chunks(p.queries) && rows_begin_at_chunks(p.keys) && (!HasValues || rows_begin_at_chunks(p.values))) {
       if constexpr (sizeof(element) == 8) {

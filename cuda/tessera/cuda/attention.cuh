@@ -1,0 +1,7 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// Attention on CUDA, both passes.
+#pragma once
+
+#include "tessera/cuda/attention/backward.cuh"
+#include "tessera/cuda/attention/forward.cuh"

@@ -1,0 +1,8 @@
+// Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+/// \file
+/// Tiles on CUDA: the contraction and what stands on it.
+#pragma once
+
+#include "tessera/cuda/tile/contraction.cuh"
+#include "tessera/cuda/tile/convert.cuh"
+#include "tessera/cuda/tile/nearest.cuh"
