@@ -85,9 +85,9 @@ BOOST_AUTO_TEST_CASE(adversarial_inputs_are_within_the_bound) {
       check({.scale = 100});
       // One key of weight 1 and others of one weight each; whose value is 0 or of the other sign.
       in.q.fill([](std::uint64_t n) { return n % 16 == 0 ? 1 : 0; });
-      for (const double behind : {0.5, 0.70, 0.7003, 0.6925, 4.0, 9.7, 10.0, 14.0, 16.6, 17.3, 17.4, 25.0}) {
+      for (const double behind : {0.70, 0.6925, 9.7, 14.0, 17.3, 17.4}) {
         in.k.fill([=](std::uint64_t n) { return n / 16 == 90 ? 0 : -behind; });
-        for (const double of_best : {0.0, 1.0, 6e4}) {
+        for (const double of_best : {0.0, 6e4}) {
           in.v.fill([=](std::uint64_t n) { return n / 8 == 90 ? of_best : n % 2 == 0 ? -1.0 : 60000.0; });
           check({.scale = 1});
         }
