@@ -146,6 +146,9 @@ BOOST_AUTO_TEST_CASE(bad_options) {
   BOOST_TEST(refused(attention::options<attention::band, attention::alibi>{.score = slopes}) == "options.score.slopes");
   const attention::dense_mask<float> seen{view<const float, 4>(host, {2, 4, 6, 5}, {0, 0, 5, 1})};
   BOOST_TEST(refused(attention::options<attention::dense_mask<float>>{.mask = seen}) == "options.mask.seen");
+  const attention::dense_mask<float> hidden = seen;
+  BOOST_TEST(refused(attention::options{.mask = attention::causal & (!hidden)}) == "options.mask.seen");
+  BOOST_TEST(refused(attention::options{.mask = (!hidden) | attention::causal}) == "options.mask.seen");
   const attention::dense_mask<float> fewer{view<const float, 4>(m.extra.data(), {2, 4, 6, 4}, {0, 0, 5, 1})};
   BOOST_TEST(refused(attention::options<attention::dense_mask<float>>{.mask = fewer}) == "options.mask.seen");
 }

@@ -164,7 +164,8 @@ namespace tessera::attention {
 ///                 products again for each slice of values. Up to 64 queries of the heads that share a key head: keys in parts of 512, each
 ///                 by a block of its own; scratch then (value_dim + 2) numbers for each part and query. Else none.
 /// Determinism     the same bits in every run, for every batch and on every device of a generation; those of a query depend on whether it is one
-///                 of at most 64 (above)
+///                 of at most 64 (above), and on Hopper, where tiles have 128 keys for 64, on whether the arrays are such as its own path takes:
+///                 dense, of 16 bits, at most 128 columns, strides of multiples of 16 bytes, no dropout
 /// Errors          argument_error before anything is put in the stream: what the CPU's refuses, rotary, memory that is not the device's;
 ///                 cuda::error
 /// Source          Dao et al. 2022, arXiv:2205.14135; Shah et al. 2024, arXiv:2407.08608 (two warpgroups in turns); Milakov and Gimelshein 2018,

@@ -55,8 +55,10 @@ template <class Problem>
 TESSERA_HIDDEN bool launch_on_hopper(const executor& exec, const Problem& p, const char* function) {
   const auto& x = p.at;
   const std::int64_t width = x.head_dim() > x.value_dim() ? x.head_dim() : x.value_dim();
-  if (exec.capability() / 10 != 9 || !x.alike() || x.in_pages() || width > 128 || x.value_dim() == 0 || p.dropout.active())
-    return false;
+  if (exec.capability() / 10 != 9 || !x.alike() || x.in_pages() || width > 128 || x.value_dim() == 0 || p.dropout.active() ||
+      x.heads() > 65535) {
+    return false;  // too many heads: refused by the other path
+  }
   const auto queries = as_array(x.query_rows(), x.batch(), x.heads(), x.most_queries(), x.head_dim());
   const auto keys = as_array(x.key_rows(), x.batch(), x.kv_heads(), x.most_keys(), x.head_dim());
   const auto values = as_array(x.value_rows(), x.batch(), x.kv_heads(), x.most_keys(), x.value_dim());

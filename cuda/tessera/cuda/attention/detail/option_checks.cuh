@@ -37,6 +37,9 @@ template <class B>
 void check_part_memory(const executor& exec, const tessera::attention::additive_bias<B>& x, const char* function) {
   cuda::detail::check_memory(exec, x.bias, function, "options.score.bias");
 }
+// Named ahead: a mask of masks finds those that come after it by no other way.
+template <class A>
+void check_part_memory(const executor& exec, const tessera::attention::inverted<A>& x, const char* function);
 template <tessera::attention::detail::join How, class A, class B>
 void check_part_memory(const executor& exec, const tessera::attention::joined<How, A, B>& x, const char* function) {
   check_part_memory(exec, x.a, function);
@@ -75,6 +78,8 @@ inline void check_part_of_any_length(const tessera::attention::softcap& x, const
 inline void check_part_of_any_length(const tessera::attention::alibi& x, const char* function, std::int64_t heads) {
   x.check(function, {1, heads, 1, 1});
 }
+template <class A>
+void check_part_of_any_length(const tessera::attention::inverted<A>& x, const char* function, std::int64_t heads);
 template <tessera::attention::detail::join How, class A, class B>
 void check_part_of_any_length(const tessera::attention::joined<How, A, B>& x, const char* function, std::int64_t heads) {
   check_part_of_any_length(x.a, function, heads);
