@@ -114,9 +114,24 @@ void forward(const support::gradients_on_device&, const Q& q, const K& k, const 
 
 template <class Q, class K, class V, class Out, class Lse, class Mask = band, class Score = plain_score,
           class Accumulation = plain_sums>
-void forward(const support::gradients_on_device&, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse,
+void forward(const support::gradients_on_device& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse,
              const ragged& at, const options<Mask, Score, Accumulation>& options = {}) {
-  forward(seq, q, k, v, out, lse, at, options);
+  // Each sequence alone, so that its results have the bits that a call on it alone gets.
+  for (std::int64_t b = 0; b + 1 < at.query_offsets.extent(0); ++b) {
+    const auto alone = [&](const auto& rows, const index_view<1>& offsets) {
+      using element = typename std::remove_cvref_t<decltype(rows)>::element_type;
+      const std::int64_t first = offsets(b);
+      return view<element, 4>(rows.data_handle() + first * rows.stride(1),
+                              {1, rows.extent(0), offsets(b + 1) - first, rows.extent(2)},
+                              {0, rows.stride(0), rows.stride(1), rows.stride(2)});
+    };
+    const std::int64_t first = at.query_offsets(b);
+    const view<value_type_of<Lse>, 3> own_lse(lse.data_handle() + first * lse.stride(1),
+                                              {1, lse.extent(0), at.query_offsets(b + 1) - first},
+                                              {0, lse.stride(0), lse.stride(1)});
+    forward(exec, alone(q, at.query_offsets), alone(k, at.key_offsets), alone(v, at.key_offsets), alone(out, at.query_offsets),
+            own_lse, options);
+  }
 }
 
 template <class Q, class K, class V, class Out, class Lse, class DOut, class DQ, class DK, class DV, class Mask = band,

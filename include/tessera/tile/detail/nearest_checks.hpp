@@ -19,6 +19,19 @@ inline constexpr std::int64_t most_nearest = 128;
 
 namespace tile::detail {
 
+/// Refuses a result that does not hold k numbers a query. No lambda: its name would tell of no instruction set.
+template <class Out, class Q, class K>
+TESSERA_ALWAYS_INLINE void check_nearest_result(const view<Out, 2>& out, const view<const Q, 2>& q, const view<const K, 2>& x,
+                                                std::int64_t k, const char* function, const char* name) {
+  tessera::detail::check_readable(out, function, name);
+  tessera::detail::check_distinct(out, function, name);
+  tessera::detail::expects(
+      out.extent(0) == q.extent(0) && out.extent(1) == k, function, name, [&] { return "shape " + tessera::detail::shape(out); },
+      "needs [queries, k]");
+  tessera::detail::check_disjoint(out, q, function, name, "queries");
+  tessera::detail::check_disjoint(out, x, function, name, "keys");
+}
+
 template <class T, class Q, class K, class Index, class Distance>
 TESSERA_ALWAYS_INLINE void check_nearest(const view<const Q, 2>& q, const view<const K, 2>& x, std::int64_t k,
                                          const view<Index, 2>& where, const view<Distance, 2>& score) {
@@ -26,17 +39,8 @@ TESSERA_ALWAYS_INLINE void check_nearest(const view<const Q, 2>& q, const view<c
   const char* const function = "nearest";
   check_contraction<T>({.function = function}, q, x);
   expects(k >= 1 && k <= most_nearest, function, "k", [&] { return std::to_string(k); }, "needs a count from 1 to 128");
-  const auto check_result = [&](const auto& out, const char* name) {
-    tessera::detail::check_readable(out, function, name);
-    tessera::detail::check_distinct(out, function, name);
-    expects(
-        out.extent(0) == q.extent(0) && out.extent(1) == k, function, name,
-        [&] { return "shape " + tessera::detail::shape(out); }, "needs [queries, k]");
-    tessera::detail::check_disjoint(out, q, function, name, "queries");
-    tessera::detail::check_disjoint(out, x, function, name, "keys");
-  };
-  check_result(where, "indices");
-  check_result(score, "distances");
+  check_nearest_result(where, q, x, k, function, "indices");
+  check_nearest_result(score, q, x, k, function, "distances");
   tessera::detail::check_disjoint(where, score, function, "indices", "distances");
   if constexpr (sizeof(Index) < 8) {
     constexpr auto most = static_cast<std::int64_t>(static_cast<std::make_unsigned_t<Index>>(-1) / 2);
