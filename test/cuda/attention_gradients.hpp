@@ -116,6 +116,11 @@ template <class Q, class K, class V, class Out, class Lse, class Mask = band, cl
           class Accumulation = plain_sums>
 void forward(const support::gradients_on_device& exec, const Q& q, const K& k, const V& v, const Out& out, const Lse& lse,
              const ragged& at, const options<Mask, Score, Accumulation>& options = {}) {
+  const bool one = at.query_offsets.extent(0) == 2 && at.query_offsets(0) == 0 && at.query_offsets(1) == q.extent(1);
+  if (options.dropout.active() && !one) {  // struck out by where rows lie among all
+    forward(seq, q, k, v, out, lse, at, options);
+    return;
+  }
   // Each sequence alone, so that its results have the bits that a call on it alone gets.
   for (std::int64_t b = 0; b + 1 < at.query_offsets.extent(0); ++b) {
     const auto alone = [&](const auto& rows, const index_view<1>& offsets) {
