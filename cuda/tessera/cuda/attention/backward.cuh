@@ -110,10 +110,13 @@ namespace tessera::attention {
 ///                 another. Rows that begin at multiples of 16 bytes are copied, others loaded element by element. head_dim or value_dim above
 ///                 128 (64 of float64), and rows that are not copied: 64 (32) columns at a time, those products made again for each. Dropout: a
 ///                 Philox block a pair, twice. Scratch: two numbers a query, and one for 64.
-/// Determinism     the same bits in every run, for every batch: dk and dv are chains of all queries in order, head after head, dq of all keys
+/// Determinism     the same bits in every run, for every batch and on every device of a generation: dk and dv are chains of all queries in order,
+///                 head after head, dq of all keys. On Hopper arrays of 16 bits have other bits on its own path than on that of all others, which
+///                 ragged batches take: dense, at most 128 columns, strides of multiples of 16 bytes, no dropout
 /// Errors          argument_error before anything is put in the stream: what the CPU's refuses, rotary, sequences of 2^31 - 2^10 or more, memory
 ///                 that is not the device's; cuda::error
-/// Source          Dao et al. 2022, arXiv:2205.14135, algorithm 4; Dao 2023, arXiv:2307.08691
+/// Source          Dao et al. 2022, arXiv:2205.14135, algorithm 4; Dao 2023, arXiv:2307.08691; Shah et al. 2024, arXiv:2407.08608 (two warpgroups in
+///                 turns)
 template <mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, mdspan_like DOut, mdspan_like DQ,
           mdspan_like DK, mdspan_like DV, class Mask = band, class Score = plain_score, class Accumulation = plain_sums,
           class B = float>
@@ -133,7 +136,7 @@ TESSERA_HIDDEN void backward(const cuda::executor& exec, const Q& q, const K& k,
 /// caller to see to.
 ///
 /// Cost            that of the sequences, and a block that ends at once for up to one tile of 64 (128) rows a sequence and head
-/// Determinism     the bits of backward on each sequence alone
+/// Determinism     the bits of backward on each sequence alone, but of 16 bits on Hopper (above)
 template <mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, mdspan_like DOut, mdspan_like DQ,
           mdspan_like DK, mdspan_like DV, class Mask = band, class Score = plain_score, class Accumulation = plain_sums>
   requires(Q::rank() == 3 && K::rank() == 3 && V::rank() == 3 && Out::rank() == 3 && Lse::rank() == 2 && DOut::rank() == 3 &&
