@@ -7,71 +7,22 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tessera/cuda/attention/detail/gradient_memory_hopper.cuh"
 #include "tessera/cuda/attention/detail/gradient_problem.cuh"
+#include "tessera/cuda/attention/detail/gradient_producer_hopper.cuh"
 #include "tessera/cuda/attention/detail/weigh_tile.cuh"
 #include "tessera/cuda/barrier.cuh"
-#include "tessera/cuda/hopper/copied_tile.cuh"
 #include "tessera/cuda/hopper/features.cuh"
-#include "tessera/cuda/hopper/mbarrier.cuh"
-#include "tessera/cuda/hopper/tensor_copy.cuh"
 #include "tessera/cuda/hopper/warpgroup_mma.cuh"
 #include "tessera/cuda/kernel.cuh"
 #include "tessera/cuda/memory/packed.cuh"
 #include "tessera/cuda/memory/shared.cuh"
 #include "tessera/cuda/tile/product.cuh"
 #include "tessera/cuda/tile/special.cuh"
-#include "tessera/tile/mask.hpp"
 
 namespace tessera::cuda::attention::detail {
 
-/// How a block cuts its work. M is float16 or bfloat16, Depth 64 or 128: what rows of both matrices are filled up to with zeros.
-///
-/// Registers of a thread that multiplies, at Depth 128, of keys (queries): 128 (64) of sums, 64 of products of a tile, 32 (16) of them as rounded
-/// factors. Products of the next tile cannot all stand beside the factors of this one: those with the first matrix are asked for with the sums, those
-/// with the second when the sums are there. 504 registers for three threads: 2 x 240 + 24 of keys at Depth 128, whose producer has to do
-/// with few; 2 x 232 + 40 else. Reached with a causal mask (ptxas 13.0, no spills): 231 of keys and 170 of queries at Depth 128, 169 and 139 at
-/// 64. Shared memory: 194 KiB of keys and 192 KiB of queries at 128, 98 and 96 KiB at 64; a block to a multiprocessor.
-template <class M, owner Owner, int Depth>
-struct gradient_shape_on_hopper {
-  using multiplied = M;
-  using sum = float;
-  static constexpr owner who = Owner;
-  static constexpr bool owns_keys = Owner == owner::keys;
-  static constexpr int multipliers = 2;  ///< warpgroups that multiply
-  static constexpr int threads = hopper::warpgroup_threads * (1 + multipliers);
-  static constexpr int rows = 64 * multipliers;
-  static constexpr int streamed = 64;
-  static constexpr int depth = Depth;
-  static constexpr int stages = 4;
-  static constexpr int multiplier_registers = owns_keys && Depth > 64 ? 240 : 232;
-  static constexpr int producer_registers = owns_keys && Depth > 64 ? 24 : 40;
-
-  using own_tile = hopper::copied_tile<M, rows, Depth>;
-  using stream_tile = hopper::copied_tile<M, streamed, Depth>;
-  static constexpr int number_bytes = owns_keys ? streamed * static_cast<int>(sizeof(row_numbers<float>)) : 0;
-  static constexpr int stage_bytes = 2 * stream_tile::bytes;
-  static constexpr int barriers = 1 + 3 * stages;
-  static constexpr std::size_t shared_bytes = 2 * own_tile::bytes + stages * (stage_bytes + number_bytes) + 128 + 2 * 16 * stages;
-  static_assert(streamed == number_rows && barriers * 8 <= 128 && shared_bytes <= 227 * 1024);
-};
-
-/// Maps of the block's own matrices, in boxes of Shape::rows rows, and of those that stream by, of Shape::streamed.
-struct gradient_maps {
-  const CUtensorMap& a;
-  const CUtensorMap& b;
-  const CUtensorMap& x;
-  const CUtensorMap& y;
-};
-
-/// The rows of a block: [row, last) of sequence `batch`, of key head `kv_head` and, where they are queries, of head `head`.
-struct gradient_rows_of_block {
-  int batch;
-  int kv_head;
-  int head;
-  int row;
-  int last;
-};
-
+/// The sums of a block's rows over all tiles that they see.
 template <class Shape, class Problem>
 class gradient_block_on_hopper {
  public:
@@ -79,25 +30,17 @@ class gradient_block_on_hopper {
   static constexpr bool owns_keys = Shape::owns_keys;
   static constexpr int tile_blocks = Shape::streamed / 8;
   static constexpr int blocks = Shape::depth / 8;
-  using pairs_type = gradient_pairs<Problem>;
+  using memory = gradient_memory_on_hopper<Shape>;
   using scores_type = tile::warp_sums<M, 1, tile_blocks>;
 
   TESSERA_DEVICE gradient_block_on_hopper(const Problem& p, const gradient_rows_of_block& at, std::byte* shared)
-      : p_(p), at_(at), shared_(shared), multiplier_(hopper::warpgroup_id() - 1) {}
+      : p_(p), at_(at), m_(shared), multiplier_(hopper::warpgroup_id() - 1) {}
 
   /// Called by all threads of the block; `done(first, second)` with the sums of their rows by those that multiply. Nothing may follow: registers
   /// that change hands are the compiler's only if each role is one branch to the end.
   template <class Done>
   TESSERA_DEVICE void run(const gradient_maps& maps, const Done& done) const {
-    if (threadIdx.x == 0) {
-      own_ready().init(1);
-      for (int s = 0; s < Shape::stages; ++s) {
-        ready(s).init(1);
-        vacant(s).init(4 * Shape::multipliers + lookers);
-        looked_at(s).init(lookers);
-      }
-      hopper::mbarrier::fence_init();
-    }
+    if (threadIdx.x == 0) m_.init();
     __syncthreads();
     if (multiplier_ >= 0) {
       hopper::claim_registers<Shape::multiplier_registers>();
@@ -108,10 +51,11 @@ class gradient_block_on_hopper {
       done(sums.first[0], sums.second[0]);
     } else {
       hopper::release_registers<Shape::producer_registers>();
+      const gradient_producer_on_hopper<Shape, Problem> producer(p_, at_, m_);
       if (threadIdx.x == 0) {
-        let_in(maps);
+        producer.let_in(maps);
       } else if (threadIdx.x >= warp_threads) {
-        look_at_tiles();
+        producer.look_at_tiles();
       }
     }
   }
@@ -122,9 +66,7 @@ class gradient_block_on_hopper {
   }
 
  private:
-  using position = hopper::pipeline_position<Shape::stages>;
-  using mbarrier = hopper::mbarrier;
-  static constexpr int lookers = 3;  ///< warps of the producer that have nothing to copy
+  using position = typename memory::position;
 
   using factors_type = tile::left_fragment<M>[Shape::streamed / 16];
   struct sums_type {
@@ -134,131 +76,6 @@ class gradient_block_on_hopper {
     tile::warp_sums<M, 1, blocks> first;
     tile::warp_sums<M, 1, owns_keys ? blocks : 2> second;
   };
-
-  /// A tile that was let in, as whoever waits for it gets to know: only one thread asks the mask.
-  struct arrived {
-    int first;  ///< row; below 0: there are no more tiles
-    int whole;  ///< no pair is hidden
-    int head;   ///< of queries
-    int unused;
-    [[nodiscard]] TESSERA_DEVICE bool left() const { return first >= 0; }
-  };
-
-  [[nodiscard]] TESSERA_DEVICE typename Shape::own_tile a() const { return typename Shape::own_tile(shared_); }
-  [[nodiscard]] TESSERA_DEVICE typename Shape::own_tile b() const {
-    return typename Shape::own_tile(shared_ + Shape::own_tile::bytes);
-  }
-  [[nodiscard]] TESSERA_DEVICE typename Shape::stream_tile x(int stage) const {
-    return typename Shape::stream_tile(shared_ + 2 * Shape::own_tile::bytes + stage * Shape::stage_bytes);
-  }
-  [[nodiscard]] TESSERA_DEVICE typename Shape::stream_tile y(int stage) const {
-    return typename Shape::stream_tile(x(stage).box(0) + Shape::stream_tile::bytes);
-  }
-  [[nodiscard]] TESSERA_DEVICE std::byte* after_tiles() const {
-    return shared_ + 2 * Shape::own_tile::bytes + Shape::stages * Shape::stage_bytes;
-  }
-  [[nodiscard]] TESSERA_DEVICE shared_array<float> numbers(int stage) const {
-    return {reinterpret_cast<float*>(after_tiles() + stage * Shape::number_bytes), Shape::number_bytes / 4};
-  }
-  [[nodiscard]] TESSERA_DEVICE mbarrier barrier(int number) const {
-    return mbarrier(reinterpret_cast<std::uint64_t*>(after_tiles() + Shape::stages * Shape::number_bytes) + number);
-  }
-  [[nodiscard]] TESSERA_DEVICE mbarrier own_ready() const { return barrier(0); }
-  [[nodiscard]] TESSERA_DEVICE mbarrier ready(int stage) const { return barrier(1 + stage); }
-  [[nodiscard]] TESSERA_DEVICE mbarrier vacant(int stage) const { return barrier(1 + Shape::stages + stage); }
-  [[nodiscard]] TESSERA_DEVICE mbarrier looked_at(int stage) const { return barrier(1 + 2 * Shape::stages + stage); }
-  [[nodiscard]] TESSERA_DEVICE shared_array<int> news(int stage) const {
-    return {reinterpret_cast<int*>(after_tiles() + Shape::stages * Shape::number_bytes + 128) + 4 * stage, 4};
-  }
-  /// Whether a warp of the producer has found a NaN or inf in a tile of a stage.
-  [[nodiscard]] TESSERA_DEVICE shared_array<int> flags(int stage) const { return news(Shape::stages + stage); }
-
-  TESSERA_DEVICE void tell(int stage, const arrived& tile) const { news(stage).template store_as<arrived>(0, tile); }
-  [[nodiscard]] TESSERA_DEVICE arrived hear(int stage) const { return news(stage).template load_as<arrived>(0); }
-  [[nodiscard]] TESSERA_DEVICE static int anew(int x) { return static_cast<int>(made_anew(static_cast<unsigned>(x))); }
-  /// The pairs of a head: made where they are needed, as their numbers would take a dozen registers.
-  [[nodiscard]] TESSERA_DEVICE pairs_type pairs_again(int head) const {
-    return {p_, anew(at_.batch), anew(head), anew(at_.kv_head)};
-  }
-
-  /// Heads of queries that stream by, or that of the block.
-  [[nodiscard]] TESSERA_DEVICE int heads() const { return owns_keys ? static_cast<int>(p_.group) : 1; }
-  [[nodiscard]] TESSERA_DEVICE int first_head() const { return owns_keys ? anew(at_.kv_head) * heads() : at_.head; }
-
-  /// One thread asks the copy engine for all tiles that the block's rows see, as buffers become free.
-  TESSERA_DEVICE void let_in(const gradient_maps& maps) const {
-    hopper::prefetch_map(maps.x);
-    hopper::prefetch_map(maps.y);
-    own_ready().arrive_and_expect(2 * Shape::own_tile::bytes);
-    const int own_head = owns_keys ? at_.kv_head : at_.head;
-    a().copy(maps.a, own_ready(), at_.row, own_head, at_.batch);
-    b().copy(maps.b, own_ready(), at_.row, own_head, at_.batch);
-    position to;
-    TESSERA_DEVICE_ROLLED
-    for (int head = first_head(); head < first_head() + heads(); ++head) {
-      const int stream_head = owns_keys ? head : at_.kv_head;
-      const int end = static_cast<int>(owns_keys ? p_.len_q : p_.len_k);
-      TESSERA_DEVICE_ROLLED
-      for (int first = 0; first < end; first += Shape::streamed) {
-        // Registers are short here, and time is not: nothing is kept for the next tile.
-        const int own_first = anew(at_.row);
-        const int own_last = anew(at_.last);
-        const int last = first + Shape::streamed < end ? first + Shape::streamed : end;
-        const pairs_type pairs = pairs_again(head);
-        const tile_class seen =
-            owns_keys ? pairs.classify(first, last, own_first, own_last) : pairs.classify(own_first, own_last, first, last);
-        if (seen == tile_class::none) continue;
-        bool whole = seen == tile_class::all && first + Shape::streamed <= end && own_first + Shape::rows == own_last;
-        const mbarrier come = ready(to.stage);
-        vacant(to.stage).wait(to.parity ^ 1);
-        if constexpr (owns_keys) {
-          const std::int64_t tile = p_.first_number_tile(anew(at_.batch), anew(head)) + first / number_rows;
-          whole = whole && p_.some_empty[tile] == 0;
-          tell(to.stage, {first, whole ? 1 : 0, head, 0});
-          come.arrive_and_expect(Shape::stage_bytes + Shape::number_bytes);
-          hopper::copy_bytes(numbers(to.stage).address(0), p_.numbers + tile * number_rows, Shape::number_bytes, come);
-        } else {
-          tell(to.stage, {first, whole ? 1 : 0, head, 0});
-          come.arrive_and_expect(Shape::stage_bytes);
-        }
-        x(to.stage).copy(maps.x, come, first, stream_head, at_.batch);
-        y(to.stage).copy(maps.y, come, first, stream_head, at_.batch);
-        to.advance();
-      }
-    }
-    vacant(to.stage).wait(to.parity ^ 1);
-    tell(to.stage, {-1, 0, 0, 0});
-    ready(to.stage).arrive();
-  }
-
-  /// The producer's other warps look for NaN and inf in tiles in which pairs are hidden (tile/special.cuh).
-  TESSERA_DEVICE void look_at_tiles() const {
-    const int warp = warp_id() - 1;
-    for (position at;; at.advance()) {
-      ready(at.stage).wait(at.parity);
-      const arrived now = hear(at.stage);
-      if (!now.left()) return;
-      int found = 0;
-      if (now.whole == 0) {
-        found = tile::holds_special<lookers * warp_threads>(x(at.stage));
-        if constexpr (owns_keys) found |= tile::holds_special<lookers * warp_threads>(y(at.stage));
-      }
-      found = __any_sync(all_lanes, found);
-      __syncwarp();
-      if (lane_id() == 0) {
-        flags(at.stage).store(warp, found);
-        looked_at(at.stage).arrive();
-        vacant(at.stage).arrive();
-      }
-    }
-  }
-
-  [[nodiscard]] TESSERA_DEVICE bool holds_special(const position& at) const {
-    looked_at(at.stage).wait(at.parity);
-    int found = 0;
-    for (int w = 0; w < lookers; ++w) found |= flags(at.stage).load(w);
-    return found != 0;
-  }
 
   /// products = own rows . rows of a tile, asked for.
   TESSERA_DEVICE void ask_for_products(scores_type& products, const typename Shape::own_tile& own,
@@ -292,8 +109,8 @@ class gradient_block_on_hopper {
   }
   /// What a tile gives to the sums, asked for.
   TESSERA_DEVICE void ask_for_all_sums(sums_type& sums, int stage) const {
-    if constexpr (owns_keys) ask_for_sums(sums.second, sums.weights, y(stage));
-    ask_for_sums(sums.first, sums.slopes, x(stage));
+    if constexpr (owns_keys) ask_for_sums(sums.second, sums.weights, m_.y(stage));
+    ask_for_sums(sums.first, sums.slopes, m_.x(stage));
   }
   TESSERA_DEVICE static void settle_sums(sums_type& sums) {
     hopper::settle(sums.first[0]);
@@ -308,7 +125,7 @@ class gradient_block_on_hopper {
   }
   /// Products become weights and slopes, rounded.
   TESSERA_DEVICE void weigh(sums_type& sums, scores_type& weights, scores_type& slopes, int stage) const {
-    const arrived now = hear(stage);
+    const arrived_tile now = m_.hear(stage);
     if (now.whole != 0) {
       weigh<false>(sums, weights[0], slopes[0], now, stage);
     } else {
@@ -317,13 +134,13 @@ class gradient_block_on_hopper {
   }
   template <bool Masked>
   TESSERA_DEVICE void weigh(sums_type& sums, float (&weights)[tile_blocks][4], float (&slopes)[tile_blocks][4],
-                            const arrived& now, int stage) const {
-    const pairs_type pairs = pairs_again(now.head);
+                            const arrived_tile& now, int stage) const {
+    const gradient_pairs<Problem> pairs = pairs_anew(p_, at_, now.head);
     const tile_place place = lane_place(now.first);
     TESSERA_DEVICE_UNROLL
     for (int n = 0; n < tile_blocks; n += 2) {
-      weigh_block<Shape::who, Masked>(weights[n], slopes[n], n, pairs, place, sums.mine, numbers(stage), 0);
-      weigh_block<Shape::who, Masked>(weights[n + 1], slopes[n + 1], n + 1, pairs, place, sums.mine, numbers(stage), 0);
+      weigh_block<Shape::who, Masked>(weights[n], slopes[n], n, pairs, place, sums.mine, m_.numbers(stage), 0);
+      weigh_block<Shape::who, Masked>(weights[n + 1], slopes[n + 1], n + 1, pairs, place, sums.mine, m_.numbers(stage), 0);
       if constexpr (owns_keys) sums.weights[n / 2] = tile::weights_as_left<M>(&weights[n]);
       sums.slopes[n / 2] = tile::weights_as_left<M>(&slopes[n]);
     }
@@ -342,17 +159,17 @@ class gradient_block_on_hopper {
   }
   /// What a tile gives to the sums where NaN and inf of hidden pairs must not come in.
   TESSERA_DEVICE void add_special(sums_type& sums, int stage) const {
-    const arrived now = hear(stage);
-    const pairs_type pairs = pairs_again(now.head);
+    const arrived_tile now = m_.hear(stage);
+    const gradient_pairs<Problem> pairs = pairs_anew(p_, at_, now.head);
     const tile_place place = lane_place(now.first);
-    const auto seen = [&](int half, int at) { return sees<Shape::who>(pairs, place, half, at, sums.mine, numbers(stage)); };
+    const auto seen = [&](int half, int at) { return sees<Shape::who>(pairs, place, half, at, sums.mine, m_.numbers(stage)); };
     scores_type factors;
     if constexpr (owns_keys) {
       read(factors, sums.weights);
-      tile::add_seen_values<M, tile_blocks, blocks>(sums.second, factors, y(stage), seen);
+      tile::add_seen_values<M, tile_blocks, blocks>(sums.second, factors, m_.y(stage), seen);
     }
     read(factors, sums.slopes);
-    tile::add_seen_values<M, tile_blocks, blocks>(sums.first, factors, x(stage), seen);
+    tile::add_seen_values<M, tile_blocks, blocks>(sums.first, factors, m_.x(stage), seen);
   }
 
   /// Sums of all tiles. A turn: what a tile gives to the sums and, beside it, products of the next tile; the latter become weights and slopes while
@@ -368,47 +185,47 @@ class gradient_block_on_hopper {
     scores_type weights;
     scores_type slopes;
     position next;
-    own_ready().wait(0);
-    ready(next.stage).wait(next.parity);
-    if (!hear(next.stage).left()) return;
+    m_.own_ready().wait(0);
+    m_.ready(next.stage).wait(next.parity);
+    if (!m_.hear(next.stage).left()) return;
     // Warpgroup 0 multiplies first; the turn then goes to and fro.
     if (multiplier_ == 1) pass_turn();
-    ask_for_products(weights, a(), x(next.stage));
-    ask_for_products(slopes, b(), y(next.stage));
+    ask_for_products(weights, m_.a(), m_.x(next.stage));
+    ask_for_products(slopes, m_.b(), m_.y(next.stage));
     hopper::wait_products<0>();
     hopper::settle(weights[0]);
     hopper::settle(slopes[0]);
     weigh(sums, weights, slopes, next.stage);
     while (true) {
       const position at = next;
-      const bool special = hear(at.stage).whole == 0 && holds_special(at);
+      const bool special = m_.hear(at.stage).whole == 0 && m_.holds_special(at);
       next.advance();
-      ready(next.stage).wait(next.parity);
-      if (!hear(next.stage).left()) {
+      m_.ready(next.stage).wait(next.parity);
+      if (!m_.hear(next.stage).left()) {
         finish(sums, special, at.stage);
         return;
       }
       if (special) {
         my_turn();
         add_special(sums, at.stage);
-        ask_for_products(weights, a(), x(next.stage));
-        ask_for_products(slopes, b(), y(next.stage));
+        ask_for_products(weights, m_.a(), m_.x(next.stage));
+        ask_for_products(slopes, m_.b(), m_.y(next.stage));
         pass_turn();
         hopper::wait_products<0>();
       } else {
         my_turn();
         ask_for_all_sums(sums, at.stage);
-        ask_for_products(weights, a(), x(next.stage));
+        ask_for_products(weights, m_.a(), m_.x(next.stage));
         hopper::wait_products<1>();
         settle_sums(sums);
         // The registers of what was multiplied are free only now.
-        ask_for_products(slopes, b(), y(next.stage));
+        ask_for_products(slopes, m_.b(), m_.y(next.stage));
         pass_turn();
         hopper::wait_products<0>();
       }
       hopper::settle(weights[0]);
       hopper::settle(slopes[0]);
-      give_back(at.stage);
+      m_.give_back(at.stage);
       weigh(sums, weights, slopes, next.stage);
     }
   }
@@ -426,17 +243,12 @@ class gradient_block_on_hopper {
     if (multiplier_ == 0) pass_turn();
   }
 
-  /// A warp says that it is done with a buffer.
-  TESSERA_DEVICE void give_back(int stage) const {
-    __syncwarp();
-    if (lane_id() == 0) vacant(stage).arrive();
-  }
   TESSERA_DEVICE void my_turn() const { named_barrier(1 + multiplier_, Shape::multipliers * hopper::warpgroup_threads); }
   TESSERA_DEVICE void pass_turn() const { named_barrier_arrive(2 - multiplier_, Shape::multipliers * hopper::warpgroup_threads); }
 
   const Problem& p_;
   gradient_rows_of_block at_;
-  std::byte* shared_;
+  memory m_;
   int multiplier_;
 };
 
