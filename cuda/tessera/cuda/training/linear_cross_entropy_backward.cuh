@@ -208,10 +208,10 @@ TESSERA_HIDDEN void run_linear_cross_entropy_backward(const executor& exec, cons
   bump cut(block.data());
   const slope_memory<T, Slope> memory(cut, n, pitch, sums_size);
   using problem_type = problem<H, W, B, Target>;
+  launch(exec,
+         {.block = dim3(totals_threads), .shared_bytes = 2 * shared_array<double>::bytes(totals_threads), .function = function},
+         slope_totals_kernel<slopes_are_scaled<Slope>, problem_type, Lse, G>, p, lse, grad_loss, memory.totals);
   if (n > 0) {
-    launch(exec,
-           {.block = dim3(totals_threads), .shared_bytes = 2 * shared_array<double>::bytes(totals_threads), .function = function},
-           slope_totals_kernel<slopes_are_scaled<Slope>, problem_type, Lse, G>, p, lse, grad_loss, memory.totals);
     launch(exec, {.grid = dim3(static_cast<unsigned>((n + 127) / 128)), .block = dim3(128), .function = function},
            slope_rows_kernel<T, problem_type, Lse, G>, p, lse, grad_loss, memory.totals, memory.rows);
   }

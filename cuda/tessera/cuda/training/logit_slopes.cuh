@@ -83,7 +83,8 @@ TESSERA_KERNEL void __launch_bounds__(totals_threads)
   count = counts.load(0);
   double scale = 1;
   if constexpr (Scaled) {
-    scale = scale_to_float16(p.options.reduce == tessera::training::reduction::mean ? tops.load(0) / count : tops.load(0));
+    const bool mean = p.options.reduce == tessera::training::reduction::mean && count > 0;
+    scale = scale_to_float16(mean ? tops.load(0) / count : tops.load(0));
   }
   *to = {count, scale, 1 / scale};
 }
