@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "tessera/cuda/exec.cuh"
+#include "tessera/cuda/hopper/product.cuh"
 #include "tessera/cuda/kernel.cuh"
 #include "tessera/cuda/pointers.cuh"
 #include "tessera/cuda/tile/product_kernel.cuh"
@@ -52,15 +53,35 @@ TESSERA_HIDDEN void with_operands(const product_matrix<TA>& a, const product_mat
   f(a.template as<converted>(), b.template as<converted>());
 }
 
+/// The product on Hopper; false where it has no way of its own for it.
+template <class M, class Store>
+TESSERA_HIDDEN bool run_on_hopper(const executor& exec, const product_matrix<M>& a, const product_matrix<M>& b,
+                                  const product_size& size, const Store& store) {
+  using enum hopper::operand;
+  if (!hopper::can_multiply(exec, a.rows, b.rows)) return false;
+  const auto launch_as = [&]<hopper::operand Left, hopper::operand Right>() {
+    return hopper::launch_product<Left, Right>(exec, a.rows, b.rows, size, store, "matmul");
+  };
+  if (a.lines_are_rows) {
+    return b.lines_are_rows ? launch_as.template operator()<rows, rows>() : launch_as.template operator()<rows, columns>();
+  }
+  return b.lines_are_rows ? launch_as.template operator()<columns, rows>() : launch_as.template operator()<columns, columns>();
+}
+
 template <class M, class TA, class TB, class TC>
 TESSERA_HIDDEN void run_matmul(const executor& exec, const view<const TA, 2>& a, const view<const TB, 2>& b,
                                const view<TC, 2>& c) {
   const view<const TB, 2> lines_of_b(b.data_handle(), {b.extent(1), b.extent(0)}, {b.stride(1), b.stride(0)});
   const product_size size{c.extent(0), c.extent(1), a.extent(1)};
   const store_product<TC> store{c.data_handle(), c.stride(0), pairs_are_aligned(c.data_handle(), c.stride(0), c.extent(0))};
-  with_operands<typename multiplication<M>::element>(
-      product_matrix<TA>(a), product_matrix<TB>(lines_of_b),
-      [&](const auto& left, const auto& right) { launch_product<M>(exec, left, right, size, store, "matmul"); });
+  const product_matrix<TA> left_lines(a);
+  const product_matrix<TB> right_lines(lines_of_b);
+  if constexpr (sizeof(M) == 2) {
+    if (run_on_hopper<M>(exec, left_lines, right_lines, size, store)) return;
+  }
+  with_operands<typename multiplication<M>::element>(left_lines, right_lines, [&](const auto& left, const auto& right) {
+    launch_product<M>(exec, left, right, size, store, "matmul");
+  });
 }
 
 }  // namespace tessera::cuda::tile::detail
@@ -74,9 +95,10 @@ namespace tessera {
 /// Accuracy        float32, float64 and mixtures as on the CPU, float32 and mixtures to the bit. 16-bit operands of one type: products are
 ///                 exact, and summed in float32 as the tensor cores do, |error| <= 2^-22 k sum |a||b| (+ the last rounding). tf32: operands
 ///                 are rounded to 11 bits first, 2^-10 sum |a||b| more.
-/// Cost            2 m n k flops, in tiles of 128 x 128 (float64 128 x 64) sums. Rows or columns, whichever are contiguous, that begin at
-///                 multiples of 16 bytes are copied asynchronously; other addresses and mixtures pass through registers one by one. No scratch.
-/// Determinism     the same bits in every run, for every m and n, and wherever operands lie
+/// Cost            2 m n k flops, in tiles of 128 x 128 (float64 128 x 64) sums; 16-bit operands on Hopper 256 x 128 by warpgroups (wgmma, tensor
+///                 copies). Rows or columns, whichever are contiguous, that begin at multiples of 16 bytes are copied asynchronously; other
+///                 addresses and mixtures pass through registers one by one. No scratch.
+/// Determinism     the same bits in every run and for every m and n; float32 and mixtures also wherever operands lie
 /// Errors          argument_error before anything is put in the stream: what the CPU's refuses, and memory that is not the device's;
 ///                 cuda::error
 template <mdspan_like A, mdspan_like B, mdspan_like C>

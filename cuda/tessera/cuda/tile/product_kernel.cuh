@@ -54,40 +54,58 @@ struct store_product {
   }
 };
 
+/// Tiles of a product, numbered in bands of some rows of tiles, down the columns of each: blocks that run at a time share their operands in the
+/// second-level cache.
+struct product_tiles {
+  unsigned down;
+  unsigned across;
+  static constexpr unsigned band = 8;
+
+  struct place {
+    unsigned row, column;
+  };
+  [[nodiscard]] TESSERA_DEVICE place of(unsigned number) const {
+    const unsigned first = number / (band * across) * band;
+    const unsigned within = number - first * across;
+    const unsigned tall = down - first < band ? down - first : band;
+    const unsigned column = within / tall;
+    return {first + within - column * tall, column};
+  }
+};
+
 namespace detail {
 
-/// Tiles are worked on in bands of so many rows of tiles, down the columns: blocks that run at a time share their operands in the second-level cache.
-inline constexpr unsigned band_tiles = 8;
+/// Hands the sums of 16 rows from `i` of this lane on, 8 Blocks columns from `j` on, to finish.
+template <class Finish, class Sum, int Blocks>
+TESSERA_DEVICE void finish_rows_of_block(const Finish& finish, const product_size& size, std::int64_t i, std::int64_t j,
+                                         const Sum (&sums)[Blocks][4]) {
+  TESSERA_DEVICE_UNROLL
+  for (int half = 0; half < 2; ++half) {
+    if (i + 8 * half >= size.rows) continue;
+    const auto of_row = finish.row(i + 8 * half);
+    TESSERA_DEVICE_UNROLL
+    for (int n = 0; n < Blocks; ++n) {
+      const std::int64_t column = j + 8 * n;
+      if (column < size.columns) finish(of_row, column, sums[n][2 * half], sums[n][2 * half + 1], column + 1 < size.columns);
+    }
+  }
+}
 
 template <class Shape, class Left, class Right, class Finish>
 TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident)
     product_kernel(const __grid_constant__ Left left, const __grid_constant__ Right right,
-                   const __grid_constant__ product_size size, const __grid_constant__ Finish finish, unsigned tiles_down,
-                   unsigned tiles_across) {
-  const unsigned band = blockIdx.x / (band_tiles * tiles_across);
-  const unsigned within = blockIdx.x - band * band_tiles * tiles_across;
-  const unsigned tall = tiles_down - band * band_tiles < band_tiles ? tiles_down - band * band_tiles : band_tiles;
-  const unsigned across = within / tall;
-  const std::int64_t row = static_cast<std::int64_t>(band * band_tiles + within - across * tall) * Shape::rows;
-  const std::int64_t column = static_cast<std::int64_t>(across) * Shape::columns;
+                   const __grid_constant__ product_size size, const __grid_constant__ Finish finish,
+                   const __grid_constant__ product_tiles tiles) {
+  const product_tiles::place at = tiles.of(blockIdx.x);
+  const std::int64_t row = static_cast<std::int64_t>(at.row) * Shape::rows;
+  const std::int64_t column = static_cast<std::int64_t>(at.column) * Shape::columns;
   using block_type = block_product<Shape, Left, Right>;
   typename block_type::sums_type sums;
   block_type(dynamic_shared_memory()).run(sums, left, row, right, column, size.depth);
-  const std::int64_t first_row = row + block_type::warp_row() + fragment_row();
-  const std::int64_t first_column = column + block_type::warp_column() + 2 * fragment_column();
   TESSERA_DEVICE_UNROLL
   for (int m = 0; m < Shape::row_blocks; ++m) {
-    TESSERA_DEVICE_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const std::int64_t i = first_row + 16 * m + 8 * half;
-      if (i >= size.rows) continue;
-      const auto of_row = finish.row(i);
-      TESSERA_DEVICE_UNROLL
-      for (int n = 0; n < Shape::column_blocks; ++n) {
-        const std::int64_t j = first_column + 8 * n;
-        if (j < size.columns) finish(of_row, j, sums[m][n][2 * half], sums[m][n][2 * half + 1], j + 1 < size.columns);
-      }
-    }
+    finish_rows_of_block(finish, size, row + block_type::warp_row() + 16 * m + fragment_row(),
+                         column + block_type::warp_column() + 2 * fragment_column(), sums[m]);
   }
 }
 
@@ -106,8 +124,8 @@ TESSERA_HIDDEN void launch_product(const executor& exec, const Left& left, const
           .block = dim3(shape::threads),
           .shared_bytes = shape::shared_bytes,
           .function = function},
-         detail::product_kernel<shape, Left, Right, Finish>, left, right, size, finish, static_cast<unsigned>(down),
-         static_cast<unsigned>(across));
+         detail::product_kernel<shape, Left, Right, Finish>, left, right, size, finish,
+         product_tiles{static_cast<unsigned>(down), static_cast<unsigned>(across)});
 }
 
 }  // namespace tessera::cuda::tile
