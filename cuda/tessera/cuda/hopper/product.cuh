@@ -201,20 +201,19 @@ view<const T, 4> as_one_head(const view<const T, 2>& m) {
 
 }  // namespace detail
 
-/// Whether this device and these arrays have the way of products below.
-template <class M>
-[[nodiscard]] bool can_multiply(const executor& exec, const view<const M, 2>& left, const view<const M, 2>& right) {
-  return exec.capability() / 10 == 9 && can_map(detail::as_one_head(left)) && can_map(detail::as_one_head(right));
+/// Whether a product can go this way: on this device, in what was compiled, with these arrays. They are the operands' stored rows: lines, or, by
+/// columns, steps of depth.
+template <operand Left, operand Right, class Finish, class M>
+TESSERA_HIDDEN bool has_product(const executor& exec, const view<const M, 2>& left, const view<const M, 2>& right) {
+  return exec.capability() / 10 == 9 && can_map(detail::as_one_head(left)) && can_map(detail::as_one_head(right)) &&
+         holds_hopper_code(reinterpret_cast<const void*>(detail::product_kernel<product_shape<M, Left, Right>, Finish>));
 }
 
-/// tile::launch_product of operands whose stored rows are these: lines, or, by columns, steps of depth. False where the kernel was not compiled
-/// for Hopper.
+/// tile::launch_product of such operands.
 template <operand Left, operand Right, class M, class Finish>
-TESSERA_HIDDEN bool launch_product(const executor& exec, const view<const M, 2>& left, const view<const M, 2>& right,
+TESSERA_HIDDEN void launch_product(const executor& exec, const view<const M, 2>& left, const view<const M, 2>& right,
                                    const tile::product_size& size, const Finish& finish, const char* function) {
   using shape = product_shape<M, Left, Right>;
-  const auto kernel = detail::product_kernel<shape, Finish>;
-  if (!holds_hopper_code(reinterpret_cast<const void*>(kernel))) return false;
   const tile::product_tiles tiles{static_cast<unsigned>((size.rows + shape::rows - 1) / shape::rows),
                                   static_cast<unsigned>((size.columns + shape::columns - 1) / shape::columns)};
   const unsigned count = tiles.down * tiles.across;
@@ -224,9 +223,8 @@ TESSERA_HIDDEN bool launch_product(const executor& exec, const view<const M, 2>&
           .block = dim3(shape::threads),
           .shared_bytes = shape::shared_bytes,
           .function = function},
-         kernel, map_rows(detail::as_one_head(left), Left == operand::rows ? shape::rows : 64),
+         detail::product_kernel<shape, Finish>, map_rows(detail::as_one_head(left), Left == operand::rows ? shape::rows : 64),
          map_rows(detail::as_one_head(right), Right == operand::rows ? shape::columns : 64), size, finish, tiles);
-  return true;
 }
 
 }  // namespace tessera::cuda::hopper

@@ -58,9 +58,10 @@ template <class M, class Store>
 TESSERA_HIDDEN bool run_on_hopper(const executor& exec, const product_matrix<M>& a, const product_matrix<M>& b,
                                   const product_size& size, const Store& store) {
   using enum hopper::operand;
-  if (!hopper::can_multiply(exec, a.rows, b.rows)) return false;
   const auto launch_as = [&]<hopper::operand Left, hopper::operand Right>() {
-    return hopper::launch_product<Left, Right>(exec, a.rows, b.rows, size, store, "matmul");
+    if (!hopper::has_product<Left, Right, Store>(exec, a.rows, b.rows)) return false;
+    hopper::launch_product<Left, Right>(exec, a.rows, b.rows, size, store, "matmul");
+    return true;
   };
   if (a.lines_are_rows) {
     return b.lines_are_rows ? launch_as.template operator()<rows, rows>() : launch_as.template operator()<rows, columns>();

@@ -9,6 +9,7 @@
 #include <type_traits>
 
 #include "tessera/cuda/exec.cuh"
+#include "tessera/cuda/hopper/product.cuh"
 #include "tessera/cuda/kernel.cuh"
 #include "tessera/cuda/launch.cuh"
 #include "tessera/cuda/memory/shared.cuh"
@@ -104,20 +105,53 @@ struct store_grad_weight {
   }
 };
 
+/// Elements of a row, rounded up to chunks of 16 bytes.
+template <class T>
+std::int64_t whole_chunks(std::int64_t columns) {
+  constexpr std::int64_t chunk = vector_elements<T>;
+  return (columns + chunk - 1) / chunk * chunk;
+}
+
 /// Scratch of a call.
 template <class T, class Slope>
 struct slope_memory {
   slope_totals* totals;
   slope_row<T>* rows;
   Slope* slopes;
-  T* sums;  ///< of grad_hidden, where they cannot stay in the result
+  T* sums;        ///< of grad_hidden, where they cannot stay in the result
+  Slope* hidden;  ///< of the rows that count, where copies cannot leave rows out
 
-  slope_memory(bump& memory, std::int64_t n, std::int64_t pitch, std::int64_t sums_size)
+  slope_memory(bump& memory, std::int64_t n, std::int64_t pitch, std::int64_t sums_size, std::int64_t hidden_size)
       : totals(memory.take<slope_totals>(1)),
         rows(memory.take<slope_row<T>>(n)),
         slopes(memory.take<Slope>(n * pitch)),
-        sums(memory.take<T>(sums_size)) {}
+        sums(memory.take<T>(sums_size)),
+        hidden(hidden_size > 0 ? memory.take<Slope>(hidden_size) : nullptr) {}
 };
+
+/// An operand as it is copied, and its rows where they may be copied by boxes (no data where not).
+template <class Rows, tile::operand_layout Layout>
+struct boxed_operand {
+  tile::product_operand<Rows, Layout> copied;
+  view<const typename Rows::element, 2> rows;
+};
+
+/// The product on Hopper where it has a way for it, else as everywhere.
+template <class M, class LeftRows, tile::operand_layout Left, class RightRows, tile::operand_layout Right, class Finish>
+TESSERA_HIDDEN void launch_either(const executor& exec, const boxed_operand<LeftRows, Left>& left,
+                                  const boxed_operand<RightRows, Right>& right, const tile::product_size& size,
+                                  const Finish& finish, const char* function) {
+  using tile::operand_layout;
+  if constexpr (sizeof(M) == 2 && Left != operand_layout::converted) {
+    constexpr auto how_left = Left == operand_layout::along ? hopper::operand::rows : hopper::operand::columns;
+    constexpr auto how_right = Right == operand_layout::along ? hopper::operand::rows : hopper::operand::columns;
+    if (hopper::has_product<how_left, how_right, Finish>(exec, left.rows, right.rows)) {
+      hopper::launch_product<how_left, how_right>(exec, left.rows, right.rows, size, finish, function);
+      return;
+    }
+  }
+  tile::launch_product<M>(exec, left.copied, right.copied, size, finish, function);
+}
 
 /// The products of all chunks, of operands that are copied or converted.
 template <class M, bool Copied, class T, class Slope, class H, class W, class B, class Target, class DH, class DW, class DB>
@@ -127,20 +161,39 @@ TESSERA_HIDDEN void add_chunks(const executor& exec, const problem<H, W, B, Targ
   using enum tile::operand_layout;
   constexpr tile::operand_layout by_rows = Copied ? along : converted;
   constexpr tile::operand_layout by_columns = Copied ? across : converted;
+  using hidden_type = counting_rows<H, Target>;
+  using weight_type = tile::stored_rows<W>;
+  using slopes_type = tile::stored_rows<Slope>;
   const std::int64_t n = p.hidden.extent(0);
   const std::int64_t depth = p.hidden.extent(1);
   const std::int64_t classes = p.weight.extent(0);
-  const counting_rows<H, Target> hidden_rows{p.hidden.data_handle(), p.hidden.stride(0), p.target, p.options.ignore_index};
+  const hidden_type hidden_rows{p.hidden.data_handle(), p.hidden.stride(0), p.target, p.options.ignore_index};
+  view<const H, 2> kept_hidden;
+  if constexpr (Copied && sizeof(H) == 2) {
+    if (memory.hidden != nullptr) {
+      const std::int64_t hidden_pitch = whole_chunks<H>(depth);
+      kept_hidden = {memory.hidden, {n, depth}, {hidden_pitch, 1}};
+      launch(exec,
+             {.grid = dim3(static_cast<unsigned>((n + copied_rows - 1) / copied_rows)),
+              .block = dim3(copied_rows * warp_threads),
+              .function = function},
+             counting_rows_kernel<H, problem<H, W, B, Target>>, p, memory.hidden, hidden_pitch);
+    }
+  }
   std::int64_t first = 0;
   do {
     const std::int64_t count = classes - first < slope_classes ? classes - first : slope_classes;
-    const tile::stored_rows<W> weight_rows{p.weight.data_handle() + first * p.weight.stride(0), p.weight.stride(0), count};
-    const tile::stored_rows<Slope> slopes{memory.slopes, pitch, n};
-    tile::launch_product<M>(exec, tile::product_operand<counting_rows<H, Target>, by_rows>{hidden_rows, depth, true},
-                            tile::product_operand<tile::stored_rows<W>, by_rows>{weight_rows, depth, true}, {n, count, depth},
-                            store_slopes<T, Slope, B>{memory.rows, has_bias ? p.bias.data_handle() : nullptr,
-                                                      has_bias ? p.bias.stride(0) : 0, memory.slopes, pitch, first},
-                            function);
+    const view<const W, 2> some_weight(p.weight.data_handle() + first * p.weight.stride(0), {count, depth},
+                                       {p.weight.stride(0), 1});
+    const view<const Slope, 2> some_slopes(memory.slopes, {n, count}, {pitch, 1});
+    const weight_type weight_rows{some_weight.data_handle(), p.weight.stride(0), count};
+    const slopes_type slopes{memory.slopes, pitch, n};
+    // Rows that do not count become zeros when their logits are finished, whatever those were made of.
+    launch_either<M>(exec, boxed_operand<hidden_type, by_rows>{{hidden_rows, depth, true}, p.hidden},
+                     boxed_operand<weight_type, by_rows>{{weight_rows, depth, true}, some_weight}, {n, count, depth},
+                     store_slopes<T, Slope, B>{memory.rows, has_bias ? p.bias.data_handle() : nullptr,
+                                               has_bias ? p.bias.stride(0) : 0, memory.slopes, pitch, first},
+                     function);
     add_grad_hidden<T, Slope, DH> add{memory.rows,
                                       memory.totals,
                                       memory.sums,
@@ -154,16 +207,15 @@ TESSERA_HIDDEN void add_chunks(const executor& exec, const problem<H, W, B, Targ
       add.sums = to.hidden.data_handle();
       add.sums_stride = to.hidden.stride(0);
     }
-    tile::launch_product<M>(exec, tile::product_operand<tile::stored_rows<Slope>, by_rows>{slopes, count, true},
-                            tile::product_operand<tile::stored_rows<W>, by_columns>{weight_rows, depth, false}, {n, depth, count},
-                            add, function);
+    launch_either<M>(exec, boxed_operand<slopes_type, by_rows>{{slopes, count, true}, some_slopes},
+                     boxed_operand<weight_type, by_columns>{{weight_rows, depth, false}, some_weight}, {n, depth, count}, add,
+                     function);
     DW* const grad_weight = to.weight.data_handle() + first * to.weight.stride(0);
-    tile::launch_product<M>(exec, tile::product_operand<tile::stored_rows<Slope>, by_columns>{slopes, count, false},
-                            tile::product_operand<counting_rows<H, Target>, by_columns>{hidden_rows, depth, false},
-                            {count, depth, n},
-                            store_grad_weight<T, Slope, DW>{memory.totals, grad_weight, to.weight.stride(0),
-                                                            tile::pairs_are_aligned(grad_weight, to.weight.stride(0), count)},
-                            function);
+    launch_either<M>(exec, boxed_operand<slopes_type, by_columns>{{slopes, count, false}, some_slopes},
+                     boxed_operand<hidden_type, by_columns>{{hidden_rows, depth, false}, kept_hidden}, {count, depth, n},
+                     store_grad_weight<T, Slope, DW>{memory.totals, grad_weight, to.weight.stride(0),
+                                                     tile::pairs_are_aligned(grad_weight, to.weight.stride(0), count)},
+                     function);
     if (has_bias && count > 0) {
       launch(exec,
              {.grid = dim3(static_cast<unsigned>((count + sum_columns - 1) / sum_columns)),
@@ -199,14 +251,25 @@ TESSERA_HIDDEN void run_linear_cross_entropy_backward(const executor& exec, cons
   cuda::detail::check_memory(exec, to.bias, function, "grad_bias");
   const std::int64_t n = p.hidden.extent(0);
   const std::int64_t classes = p.weight.extent(0);
-  constexpr std::int64_t chunk = 16 / static_cast<std::int64_t>(sizeof(Slope));
-  const std::int64_t pitch = ((classes < slope_classes ? classes : slope_classes) + chunk - 1) / chunk * chunk;
+  const std::int64_t pitch = whole_chunks<Slope>(classes < slope_classes ? classes : slope_classes);
   const std::int64_t sums_size = std::is_same_v<DH, T> || classes <= slope_classes ? 0 : n * p.hidden.extent(1);
+  bool copied = false;
+  std::int64_t hidden_size = 0;
+  if constexpr (std::is_same_v<H, M> && std::is_same_v<W, M>) {
+    copied = tile::detail::rows_begin_at_chunks(p.hidden) && tile::detail::rows_begin_at_chunks(p.weight);
+    if constexpr (sizeof(M) == 2) {
+      using hopper::operand;
+      if (copied &&
+          hopper::has_product<operand::columns, operand::columns, store_grad_weight<T, Slope, DW>>(exec, p.hidden, p.weight)) {
+        hidden_size = n * whole_chunks<H>(p.hidden.extent(1));
+      }
+    }
+  }
   bump needed;
-  static_cast<void>(slope_memory<T, Slope>(needed, n, pitch, sums_size));
+  static_cast<void>(slope_memory<T, Slope>(needed, n, pitch, sums_size, hidden_size));
   const workspace block(exec, needed.bytes(), function);
   bump cut(block.data());
-  const slope_memory<T, Slope> memory(cut, n, pitch, sums_size);
+  const slope_memory<T, Slope> memory(cut, n, pitch, sums_size, hidden_size);
   using problem_type = problem<H, W, B, Target>;
   launch(exec,
          {.block = dim3(totals_threads), .shared_bytes = 2 * shared_array<double>::bytes(totals_threads), .function = function},
@@ -216,9 +279,7 @@ TESSERA_HIDDEN void run_linear_cross_entropy_backward(const executor& exec, cons
            slope_rows_kernel<T, problem_type, Lse, G>, p, lse, grad_loss, memory.totals, memory.rows);
   }
   if constexpr (std::is_same_v<H, M> && std::is_same_v<W, M>) {
-    if (tile::detail::rows_begin_at_chunks(p.hidden) && tile::detail::rows_begin_at_chunks(p.weight)) {
-      return add_chunks<M, true>(exec, p, has_bias, to, memory, pitch, function);
-    }
+    if (copied) return add_chunks<M, true>(exec, p, has_bias, to, memory, pitch, function);
   }
   add_chunks<M, false>(exec, p, has_bias, to, memory, pitch, function);
 }
@@ -238,8 +299,9 @@ namespace tessera::training {
 ///                 tensor cores sum with 2^-22 of sum |g||w| (of sum |g||h|) for each term of a sum, of 4,096 at most in grad_hidden.
 ///                 test/cuda/linear_cross_entropy_backward.cpp.
 /// Cost            6 n vocabulary depth flops, on the tensor cores for 16-bit and float64 operands; one exponential a logit. Scratch: slopes of
-///                 4,096 classes (n of them each, in 16 bits or the compute type), 24 bytes a row (float64 40), and grad_hidden in the
-///                 compute type where it is narrower and there are more classes. Nothing waits for the device.
+///                 4,096 classes (n of them each, in 16 bits or the compute type), 24 bytes a row (float64 40), grad_hidden in the
+///                 compute type where it is narrower and there are more classes, and on Hopper a copy of 16-bit hidden. Nothing waits for the
+///                 device.
 /// Determinism     the same bits in every run; grad_hidden also for a row alone or among others (float16: of which the largest scale is in the
 ///                 same binade)
 /// Errors          argument_error before anything is put in the stream: what the CPU's refuses but for targets, and memory that is not the

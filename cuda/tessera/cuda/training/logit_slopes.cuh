@@ -7,7 +7,9 @@
 
 #include "tessera/cuda/kernel.cuh"
 #include "tessera/cuda/memory/convert.cuh"
+#include "tessera/cuda/memory/packed.cuh"
 #include "tessera/cuda/memory/shared.cuh"
+#include "tessera/cuda/memory/vector.cuh"
 #include "tessera/cuda/tile/product_kernel.cuh"
 #include "tessera/numeric/exp.hpp"
 #include "tessera/numeric/float16.hpp"
@@ -139,6 +141,25 @@ struct store_slopes {
     return j == row.target ? g - row.gradient.hit : g;
   }
 };
+
+inline constexpr int copied_rows = 8;  ///< of a block: one a warp
+
+/// Rows of hidden that count, and zeros for the others, in rows of `pitch`, whole chunks of 16 bytes: for copies that cannot leave rows out.
+template <class H, class Problem>
+TESSERA_KERNEL void __launch_bounds__(copied_rows* warp_threads)
+    counting_rows_kernel(const __grid_constant__ Problem p, H* to, std::int64_t pitch) {
+  const std::int64_t i = static_cast<std::int64_t>(blockIdx.x) * copied_rows + warp_id();
+  if (i >= p.hidden.extent(0)) return;
+  constexpr int chunk = vector_elements<H>;
+  const std::int64_t depth = p.counts(i) ? p.hidden.extent(1) : 0;
+  const H* const from = p.hidden.data_handle() + i * p.hidden.stride(0);
+  for (std::int64_t c = lane_id() * chunk; c < pitch; c += warp_threads * chunk) {
+    const std::int64_t left = depth - c;
+    const packed<H, chunk> x =
+        left >= chunk ? load_vector<chunk>(from + c) : load_elements<chunk>(from + c, 0, left > 0 ? static_cast<int>(left) : 0);
+    store_vector(to + i * pitch + c, x);
+  }
+}
 
 /// Blocks of `sum_columns` classes: each warp adds up every eighth row, in chains of 128, then the warps' sums by halves.
 inline constexpr int sum_columns = warp_threads;
