@@ -46,6 +46,9 @@ X on_the_device(mirror& memory, X x) {
     x.b = on_the_device(memory, x.b);
   } else if constexpr (requires { x.a; }) {
     x.a = on_the_device(memory, x.a);
+  } else if constexpr (requires { x.mask, x.blocks; }) {
+    x.mask = on_the_device(memory, x.mask);
+    x.blocks = memory(x.blocks);
   } else if constexpr (requires { x.first, x.second; }) {
     x.first = on_the_device(memory, x.first);
     x.second = on_the_device(memory, x.second);

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "tessera/attention/detail/checks.hpp"
+#include "tessera/attention/mapped.hpp"
 #include "tessera/attention/mask.hpp"
 #include "tessera/attention/options.hpp"
 #include "tessera/attention/score.hpp"
@@ -40,6 +41,8 @@ void check_part_memory(const executor& exec, const tessera::attention::additive_
 // Named ahead: a mask of masks finds those that come after it by no other way.
 template <class A>
 void check_part_memory(const executor& exec, const tessera::attention::inverted<A>& x, const char* function);
+template <class A>
+void check_part_memory(const executor& exec, const tessera::attention::mapped<A>& x, const char* function);
 template <tessera::attention::detail::join How, class A, class B>
 void check_part_memory(const executor& exec, const tessera::attention::joined<How, A, B>& x, const char* function) {
   check_part_memory(exec, x.a, function);
@@ -48,6 +51,11 @@ void check_part_memory(const executor& exec, const tessera::attention::joined<Ho
 template <class A>
 void check_part_memory(const executor& exec, const tessera::attention::inverted<A>& x, const char* function) {
   check_part_memory(exec, x.a, function);
+}
+template <class A>
+void check_part_memory(const executor& exec, const tessera::attention::mapped<A>& x, const char* function) {
+  check_part_memory(exec, x.mask, function);
+  cuda::detail::check_memory(exec, x.blocks, function, "options.mask.blocks");
 }
 template <class A, class B>
 void check_part_memory(const executor& exec, const tessera::attention::chained_scores<A, B>& x, const char* function) {
@@ -80,6 +88,8 @@ inline void check_part_of_any_length(const tessera::attention::alibi& x, const c
 }
 template <class A>
 void check_part_of_any_length(const tessera::attention::inverted<A>& x, const char* function, std::int64_t heads);
+template <class A>
+void check_part_of_any_length(const tessera::attention::mapped<A>& x, const char* function, std::int64_t heads);
 template <tessera::attention::detail::join How, class A, class B>
 void check_part_of_any_length(const tessera::attention::joined<How, A, B>& x, const char* function, std::int64_t heads) {
   check_part_of_any_length(x.a, function, heads);
@@ -88,6 +98,10 @@ void check_part_of_any_length(const tessera::attention::joined<How, A, B>& x, co
 template <class A>
 void check_part_of_any_length(const tessera::attention::inverted<A>& x, const char* function, std::int64_t heads) {
   check_part_of_any_length(x.a, function, heads);
+}
+template <class A>
+void check_part_of_any_length(const tessera::attention::mapped<A>& x, const char* function, std::int64_t heads) {
+  check_part_of_any_length(x.mask, function, heads);
 }
 template <class A, class B>
 void check_part_of_any_length(const tessera::attention::chained_scores<A, B>& x, const char* function, std::int64_t heads) {
