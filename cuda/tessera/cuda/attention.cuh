@@ -6,3 +6,4 @@
 #include "tessera/cuda/attention/backward.cuh"
 #include "tessera/cuda/attention/block_map.cuh"
 #include "tessera/cuda/attention/forward.cuh"
+#include "tessera/cuda/attention/rotate.cuh"
