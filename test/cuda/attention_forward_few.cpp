@@ -8,6 +8,7 @@
 #include <limits>
 #include <vector>
 
+#include "../attention/rotary_tables.hpp"
 #include "../support/random.hpp"
 #include "attention_on_device.hpp"
 #include "device_array.hpp"
@@ -68,10 +69,10 @@ struct call {
     in.k.fill(normals(2));
     in.v.fill(normals(3));
   }
-  void run(const tessera::cuda::executor& exec) {
+  void run(const tessera::cuda::executor& exec, const attention::options<>& options = {}) {
     support::mirror memory;
     attention::forward(exec, memory(support::read_only(in.q.view())), memory(support::read_only(in.k.view())),
-                       memory(support::read_only(in.v.view())), memory(out.view()), memory(lse.view()), attention::options<>{});
+                       memory(support::read_only(in.v.view())), memory(out.view()), memory(lse.view()), options);
     memory.bring_back();
   }
 };
@@ -114,6 +115,31 @@ BOOST_AUTO_TEST_CASE(scratch_is_what_is_said) {
   CHECK_REFUSED("attention::forward: ", refused.run(support::forward_on_device{}.executor().workspace(
                                             block.data(), static_cast<std::size_t>(needed - 1))));
   BOOST_TEST((refused.out.untouched() && refused.lse.untouched()));
+}
+
+// Rotated copies lie beside the parts: 16 rows of queries and 2200 of keys, of 8 numbers each; and what is too small is refused before they are made.
+BOOST_AUTO_TEST_CASE(scratch_of_rotated_copies) {
+  const std::int64_t needed = 3 * 16 * 10 * 4 + (16 + 2200) * 8 * 4;
+  const rotary_test::tables of(1200, 8);
+  support::mirror memory;
+  const attention::options<> options =
+      support::options_on_device(memory, attention::options<>{.rotary = of.with(rotary_test::layouts[0])});
+  call first;
+  first.run(support::forward_on_device{}.executor(), options);
+  call other;
+  support::device_array<std::byte> block(needed + 1024);
+  other.run(support::forward_on_device{}.executor().workspace(block.data(), static_cast<std::size_t>(needed + 1024)), options);
+  BOOST_TEST(other.out.same_elements(first.out));
+  BOOST_TEST(block.borders_intact());
+  support::device_array<std::byte> unused(needed + 1024);
+  call refused;
+  CHECK_REFUSED("attention::forward: workspace: ", refused.run(support::forward_on_device{}.executor().workspace(
+                                                                   unused.data(), static_cast<std::size_t>(needed - 1)),
+                                                               options));
+  BOOST_TEST((refused.out.untouched() && refused.lse.untouched()));
+  bool written = false;
+  for (const std::byte b : unused.get()) written = written || b != std::byte{0xA5};
+  BOOST_TEST(!written);
 }
 
 // A NaN or an infinity in one part, hidden or seen; a logit of -inf all over.

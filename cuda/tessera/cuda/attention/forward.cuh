@@ -33,10 +33,10 @@ TESSERA_HIDDEN void forward_sequences(const executor& exec, const tessera::atten
   static_assert(!Accumulation::keeps_lost, "attention::forward: compensated sums are made on the CPU alone; take in_float64");
   using T = tessera::attention::detail::accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>>;
   check_option_memory(exec, options, function);
-  check_not_rotary(options, function);
+  check_rotated_types<Q, K>(options, function);
   const forward_problem<Q, K, V, O, L, Mask, Score> problem{
       x, out, lse, scale, options.mask, options.score, options.sinks, options.key_scales, options.value_scales, options.dropout};
-  forward_call<T>(exec, problem, function);
+  forward_call<T>(exec, problem, options.rotary, function);
 }
 
 template <class Q, class K, class V, class O, class L, class Mask, class Score, class Accumulation>

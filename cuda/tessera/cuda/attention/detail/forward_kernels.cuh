@@ -12,6 +12,7 @@
 #include "tessera/cuda/memory/packed.cuh"
 #include "tessera/cuda/memory/shared.cuh"
 #include "tessera/cuda/tile/query_block.cuh"
+#include "tessera/cuda/workspace.cuh"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/online/softmax.hpp"
 
@@ -68,12 +69,19 @@ inline constexpr std::int64_t part_keys = 512;
 /// What the parts leave: [sequence, key head][part][row] states, and [value_dim] sums a row.
 template <class T>
 struct part_store {
-  softmax::state<T>* states;
-  T* sums;
-  std::int64_t parts;  ///< of the longest sequence
-  std::int64_t rows;   ///< of a key head's queries
-  std::int64_t value_dim;
+  softmax::state<T>* states = nullptr;
+  T* sums = nullptr;
+  std::int64_t parts = 0;  ///< of the longest sequence; 0: queries are many
+  std::int64_t rows = 0;   ///< of a key head's queries
+  std::int64_t value_dim = 0;
+  std::int64_t units = 0;  ///< key heads of all sequences
 
+  /// Takes the memory, or counts it: of a single part nothing is left.
+  void lay_out(bump& memory) {
+    if (parts <= 1) return;
+    states = memory.take<softmax::state<T>>(units * parts * rows);
+    sums = memory.take<T>(units * parts * rows * value_dim);
+  }
   [[nodiscard]] TESSERA_DEVICE std::int64_t row(std::int64_t unit, std::int64_t part, std::int64_t r) const {
     return (unit * parts + part) * rows + r;
   }
