@@ -13,6 +13,9 @@
 #include "attention_on_device.hpp"
 #include "device_array.hpp"
 
+// Calls by qualified names find only what is declared before them.
+#include "../attention/sequence_set.hpp"
+
 namespace {
 
 using oracle::inputs;
@@ -84,6 +87,76 @@ BOOST_AUTO_TEST_SUITE(cuda_attention_forward_few)
 BOOST_AUTO_TEST_CASE(float32) { check<float>({}); }
 
 BOOST_AUTO_TEST_CASE(float16) { check<tessera::float16>({.generation = 9}); }
+
+// Ragged batches of 16 bits: a warp for every 16 rows, where four warps have a sequence alone. The bits are the same; many queries beside them.
+BOOST_AUTO_TEST_CASE(ragged_float16) {
+  using tessera::float16;
+  const sequence_set::set<float16> x({{1, 700}, {9, 1030}, {32, 513}, {0, 20}, {33, 600}, {5, 0}, {2, 40}}, 4, 2, 16, 8, 3, 2);
+  const auto joined = [&](const auto& offsets, std::int64_t heads, std::int64_t dim, const auto& of) {
+    return x.joined<float16>(offsets, heads, dim, false, of);
+  };
+  const auto q = joined(x.query_offsets, 4, 16, [&](auto b) { return x.at(x.alone, b).q.view(); });
+  const auto k = joined(x.key_offsets, 2, 16, [&](auto b) { return x.at(x.alone, b).k.view(); });
+  const auto v = joined(x.key_offsets, 2, 8, [&](auto b) { return x.at(x.alone, b).v.view(); });
+  const attention::options<> options{.mask = attention::causal};
+  const support::forward_on_device device;
+  const auto run = [&](const auto& q_rows, const auto& k_rows, const auto& v_rows) {
+    sequence_set::results<float> got(x, false);
+    attention::forward(device, q_rows, k_rows, v_rows, got.out_view(), got.lse.view(),
+                       attention::ragged{view<const std::int64_t, 1>(x.query_offsets.data(), x.size() + 1),
+                                         view<const std::int64_t, 1>(x.key_offsets.data(), x.size() + 1)},
+                       options);
+    return got.differences(device, x, options);
+  };
+  BOOST_TEST(run(q.view(), k.view(), v.view()) == 0);  // rows at any address
+  const auto aligned = [](const auto& from) {
+    array<float16, 3> to({from.view().extent(0), from.view().extent(1), from.view().extent(2)});
+    const auto elements = from.elements();
+    to.fill([&](std::uint64_t n) { return elements[n]; });
+    return to;
+  };
+  BOOST_TEST(run(aligned(q).view(), aligned(k).view(), aligned(v).view()) == 0);
+}
+
+// What a ragged batch may need: of keys one after another, one part of each sequence more than they fill; of pages, that of as many queries.
+BOOST_AUTO_TEST_CASE(ragged_scratch_is_what_is_said) {
+  const sequence_set::set<float> x({{1, 600}, {2, 500}}, 4, 2, 8, 8, 1);
+  const auto q = x.joined<float>(x.query_offsets, 4, 8, false, [&](auto b) { return x.at(x.alone, b).q.view(); });
+  const auto k = x.joined<float>(x.key_offsets, 2, 8, false, [&](auto b) { return x.at(x.alone, b).k.view(); });
+  const auto v = x.joined<float>(x.key_offsets, 2, 8, false, [&](auto b) { return x.at(x.alone, b).v.view(); });
+  const auto run = [&](bool pages, std::int64_t needed) {
+    sequence_set::results<float> got(x, false);
+    const sequence_set::pages<float, float, std::int32_t> in(x, 50, 1);
+    support::mirror memory;
+    support::device_array<std::byte> block(needed);
+    const auto exec = support::forward_on_device{}.executor().workspace(block.data(), static_cast<std::size_t>(needed));
+    const auto offsets = memory(view<const std::int64_t, 1>(x.query_offsets.data(), 3));
+    const auto out = memory(got.out_view());
+    const auto lse = memory(got.lse.view());
+    if (pages) {
+      attention::forward(exec, memory(support::read_only(q.view())),
+                         attention::paged<const float>{memory(in.keys.view()), memory(in.values.view()),
+                                                       memory(view<const std::int32_t, 2>(in.table.data(), 2, in.most)),
+                                                       memory(view<const std::int32_t, 1>(in.lengths.data(), 2))},
+                         out, lse, attention::ragged{.query_offsets = offsets}, attention::options<>{});
+    } else {
+      attention::forward(exec, memory(support::read_only(q.view())), memory(support::read_only(k.view())),
+                         memory(support::read_only(v.view())), out, lse,
+                         attention::ragged{offsets, memory(view<const std::int64_t, 1>(x.key_offsets.data(), 3))},
+                         attention::options<>{});
+    }
+    memory.bring_back();
+    BOOST_TEST(block.borders_intact());
+    return got.differences(support::forward_on_device{}, x, attention::options<>{});
+  };
+  // Of 2 key heads: 1100 / 512 + 2 parts of 6 rows; 2 parts (of 12 pages) of 6 rows of all sequences. Whole numbers of 256 bytes.
+  const std::int64_t of_ragged = 512 + 1536;
+  const std::int64_t of_pages = 256 + 768;
+  BOOST_TEST(run(false, of_ragged) == 0);
+  BOOST_TEST(run(true, of_pages) == 0);
+  CHECK_REFUSED("attention::forward: workspace: ", run(false, of_ragged - 1));
+  CHECK_REFUSED("attention::forward: workspace: ", run(true, of_pages - 1));
+}
 
 BOOST_AUTO_TEST_CASE(same_bits_for_every_order_of_threads_and_size_of_the_device) {
   call first;
