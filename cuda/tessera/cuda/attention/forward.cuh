@@ -165,11 +165,11 @@ namespace tessera::attention {
 ///                 copies in fewer bits than the sums' their roundoff S for q and for k. test/cuda/attention_forward*.cpp
 /// Cost            flops as on the CPU; head_dim or value_dim above 128 (float32 one by one, too; float64: 64): queries and keys slice by slice, and
 ///                 products again for each slice of values. Up to 64 queries of the heads that share a key head: keys in parts of 512, each
-///                 by a block of its own; scratch then (value_dim + 2) numbers for each part and query. rotary:
-///                 copies of what is rotated, of a cache of all keys that its table has room for, each read and written once. Else no scratch.
-/// Determinism     the same bits in every run, for every batch and on every device of a generation; those of a query depend on whether it is one
-///                 of at most 64 (above), and on Hopper, where tiles have 128 keys for 64, on whether the arrays are such as its own path takes:
-///                 dense, of 16 bits, at most 128 columns, strides of multiples of 16 bytes, no dropout
+///                 by a block of its own; scratch then (value_dim + 2) numbers for each part and query. rotary: copies of what is rotated, of a
+///                 cache of all keys that its table has room for, each read and written once. Else no scratch.
+/// Determinism     the same bits in every run, for every batch, ragged or not, and on every device of a generation; those of a query depend on
+///                 whether its sequence has more than these 64, and on Hopper, where tiles have 128 keys for 64, on whether the arrays are
+///                 such as its own path takes: dense, of 16 bits, at most 128 columns, strides of multiples of 16 bytes, no dropout
 /// Errors          argument_error before anything is put in the stream: what the CPU's refuses, rotated rows of 8 bits, memory that is
 ///                 not the device's; cuda::error
 /// Source          Dao et al. 2022, arXiv:2205.14135; Shah et al. 2024, arXiv:2407.08608 (two warpgroups in turns); Milakov and Gimelshein 2018,
@@ -197,7 +197,10 @@ TESSERA_HIDDEN void forward(const cuda::executor& exec, const Q& q, const K& k, 
 /// The same for each sequence of a ragged batch (tessera/attention/ragged.hpp). Offsets are of device memory, too, where only kernels read them: that
 /// they rise and stay within the rows, and that masks and scores which hold numbers for given lengths fit them, is for the caller to see to.
 ///
-/// Cost            that of the sequences, and a block that ends at once for up to one tile of queries a sequence and head
+/// Cost            that of the sequences, and blocks that end at once: for up to one tile of queries a sequence and head, and for parts of keys of
+///                 sequences whose queries are many. Which have few only the device can read: there is scratch for as many parts as may be, of up
+///                 to 64 queries each of the heads that share a key head
+/// Determinism     the bits of each sequence alone, Hopper's own path apart
 template <mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, class Mask = band, class Score = plain_score,
           class Accumulation = plain_sums>
   requires(Q::rank() == 3 && K::rank() == 3 && V::rank() == 3 && Out::rank() == 3)
