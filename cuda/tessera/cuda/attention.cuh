@@ -3,6 +3,7 @@
 /// Attention on CUDA.
 #pragma once
 
+#include "tessera/cuda/attention/append.cuh"
 #include "tessera/cuda/attention/backward.cuh"
 #include "tessera/cuda/attention/block_map.cuh"
 #include "tessera/cuda/attention/forward.cuh"

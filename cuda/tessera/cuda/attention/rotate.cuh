@@ -27,7 +27,7 @@ TESSERA_HIDDEN void rotate(const char* function, const executor& exec, const vie
   cuda::detail::check_memory(exec, by.cos, function, "by.cos");
   cuda::detail::check_memory(exec, by.sin, function, "by.sin");
   const rotation_problem<In, Out> p{.in = {.rows = tessera::attention::detail::sequence_rows<const In>(in)},
-                                    .out = tessera::attention::detail::sequence_rows<Out>(out),
+                                    .out = {.rows = tessera::attention::detail::sequence_rows<Out>(out)},
                                     .batch = in.extent(0),
                                     .heads = in.extent(1),
                                     .columns = in.extent(3),

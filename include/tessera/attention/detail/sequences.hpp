@@ -195,6 +195,7 @@ class sequences {
   }
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE const index_view<2>& page_table() const { return table_; }
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t page_size() const { return page_size_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t pages() const { return pages_; }
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE const index_view<1>& lengths() const { return lengths_; }
   /// Whether rows of one sequence may lie at more than one stride.
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE bool in_pages() const { return !table_.null(); }
@@ -241,6 +242,7 @@ class sequences {
       : kv_heads_(pages.keys.extent(1)),
         value_dim_(pages.values.extent(3)),
         page_size_(pages.keys.extent(2)),
+        pages_(pages.keys.extent(0)),
         most_keys_(page_size_ * (pages.table.null() ? 1 : pages.table.extent(1))),
         k_(pages.keys),
         v_(pages.values),
@@ -264,6 +266,7 @@ class sequences {
   std::int64_t total_q_ = 0;  ///< rows of a head of queries one after another
   std::int64_t len_k_ = 0;
   std::int64_t page_size_ = 0;
+  std::int64_t pages_ = 0;
   std::int64_t most_keys_ = 0;
   sequence_rows<const Q> q_;
   sequence_rows<const K> k_;

@@ -188,7 +188,7 @@ TESSERA_HIDDEN void forward_call(const executor& exec, Problem p, const tessera:
                           .keys = {p.at.key_rows().offsets, p.at.lengths(), p.at.most_keys()},
                           .by = by};
   rotated_copy<Q> queries(call, true, {.rows = p.at.query_rows()}, p.at.heads());
-  rotated_copy<K> keys(call, false, {p.at.key_rows(), p.at.page_table(), p.at.page_size()}, p.at.kv_heads());
+  rotated_copy<K> keys(call, false, {p.at.key_rows(), p.at.page_table(), p.at.page_size(), p.at.pages()}, p.at.kv_heads());
   const auto lay_out = [&](bump memory) {
     queries.lay_out(memory);
     keys.lay_out(memory);

@@ -36,36 +36,48 @@ struct row_counts {
   }
 };
 
-/// Where rows are read: at one stride, or in pages.
+/// Where rows lie: at one stride, or in pages.
 template <class S>
-struct row_source {
-  tessera::attention::detail::sequence_rows<const S> rows{};
-  tessera::attention::index_view<2> table{};  ///< [batch, pages of a sequence]; null: no pages
-  std::int64_t page_size = 0;
+struct row_place {
+  tessera::attention::detail::sequence_rows<S> rows{};
+  tessera::attention::index_view<2> table{};  ///< [batch, pages of a sequence]; null: no pages, or each sequence is one
+  std::int64_t page_size = 0;                 ///< 0: rows have no end
+  std::int64_t pages = 0;                     ///< that there are, where there is a table
 
-  /// Row i of head 0; those of other heads are rows.head apart.
-  [[nodiscard]] TESSERA_DEVICE const S* row(std::int64_t b, std::int64_t i) const {
-    if (table.null()) return rows.at(b, 0, i);
-    return tessera::attention::detail::stored_rows<S>(rows.data, rows.row, 0, table[b], rows.sequence, page_size).row(i);
+  /// Row i of head 0; those of other heads are rows.head apart. Null where no page holds it.
+  [[nodiscard]] TESSERA_DEVICE S* row(std::int64_t b, std::int64_t i) const {
+    if (table.null()) return page_size > 0 && i >= page_size ? nullptr : rows.at(b, 0, i);
+    const std::int64_t number = i / page_size;
+    if (number >= table.extent(1)) return nullptr;
+    const std::int64_t page = table(b, number);
+    if (page < 0 || page >= pages) return nullptr;
+    return rows.data + page * rows.sequence + (i - number * page_size) * rows.row;
   }
+};
+
+/// Where the rows of a sequence stand.
+enum class rows_stand : std::uint8_t {
+  at_first,     ///< row i at position by.first + i
+  beside_keys,  ///< the last at that of the last key: as many positions later as there are more keys than rows
+  behind_keys,  ///< row i at position by.first + keys + i, and in the place behind so many rows
 };
 
 /// Everything that is read, and what is written.
 template <class In, class Out>
 struct rotation_problem {
-  row_source<In> in{};
-  tessera::attention::detail::sequence_rows<Out> out{};
+  row_place<const In> in{};
+  row_place<Out> out{};
   std::int64_t batch = 0;
   std::int64_t heads = 0;
   std::int64_t columns = 0;
   row_counts rows{};
-  row_counts keys{};                          ///< where `beside_keys`
-  tessera::attention::detail::rotation by{};  ///< row i at position by.first + i …
-  bool beside_keys = false;                   ///< … and, where this is set, as many more as there are more keys than rows
+  row_counts keys{};                          ///< not where rows stand at_first
+  tessera::attention::detail::rotation by{};  ///< null tables: nothing is rotated
+  rows_stand stand = rows_stand::at_first;
   tessera::attention::detail::direction way = tessera::attention::detail::direction::forth;
 
   [[nodiscard]] bool copies_rest() const {
-    return !std::is_same_v<In, Out> || static_cast<const void*>(in.rows.data) != static_cast<const void*>(out.data);
+    return !std::is_same_v<In, Out> || static_cast<const void*>(in.rows.data) != static_cast<const void*>(out.rows.data);
   }
 };
 
@@ -128,10 +140,13 @@ TESSERA_KERNEL void __launch_bounds__(rotate_threads)
   const std::int64_t step = std::int64_t{N} << lane_bits;
   const auto& by = p.by;
   const std::int64_t pairs = by.cos.extent(1);
+  const std::int64_t keys = p.stand == rows_stand::at_first ? 0 : p.keys(at.b);
   const In* const from = p.in.row(at.b, i);
-  Out* const to = p.out.at(at.b, 0, i);
+  Out* const to = p.out.row(at.b, p.stand == rows_stand::behind_keys ? keys + i : i);
+  // Lengths and tables that only the device can read may lead beyond the pages.
+  if (from == nullptr || to == nullptr) return;
 
-  const std::int64_t position = by.first + (p.beside_keys ? p.keys(at.b) - count : 0) + i;
+  const std::int64_t position = by.first + keys - (p.stand == rows_stand::beside_keys ? count : 0) + i;
   const bool in_tables = position >= 0 && position < by.cos.extent(0);
   const float* const cosines = by.cos.data_handle() + (in_tables ? position : 0) * by.cos.stride(0);
   const float* const sines = by.sin.data_handle() + (in_tables ? position : 0) * by.sin.stride(0);
@@ -146,7 +161,7 @@ TESSERA_KERNEL void __launch_bounds__(rotate_threads)
     }
     TESSERA_DEVICE_ROLLED
     for (std::int64_t h = blockIdx.y; h < p.heads; h += gridDim.y) {
-      rotate_pairs(to + h * p.out.head + by.first_dim, from + h * p.in.rows.head + by.first_dim, m, pairs,
+      rotate_pairs(to + h * p.out.rows.head + by.first_dim, from + h * p.in.rows.head + by.first_dim, m, pairs,
                    by.layout == tessera::attention::rotary_layout::interleaved, c, s);
     }
   }
@@ -156,7 +171,7 @@ TESSERA_KERNEL void __launch_bounds__(rotate_threads)
     for (std::int64_t h = blockIdx.y; h < p.heads; h += gridDim.y) {
       TESSERA_DEVICE_ROLLED
       for (std::int64_t c = begin + first; c < end; c += step) {
-        store_row_part(to + h * p.out.head + c, load_row_part<In, N>(from + h * p.in.rows.head + c, end - c), end - c);
+        store_row_part(to + h * p.out.rows.head + c, load_row_part<In, N>(from + h * p.in.rows.head + c, end - c), end - c);
       }
     }
   };

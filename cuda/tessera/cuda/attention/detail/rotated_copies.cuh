@@ -31,7 +31,6 @@ struct rotated_call {
 template <class In, class Out>
 rotation_problem<In, Out> rotation_of(const rotated_call& call, bool of_queries, std::int64_t heads) {
   const auto& by = call.by;
-  const bool beside_keys = of_queries && !by.first_query;
   const std::int64_t first = of_queries && by.first_query ? *by.first_query : by.first_key;
   return {.batch = call.batch,
           .heads = heads,
@@ -39,30 +38,42 @@ rotation_problem<In, Out> rotation_of(const rotated_call& call, bool of_queries,
           .rows = of_queries ? call.queries : call.keys,
           .keys = call.keys,
           .by = {by.cos, by.sin, by.layout, by.first_dim, tessera::attention::detail::held_position(first)},
-          .beside_keys = beside_keys};
+          .stand = of_queries && !by.first_query ? rows_stand::beside_keys : rows_stand::at_first};
+}
+
+/// The same rows, to be read.
+template <class S>
+tessera::attention::detail::sequence_rows<const S> constant(const tessera::attention::detail::sequence_rows<S>& rows) {
+  tessera::attention::detail::sequence_rows<const S> result;
+  result.data = rows.data;
+  result.sequence = rows.sequence;
+  result.head = rows.head;
+  result.row = rows.row;
+  result.offsets = rows.offsets;
+  return result;
 }
 
 /// Queries, or keys, and the copy of them that is rotated, if they are to be: rows one after another, each at a multiple of 16 bytes.
 template <class S>
 class rotated_copy {
  public:
-  rotated_copy(const rotated_call& call, bool of_queries, const row_source<S>& from, std::int64_t heads)
+  rotated_copy(const rotated_call& call, bool of_queries, const row_place<const S>& from, std::int64_t heads)
       : p_(rotation_of<S, S>(call, of_queries, heads)),
         wanted_(call.by.rotates() && (of_queries ? call.by.queries : call.by.keys)) {
     p_.in = from;
     if (!wanted_) return;
     constexpr std::int64_t chunk = 16 / static_cast<std::int64_t>(sizeof(S));
     const std::int64_t row = (call.head_dim + chunk - 1) / chunk * chunk;
-    p_.out.row = row;
-    p_.out.head = p_.rows.most * row;
-    p_.out.sequence = p_.rows.offsets.null() ? heads * p_.out.head : row;
-    p_.out.offsets = p_.rows.offsets;
-    elements_ = (p_.rows.offsets.null() ? call.batch : 1) * heads * p_.out.head;
+    p_.out.rows.row = row;
+    p_.out.rows.head = p_.rows.most * row;
+    p_.out.rows.sequence = p_.rows.offsets.null() ? heads * p_.out.rows.head : row;
+    p_.out.rows.offsets = p_.rows.offsets;
+    elements_ = (p_.rows.offsets.null() ? call.batch : 1) * heads * p_.out.rows.head;
   }
 
   /// Takes the memory, or counts it.
   void lay_out(bump& memory) {
-    if (wanted_) p_.out.data = memory.template take<S>(elements_);
+    if (wanted_) p_.out.rows.data = memory.template take<S>(elements_);
   }
   /// Fills the copy, computed in T.
   template <class T>
@@ -71,14 +82,7 @@ class rotated_copy {
   }
   /// Where kernels read.
   [[nodiscard]] tessera::attention::detail::sequence_rows<const S> rows() const {
-    if (!wanted_) return p_.in.rows;
-    tessera::attention::detail::sequence_rows<const S> result;
-    result.data = p_.out.data;
-    result.sequence = p_.out.sequence;
-    result.head = p_.out.head;
-    result.row = p_.out.row;
-    result.offsets = p_.out.offsets;
-    return result;
+    return wanted_ ? constant(p_.out.rows) : p_.in.rows;
   }
 
  private:
@@ -94,12 +98,8 @@ TESSERA_HIDDEN void rotate_gradient_back(const executor& exec, const rotated_cal
                                          const char* function, const char* argument) {
   if (!call.by.rotates() || !(of_queries ? call.by.queries : call.by.keys)) return;
   rotation_problem<S, S> p = rotation_of<S, S>(call, of_queries, heads);
-  p.in.rows.data = rows.data;
-  p.in.rows.sequence = rows.sequence;
-  p.in.rows.head = rows.head;
-  p.in.rows.row = rows.row;
-  p.in.rows.offsets = rows.offsets;
-  p.out = rows;
+  p.in.rows = constant(rows);
+  p.out.rows = rows;
   p.way = tessera::attention::detail::direction::back;
   launch_rotation<T>(exec, p, function, argument);
 }
