@@ -46,6 +46,9 @@ X on_the_device(mirror& memory, X x) {
     x.b = on_the_device(memory, x.b);
   } else if constexpr (requires { x.a; }) {
     x.a = on_the_device(memory, x.a);
+  } else if constexpr (requires { x.mask, x.blocks; }) {
+    x.mask = on_the_device(memory, x.mask);
+    x.blocks = memory(x.blocks);
   } else if constexpr (requires { x.first, x.second; }) {
     x.first = on_the_device(memory, x.first);
     x.second = on_the_device(memory, x.second);
@@ -66,13 +69,16 @@ X on_the_device(mirror& memory, X x) {
 
 template <class Mask, class Score, class Accumulation>
 auto options_on_device(mirror& memory, const tessera::attention::options<Mask, Score, Accumulation>& x) {
+  tessera::attention::rotary rotary = x.rotary;
+  rotary.cos = memory(rotary.cos);
+  rotary.sin = memory(rotary.sin);
   return tessera::attention::options<Mask, Score, Accumulation>{.scale = x.scale,
                                                                 .mask = on_the_device(memory, x.mask),
                                                                 .score = on_the_device(memory, x.score),
                                                                 .sinks = memory(x.sinks),
                                                                 .key_scales = memory(x.key_scales),
                                                                 .value_scales = memory(x.value_scales),
-                                                                .rotary = x.rotary,
+                                                                .rotary = rotary,
                                                                 .dropout = x.dropout,
                                                                 .accumulation = x.accumulation};
 }
