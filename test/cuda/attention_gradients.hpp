@@ -24,15 +24,17 @@ namespace support {
 struct gradients_on_device {
   std::uint64_t seed = 1;
   bool tf32 = false;
+  int generation = 9;  ///< on the emulator
 
   /// Another order of the threads on the emulator, in place of another number of them.
-  [[nodiscard]] gradients_on_device threads(int n) const { return {static_cast<std::uint64_t>(n), tf32}; }
+  [[nodiscard]] gradients_on_device threads(int n) const { return {static_cast<std::uint64_t>(n), tf32, generation}; }
   [[nodiscard]] tessera::cuda::executor executor() const {
 #if TESSERA_CUDA_EMULATOR
     tessera::emulator::seed(seed);
     using tessera::emulator::block_order;
     constexpr block_order orders[] = {block_order::shuffled, block_order::ascending, block_order::descending};
     tessera::emulator::settings().order = orders[seed % 3];
+    tessera::emulator::properties(0).major = generation;
 #endif
     return tessera::cuda::on().tf32(tf32);
   }

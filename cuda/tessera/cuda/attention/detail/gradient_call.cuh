@@ -16,6 +16,7 @@
 #include "tessera/attention/options.hpp"
 #include "tessera/attention/ragged_sequences.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/cuda/attention/detail/gradient_hopper.cuh"
 #include "tessera/cuda/attention/detail/gradient_kernels.cuh"
 #include "tessera/cuda/attention/detail/gradient_problem.cuh"
 #include "tessera/cuda/attention/detail/gradient_rows.cuh"
@@ -83,6 +84,9 @@ TESSERA_HIDDEN void run_gradients(const executor& exec, const Problem& p, const 
   using element = typename tile::multiplication<M>::element;
   if constexpr (std::is_same_v<M, float>) {
     if (exec.allows_tf32() && run_copied_gradients<tile::tf32>(exec, p, function)) return;
+  }
+  if constexpr (sizeof(M) == 2) {
+    if (launch_gradients_on_hopper<M>(exec, p, function)) return;
   }
   if (run_copied_gradients<M>(exec, p, function)) return;
   if constexpr (sizeof(element) == 2) {
