@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(ragged_dropout_and_sinks) {
   check_ragged<std::int64_t>(one, false, attention::options<>{.dropout = {.rate = 0.3, .seed = 7, .stream = 2}});
 }
 
-BOOST_AUTO_TEST_CASE(ragged_pages) {
+BOOST_AUTO_TEST_CASE(ragged_pages, *boost::unit_test::label("small")) {
   const lengths of{{1, 130}, {1, 16}, {2, 17}, {1, 0}, {5, 70}, {70, 65}, {3, 1}, {0, 30}};
   std::uint64_t n = 0;
   for (const std::int64_t page_size : {1, 7, 16, 64, 200}) {
