@@ -175,7 +175,7 @@ BOOST_AUTO_TEST_CASE(same_bits_for_every_order_of_threads_and_size_of_the_device
 }
 
 // Parts leave (value_dim + 2) numbers for each query: 3 parts, 16 rows, 10 numbers. What is too small is refused by its size, before anything is written.
-BOOST_AUTO_TEST_CASE(scratch_is_what_is_said) {
+BOOST_AUTO_TEST_CASE(scratch_is_what_is_said, *boost::unit_test::label("small")) {
   call first;
   first.run(support::forward_on_device{}.executor());
   const std::int64_t needed = 3 * 16 * 10 * 4;

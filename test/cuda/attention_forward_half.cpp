@@ -141,7 +141,7 @@ BOOST_AUTO_TEST_CASE(adversarial_inputs_are_within_the_bound) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(one_hot_rows_give_the_bits_of_their_value) {
+BOOST_AUTO_TEST_CASE(one_hot_rows_give_the_bits_of_their_value, *boost::unit_test::label("small")) {
   for (const auto& device : devices) {
     for (const std::int64_t len_q : {9, 70}) {
       inputs<float16> in(1, 2, 2, len_q, 32, 32, 8);

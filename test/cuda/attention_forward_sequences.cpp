@@ -202,7 +202,7 @@ BOOST_AUTO_TEST_CASE(positions_beyond_the_tables_are_nan) {
   BOOST_TEST(wrong == 0);
 }
 
-BOOST_AUTO_TEST_CASE(ragged_pages) {
+BOOST_AUTO_TEST_CASE(ragged_pages, *boost::unit_test::label("small")) {
   const lengths of{{1, 130}, {1, 16}, {2, 17}, {1, 0}, {5, 70}, {70, 65}, {3, 1}, {0, 30}};
   std::uint64_t n = 0;
   for (const std::int64_t page_size : {1, 7, 16, 64, 200}) {

@@ -13,6 +13,7 @@
 
 #include "attention_gradients.hpp"
 #include "mirror.hpp"
+#include "orders.hpp"
 #include "tessera/attention/paged.hpp"
 #include "tessera/attention/ragged.hpp"
 #include "tessera/cuda/attention/forward.cuh"
@@ -22,7 +23,7 @@ namespace support {
 
 struct forward_on_device {
   bool tf32 = false;
-  int generation = 8;  ///< on the emulator
+  int generation = 8;  ///< whose kernels run
   std::uint64_t seed = 1;
 
   /// Another order of the threads on the emulator, in place of another number of them.
@@ -30,9 +31,8 @@ struct forward_on_device {
   [[nodiscard]] tessera::cuda::executor executor() const {
 #if TESSERA_CUDA_EMULATOR
     tessera::emulator::seed(seed);
-    tessera::emulator::properties(0).major = generation;
 #endif
-    return tessera::cuda::on().tf32(tf32);
+    return on_generation(generation).tf32(tf32);
   }
 };
 

@@ -81,7 +81,7 @@ BOOST_AUTO_TEST_SUITE(cuda_attention_training)
 
 BOOST_AUTO_TEST_CASE(float32) { check<float>({.chain = 1}); }
 // Weights and slopes are rounded here, and weights in the forward pass, whose sum is in lse.
-BOOST_AUTO_TEST_CASE(bfloat16_on_the_tensor_cores) {
+BOOST_AUTO_TEST_CASE(bfloat16_on_the_tensor_cores, *boost::unit_test::label("small")) {
   check<bfloat16>({.operands = 2 * tessera::unit_roundoff<bfloat16>, .least = 0x1p-134, .chain = 4});
 }
 
