@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(a_scale_of_one_keeps_every_bit) {
   BOOST_TEST(support::same_bits(x.get(), before));
 }
 
-BOOST_AUTO_TEST_CASE(in_place_and_a_flag_that_is_only_ever_set) {
+BOOST_AUTO_TEST_CASE(in_place_and_a_flag_that_is_only_ever_set, *boost::unit_test::label("small")) {
   support::device_array<float> x(std::vector<float>{2, 4, infinity});
   support::device_array<float> y(std::vector<float>{6, 8});
   const support::device_array<float> scale(std::vector<float>{2});
