@@ -149,6 +149,7 @@ namespace tessera {
 /// Determinism     the same bits in every run, and for a row alone or among others
 /// Errors          argument_error before anything is put in the stream: what the CPU's refuses, and memory that is not the device's;
 ///                 cuda::error
+/// Source          Milakov and Gimelshein 2018, arXiv:1805.02867 (folds online); Dao et al. 2022, arXiv:2205.14135 (tiles, values with them)
 template <mdspan_like Queries, mdspan_like Keys, class Score, class Reducer, class Emit, class Mask = no_mask>
   requires(Queries::rank() == 2 && Keys::rank() == 2 && !mdspan_like<Score>)
 TESSERA_HIDDEN void contract(const cuda::executor& exec, const Queries& queries, const Keys& keys, const Score& score,
