@@ -4,8 +4,10 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 #include <vector>
 
+#include "../attention/rotary_tables.hpp"
 #include "../support/random.hpp"
 #include "attention_gradients.hpp"
 #include "tessera/cuda/attention/forward.cuh"
@@ -43,6 +45,8 @@ void train(backward_call<S>& x, const attention::options<>& options) {
 template <class S>
 void check(const oracle::coarseness& coarse) {
   oracle::gradient_errors errors;
+  oracle::gradient_errors rotated_errors;
+  const rotary_test::tables of(300, 48);
   const float sinks[] = {1.0f, -2.0f, 0.5f, 3.0f};
   for (const std::int64_t dim : {64, 128}) {
     inputs<S> in(1, 4, 2, 70, 150, dim, dim);
@@ -57,8 +61,20 @@ void check(const oracle::coarseness& coarse) {
       train(call, options);
       compare(errors, call, options, coarse);
     }
+    // Rotated copies have the arrays' type, and so have gradients before they are rotated back.
+    attention::options<> options{.mask = attention::causal, .rotary = of.with(rotary_test::layouts[dim / 64 - 1])};
+    options.rotary.first_key = dim;
+    options.rotary.first_dim = 8;
+    if (dim == 128) options.rotary.first_query = 5;
+    auto coarser = coarse;
+    coarser.stored = std::is_same_v<S, float> ? 0 : tessera::unit_roundoff<S>;
+    coarser.products += 2 * coarser.stored;
+    train(call, options);
+    BOOST_TEST((call.in.untouched() && call.dout.untouched()));
+    compare(rotated_errors, call, options, coarser);
   }
   CHECK_GRADIENTS_WITHIN_BOUND(errors);
+  CHECK_GRADIENTS_WITHIN_BOUND(rotated_errors);
 }
 
 }  // namespace

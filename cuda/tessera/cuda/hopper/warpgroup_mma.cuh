@@ -122,7 +122,7 @@ struct product_sums {
   float c[Blocks][4];
 };
 
-template <class M, int Blocks, bool LeftInRegisters, operand Right>
+template <class M, int Blocks, bool LeftInRegisters, operand Right, operand Left>
 void emulated_product(const product_operands<M, Blocks>* in, product_sums<Blocks>* out, code_place place) {
   static thread_local float a[64][16];
   static thread_local float b[16][8 * Blocks];
@@ -132,7 +132,8 @@ void emulated_product(const product_operands<M, Blocks>* in, product_sums<Blocks
         const int lane = row / 16 * 32 + row % 8 * 4 + k % 8 / 2;
         a[row][k] = tile::detail::left_element<M>(in[lane].a, row % 16 / 8 + 2 * (k / 8), k % 2);
       } else {
-        a[row][k] = operand_element<M>(in[0].left, row, k, operand::rows, place);
+        a[row][k] = Left == operand::rows ? operand_element<M>(in[0].left, row, k, Left, place)
+                                          : operand_element<M>(in[0].left, k, row, Left, place);
       }
     }
   }
@@ -155,7 +156,7 @@ void emulated_product(const product_operands<M, Blocks>* in, product_sums<Blocks
   }
 }
 
-template <class M, int Blocks, bool LeftInRegisters, operand Right>
+template <class M, int Blocks, bool LeftInRegisters, operand Right, operand Left = operand::rows>
 void emulate(float (&c)[Blocks][4], const tile::left_fragment<M>& a, std::uint64_t left, std::uint64_t right, bool add,
              code_place place) {
   emulator::reveal(c);
@@ -164,7 +165,7 @@ void emulate(float (&c)[Blocks][4], const tile::left_fragment<M>& a, std::uint64
   const auto sums = emulator::warpgroup_collective<product_sums<Blocks>>(
       mine,
       [place](const product_operands<M, Blocks>* in, product_sums<Blocks>* out) {
-        emulated_product<M, Blocks, LeftInRegisters, Right>(in, out, place);
+        emulated_product<M, Blocks, LeftInRegisters, Right, Left>(in, out, place);
       },
       place);
   std::memcpy(c, sums.c, sizeof c);
@@ -184,10 +185,10 @@ void emulate(float (&c)[Blocks][4], const tile::left_fragment<M>& a, std::uint64
 #define TESSERA_NAMES_OF_64                                                \
   "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
   "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
-#define TESSERA_NAMES_OF_128                                                               \
-  TESSERA_NAMES_OF_64                                                                      \
-      ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
-      "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
+#define TESSERA_NAMES_OF_128                                                           \
+  TESSERA_NAMES_OF_64                                                                  \
+  ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, " \
+  "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63"
 #define TESSERA_WGMMA(columns, type, left, right, add, signs_and_orders, ...)                                              \
   asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, " add ", 0;\nwgmma.mma_async.sync.aligned.m64n" #columns "k16.f32." #type \
                "." #type " {" TESSERA_NAMES_OF_##columns "}, " left ", " right ", p, " signs_and_orders ";\n}\n"           \
@@ -195,29 +196,31 @@ void emulate(float (&c)[Blocks][4], const tile::left_fragment<M>& a, std::uint64
                : __VA_ARGS__)
 #endif
 
-/// sums = left right, or += where `add`: 64 rows x 16 products x 8 Blocks columns; the left operand's rows are 64 of its tile.
-template <class M, operand Right, int Blocks>
+/// sums = left right, or += where `add`: 64 rows x 16 products x 8 Blocks columns; the left operand's rows are 64 of its tile, or, where it lies by
+/// columns, 64 columns of 16 rows.
+template <class M, operand Right, operand Left = operand::rows, int Blocks>
 TESSERA_DEVICE void multiply(float (&c)[Blocks][4], [[maybe_unused]] const operand_descriptor& left,
                              [[maybe_unused]] const operand_descriptor& right, [[maybe_unused]] bool add,
                              [[maybe_unused]] code_place place = code_place::current()) {
   static_assert(std::is_same_v<M, float16> || std::is_same_v<M, bfloat16>);
   static_assert(Blocks == 8 || Blocks == 16, "wgmma: 64 or 128 columns");
 #if TESSERA_CUDA_EMULATOR
-  detail::emulate<M, Blocks, false, Right>(c, {}, left.bits(), right.bits(), add, place);
+  detail::emulate<M, Blocks, false, Right, Left>(c, {}, left.bits(), right.bits(), add, place);
 #elif TESSERA_HOPPER_PASS
-  constexpr int by_columns = Right == operand::columns ? 1 : 0;
+  constexpr int left_by_columns = Left == operand::columns ? 1 : 0;
+  constexpr int right_by_columns = Right == operand::columns ? 1 : 0;
   if constexpr (Blocks == 8 && std::is_same_v<M, float16>) {
-    TESSERA_WGMMA(64, f16, "%32", "%33", "%34", "1, 1, 0, %35", "l"(left.bits()), "l"(right.bits()), "r"(static_cast<int>(add)),
-                  "n"(by_columns));
+    TESSERA_WGMMA(64, f16, "%32", "%33", "%34", "1, 1, %35, %36", "l"(left.bits()), "l"(right.bits()), "r"(static_cast<int>(add)),
+                  "n"(left_by_columns), "n"(right_by_columns));
   } else if constexpr (Blocks == 8 && std::is_same_v<M, bfloat16>) {
-    TESSERA_WGMMA(64, bf16, "%32", "%33", "%34", "1, 1, 0, %35", "l"(left.bits()), "l"(right.bits()), "r"(static_cast<int>(add)),
-                  "n"(by_columns));
+    TESSERA_WGMMA(64, bf16, "%32", "%33", "%34", "1, 1, %35, %36", "l"(left.bits()), "l"(right.bits()),
+                  "r"(static_cast<int>(add)), "n"(left_by_columns), "n"(right_by_columns));
   } else if constexpr (Blocks == 16 && std::is_same_v<M, float16>) {
-    TESSERA_WGMMA(128, f16, "%64", "%65", "%66", "1, 1, 0, %67", "l"(left.bits()), "l"(right.bits()), "r"(static_cast<int>(add)),
-                  "n"(by_columns));
+    TESSERA_WGMMA(128, f16, "%64", "%65", "%66", "1, 1, %67, %68", "l"(left.bits()), "l"(right.bits()),
+                  "r"(static_cast<int>(add)), "n"(left_by_columns), "n"(right_by_columns));
   } else {
-    TESSERA_WGMMA(128, bf16, "%64", "%65", "%66", "1, 1, 0, %67", "l"(left.bits()), "l"(right.bits()), "r"(static_cast<int>(add)),
-                  "n"(by_columns));
+    TESSERA_WGMMA(128, bf16, "%64", "%65", "%66", "1, 1, %67, %68", "l"(left.bits()), "l"(right.bits()),
+                  "r"(static_cast<int>(add)), "n"(left_by_columns), "n"(right_by_columns));
   }
 #endif
 }

@@ -26,8 +26,7 @@ namespace tessera::cuda::training {
 namespace detail {
 
 using tessera::training::reduction;
-template <class H, class W, class B, class Target>
-using problem = tessera::training::detail::problem<H, W, B, Target>;
+using tessera::training::detail::problem;
 
 /// Classes that a block folds: their states are merged in order. A constant, so that it is part of no machine's bits.
 inline constexpr std::int64_t chunk_classes = 4096;
