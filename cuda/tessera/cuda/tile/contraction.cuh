@@ -42,7 +42,7 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident) contracti
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * Shape::rows;
   const std::int64_t last = first + Shape::rows < n ? first + Shape::rows : n;
   const std::int64_t column = static_cast<std::int64_t>(blockIdx.y) * Shape::value_depth;
-  const matrix_rows operands(p.queries, first, last, p.keys, p.values, column, aligned_rows<Aligned>{});
+  const operand_rows operands(p.queries, first, last, p.keys, p.values, column, aligned_rows<Aligned>{});
   const contraction_pairs<sum, decltype(p.score), decltype(p.reducer), decltype(p.mask)> pairs(p.score, p.mask, first, last,
                                                                                                p.keys.extent(0));
   query_block<Shape, decltype(p.reducer)> block(p.reducer, dynamic_shared_memory());
