@@ -83,9 +83,11 @@ struct coarseness {
 
 /// Compares with the reference, in units of what is summed up:
 ///   dq: |scale| sum_j p (|dout||v_j| + dout|A|) |k_j|, dk the same over i with |q_i|, dv: sum_i p |dout_i|.
+/// bounds: to get those of all elements of dq, dk and dv.
 template <class Q, class K, class V, class O, class D, class Mask, class Score, class Accumulation>
 void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
-             const tessera::attention::options<Mask, Score, Accumulation>& options, const coarseness& coarse = {}) {
+             const tessera::attention::options<Mask, Score, Accumulation>& options, const coarseness& coarse = {},
+             std::vector<double>* bounds = nullptr) {
   using T = typename backward_call<Q, K, V, O, D>::T;
   using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
   const auto q = x.in.q.view();
@@ -209,7 +211,9 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
     const auto elements = got.elements();
     BOOST_TEST_REQUIRE(elements.size() == wanted.size());
     for (std::size_t n = 0; n < wanted.size(); ++n) {
-      worst(static_cast<double>(elements[n]), wanted[n], sizes[n] + support::rounding<D>(wanted[n]) + 2 * terms * tiny, what, n);
+      const double bound = sizes[n] + support::rounding<D>(wanted[n]) + 2 * terms * tiny;
+      worst(static_cast<double>(elements[n]), wanted[n], bound, what, n);
+      if (bounds != nullptr) bounds->push_back(bound);
     }
   };
   check(errors.dq, x.dq, want.dq, dq_size, keys, "dq");

@@ -78,6 +78,7 @@ BOOST_AUTO_TEST_CASE(rotary) {
       options.rotary.queries = s != 2;
       options.rotary.keys = s != 3;
       on_device::check<float>(out, lse, device, in, options);
+#if !TESSERA_CUDA_COMPILER  // which takes no kernel of the CPU's
       const auto run = [&](const inputs<float16>& of_call, const attention::options<>& how) {
         support::array<float16, 4> result(in.out_extents());
         support::array<float, 3> ignored(in.lse_extents());
@@ -94,6 +95,7 @@ BOOST_AUTO_TEST_CASE(rotary) {
       BOOST_TEST_INFO("shape " << s);
       BOOST_TEST(got.same_elements(run(rotated, causal)));
       BOOST_TEST(!got.same_elements(run(in, causal)));
+#endif
     }
     CHECK_WITHIN_BOUND(out);
     CHECK_WITHIN_BOUND(lse);

@@ -2,8 +2,10 @@
 /// Forward and backward, both on the device: the gradients of what the device's forward pass gives, within the bound.
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <type_traits>
+#include <vector>
 
 #include "../attention/rotary_tables.hpp"
 #include "../support/random.hpp"
@@ -84,5 +86,40 @@ BOOST_AUTO_TEST_CASE(float32) { check<float>({.chain = 1}); }
 BOOST_AUTO_TEST_CASE(bfloat16_on_the_tensor_cores, *boost::unit_test::label("small")) {
   check<bfloat16>({.operands = 2 * tessera::unit_roundoff<bfloat16>, .least = 0x1p-134, .chain = 4});
 }
+
+#if !TESSERA_CUDA_COMPILER  // which takes no kernel of the CPU's
+
+BOOST_AUTO_TEST_CASE(the_cpu_agrees_within_both_bounds) {
+  inputs<float> in(1, 4, 2, 70, 150, 64, 64);
+  in.q.fill(normals(1, 2));
+  in.k.fill(normals(2));
+  in.v.fill(normals(3));
+  backward_call<float> there(in);
+  there.dout.fill(normals(4));
+  backward_call<float> here = there;
+  const attention::options<> options{.mask = attention::causal};
+  train(there, options);
+  here.run(tessera::seq, options);
+  oracle::gradient_errors errors;
+  std::vector<double> of_device;
+  std::vector<double> of_cpu;
+  compare(errors, there, options, {.chain = 1}, &of_device);
+  compare(errors, here, options, {}, &of_cpu);
+  CHECK_GRADIENTS_WITHIN_BOUND(errors);
+  support::worst difference;
+  std::size_t at = 0;
+  const auto check = [&](const auto& device, const auto& cpu, const char* what) {
+    const auto d = device.elements();
+    const auto c = cpu.elements();
+    for (std::size_t n = 0; n < d.size(); ++n, ++at) difference(d[n], c[n], of_device[at] + of_cpu[at], what, n);
+  };
+  check(there.dq, here.dq, "dq");
+  check(there.dk, here.dk, "dk");
+  check(there.dv, here.dv, "dv");
+  BOOST_TEST(at == of_cpu.size());
+  CHECK_WITHIN_BOUND(difference);
+}
+
+#endif
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -101,6 +101,43 @@ BOOST_AUTO_TEST_CASE(bfloat16_products_on_the_tensor_cores) { check_products<bfl
 BOOST_AUTO_TEST_CASE(float16_products_on_hopper, *boost::unit_test::label("small")) { check_products<float16>(9); }
 
 // Long rows of values go through memory; their bits are those of short ones.
+#if !TESSERA_CUDA_COMPILER  // which takes no kernel of the CPU's
+
+BOOST_AUTO_TEST_CASE(the_cpu_agrees_within_both_bounds) {
+  const shape s = {70, 200, 31, 65, 0};
+  matrix<float> queries({s.n, s.depth});
+  matrix<float> keys({s.m, s.depth});
+  matrix<float> values({s.m, s.value_dim});
+  matrix<float> there({s.n, s.value_dim});
+  matrix<float> here({s.n, s.value_dim});
+  queries.fill([](std::uint64_t e) { return support::normal(1, e); });
+  keys.fill([](std::uint64_t e) { return support::normal(2, e); });
+  values.fill([](std::uint64_t e) { return support::normal(3, e); });
+  const tessera::scaled_dot score{0.4};
+  contract(on_device{}, queries.view(), keys.view(), values.view(), score, tessera::softmax{}, there.view());
+  contract(tessera::seq, queries.view(), keys.view(), values.view(), score, tessera::softmax{}, here.view());
+  const auto want = oracle::expect<float>(queries, keys, reference::scaled_dot{0.4}, oracle::product_size{0.4},
+                                          static_cast<double>(s.depth + 19));
+  const auto wide_values = reference::rows<oracle::wide_of<float>>(values.view());
+  support::worst errors;
+  support::worst difference;
+  for (std::int64_t i = 0; i < s.n; ++i) {
+    const auto value_dim = static_cast<std::size_t>(s.value_dim);
+    std::vector<double> of_device;
+    std::vector<double> of_cpu;
+    oracle::check_mean<float>(errors, want, wide_values, i, &there(i, 0), value_dim, 0, &of_device);
+    oracle::check_mean<float>(errors, want, wide_values, i, &here(i, 0), value_dim, 0, &of_cpu);
+    for (std::size_t c = 0; c < value_dim; ++c) {
+      const auto column = static_cast<std::int64_t>(c);
+      difference(static_cast<double>(there(i, column)), here(i, column), of_device[c] + of_cpu[c], "row", i, "column", c);
+    }
+  }
+  CHECK_WITHIN_BOUND(errors);
+  CHECK_WITHIN_BOUND(difference);
+}
+
+#endif
+
 BOOST_AUTO_TEST_CASE(values_in_slices_have_the_bits_of_columns_alone) {
   const auto check = [](auto zero, std::int64_t step) {
     using S = decltype(zero);
