@@ -12,19 +12,9 @@
 #include "tessera/numeric/lane.hpp"
 #include "tessera/training/detail/optimize.hpp"
 #include "tessera/training/detail/optimizer_checks.hpp"
+#include "tessera/training/optimizer_options.hpp"
 
 namespace tessera::training {
-
-/// What Adam can be asked. The defaults are PyTorch's.
-struct adam_options {
-  double rate = 1e-3;
-  double beta1 = 0.9;
-  double beta2 = 0.999;
-  double epsilon = 1e-8;
-  double weight_decay = 0.01;
-  double gradient_factor =
-      1;  ///< gradients are multiplied by it first: 1 / scale where they are not unscaled yet, times the factor that clips
-};
 
 namespace detail {
 

@@ -89,10 +89,10 @@ TESSERA_HD constexpr void update(loss_scale_state& state, const loss_scale_optio
 TESSERA_ALWAYS_INLINE void check(const loss_scale_options& options, const char* function) {
   using tessera::detail::expects;
   using tessera::detail::number;
-  constexpr float most = std::numeric_limits<float>::max();
+  constexpr double most = std::numeric_limits<float>::max();
   expects(
-      options.initial > 0 && options.initial <= most, function, "options.initial", [&] { return number(options.initial); },
-      "needs a positive finite scale");
+      options.initial > 0 && static_cast<double>(options.initial) <= most, function, "options.initial",
+      [&] { return number(static_cast<double>(options.initial)); }, "needs a positive finite scale");
   expects(
       options.growth >= 1 && options.growth <= most, function, "options.growth", [&] { return number(options.growth); },
       "needs a finite factor of at least 1");
@@ -103,10 +103,10 @@ TESSERA_ALWAYS_INLINE void check(const loss_scale_options& options, const char* 
       options.interval >= 1, function, "options.interval", [&] { return std::to_string(options.interval); },
       "needs at least 1 step");
   expects(
-      options.min >= 0 && options.min <= options.initial, function, "options.min", [&] { return number(options.min); },
-      "needs at least 0, and no more than options.initial");
+      options.min >= 0 && options.min <= options.initial, function, "options.min",
+      [&] { return number(static_cast<double>(options.min)); }, "needs at least 0, and no more than options.initial");
   expects(
-      options.max >= options.initial, function, "options.max", [&] { return number(options.max); },
+      options.max >= options.initial, function, "options.max", [&] { return number(static_cast<double>(options.max)); },
       "needs no less than options.initial");
   expects(
       options.hysteresis >= 1, function, "options.hysteresis", [&] { return std::to_string(options.hysteresis); },
@@ -118,7 +118,7 @@ TESSERA_ALWAYS_INLINE void check(const loss_scale_state& state, const loss_scale
   using tessera::detail::expects;
   expects(
       state.scale > 0 && state.scale <= std::numeric_limits<float>::max(), function, "state.scale",
-      [&] { return tessera::detail::number(state.scale); }, "needs a positive finite scale");
+      [&] { return tessera::detail::number(static_cast<double>(state.scale)); }, "needs a positive finite scale");
   expects(state.clean >= 0, function, "state.clean", [&] { return std::to_string(state.clean); }, "needs at least 0 steps");
   expects(
       state.tolerance >= 0 && state.tolerance <= options.hysteresis, function, "state.tolerance",

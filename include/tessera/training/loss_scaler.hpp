@@ -101,7 +101,8 @@ class loss_scaler {
 
   /// Ends the step: moves the scale, and makes all optimisers ready for the next.
   TESSERA_ALWAYS_INLINE step_report update() {
-    step_report report{.scale = state_.scale};
+    step_report report;
+    report.scale = state_.scale;
     bool any = false;
     for (std::size_t i = 0; i < optimizers_.size(); ++i) {
       optimizer_state& mine = optimizers_[i];

@@ -76,14 +76,14 @@ gradient_report unscale_list(const Exec& exec, std::span<const view<From, 1>> in
 /// Types           scaled: float16, bfloat16, float or double; out: bfloat16, float or double. Not float16: a gradient divided by 2^16
 ///                 would vanish there, which scaling was to prevent
 /// Special values  infinity and NaN are written as they come out, and reported: also those that a scale below 1, or a narrower type, makes of
-///                 finite numbers. An empty list, and empty tensors, are nothing but 0
+///                 finite numbers. Empty tensors add nothing
 /// Accuracy        out: two roundings (the inverse, the product) and that of its type; exact for a scale that is a power of two while
-///                 results are normal. squares: 70 u relative, of any magnitude, with the u of float (of double where it computes in double):
+///                 results are normal. squares: 40 u relative, of any magnitude, with the u of float (of double where it computes in double):
 ///                 test/training/unscale.cpp
 /// Cost            one read and one write; 48 bytes of scratch for every 16384 elements. Outputs too large for the caches are written past them
 /// Determinism     the same bits for any executor, number of threads and, where packs have fma, any instruction set: sums are those of
 ///                 blocks of 2048 in float, in double over blocks, chunks and tensors in their order
-/// Errors          argument_error, nothing written: a scale that is not positive and finite, lists of different length or sizes, null data,
+/// Errors          argument_error, nothing written: a scale that is not positive and finite, an empty list, lists of different length or sizes, null data,
 ///                 strides, arrays that overlap in part; the tensor is named by its number
 /// Source          Micikevicius et al. 2018, arXiv:1710.03740, section 3.2; the order of operations of PyTorch's
 ///                 _amp_foreach_non_finite_check_and_unscale_, which does not look at what it writes
@@ -98,8 +98,9 @@ gradient_report unscale(const Exec& exec, const Scaled& scaled, const Unscaled& 
   const std::span<const view<From, 1>> inputs(scaled);
   const std::span<const view<Out, 1>> outputs(out);
   tessera::detail::expects(
-      scale > 0 && detail::finite(scale), function, "scale", [&] { return tessera::detail::number(scale); },
+      scale > 0 && detail::finite(scale), function, "scale", [&] { return tessera::detail::number(static_cast<double>(scale)); },
       "needs a positive finite number");
+  tessera::detail::expects(!inputs.empty(), function, "scaled", [] { return "an empty list"; }, "needs one tensor at least");
   tessera::detail::check_tensors(inputs, inputs, function, "scaled", "scaled");
   tessera::detail::check_tensors(outputs, inputs, function, "out", "scaled");
   for (std::size_t t = 0; t < outputs.size(); ++t) {

@@ -98,7 +98,8 @@ template <class Weights>
 using weight_number = typename weight_access<Weights>::number;
 
 /// Elements [begin, begin + n) of one tensor: weight = rule(weight, gradient, states), all at once where they fill registers.
-template <class Exec, class Weights, class Rule, class Gradient, class State, std::size_t States>
+/// States are left as they are where not `Writes`.
+template <class Exec, bool Writes = true, class Weights, class Rule, class Gradient, class State, std::size_t States>
 TESSERA_NOINLINE void step_some(const Weights& record, const Gradient* gradients, const std::array<State*, States>& states,
                                 const Rule& rule, std::int64_t step, std::int64_t begin, std::int64_t n) {
   using number = weight_number<Weights>;
@@ -117,14 +118,18 @@ TESSERA_NOINLINE void step_some(const Weights& record, const Gradient* gradients
         for (std::size_t k = 0; k < States; ++k) s[p][k] = simd::load_as<P>(states[k] + i + p * P::lanes);
         w[p] = rule(w[p], simd::load_as<P>(gradients + i + p * P::lanes), s[p]);
       }
-      for (std::size_t k = 0; k < States; ++k) simd::store_as(states[k] + i, s[0][k], s[1][k]);
+      if constexpr (Writes) {
+        for (std::size_t k = 0; k < States; ++k) simd::store_as(states[k] + i, s[0][k], s[1][k]);
+      }
       weights.store(i, w[0], w[1]);
     }
     for (; i < end; ++i) {
       number s[States > 0 ? States : 1];
       for (std::size_t k = 0; k < States; ++k) s[k] = static_cast<number>(states[k][i]);
       const number w = rule(weights.load(i), static_cast<number>(gradients[i]), s);
-      for (std::size_t k = 0; k < States; ++k) states[k][i] = static_cast<State>(s[k]);
+      if constexpr (Writes) {
+        for (std::size_t k = 0; k < States; ++k) states[k][i] = static_cast<State>(s[k]);
+      }
       weights.store(i, w);
     }
   }
