@@ -4,7 +4,6 @@
 #pragma once
 
 #include <array>
-#include <cmath>
 #include <cstdint>
 #include <span>
 #include <type_traits>
@@ -30,15 +29,14 @@ struct adam_rule {
   T step_size;  ///< rate / (1 - beta1^step)
   T decay;      ///< decoupled: 1 - rate weight_decay, to multiply weights by; else weight_decay, to add to gradients
 
-  static adam_rule of(const adam_options& o, std::int64_t step) {
-    const auto k = static_cast<double>(step);
-    const double left1 = -std::expm1(k * std::log(o.beta1));  // 1 - beta1^k without losing its digits
-    const double left2 = -std::expm1(k * std::log(o.beta2));
+  TESSERA_HD static adam_rule of(const adam_options& o, std::int64_t step) {
+    const double left1 = 1 - integer_power(o.beta1, step);
+    const double left2 = 1 - integer_power(o.beta2, step);
     return {.factor = static_cast<T>(o.gradient_factor),
             .one_less_beta1 = static_cast<T>(1 - o.beta1),
             .beta2 = static_cast<T>(o.beta2),
             .one_less_beta2 = static_cast<T>(1 - o.beta2),
-            .root_factor = static_cast<T>(1 / std::sqrt(left2)),
+            .root_factor = static_cast<T>(1 / tessera::sqrt(left2)),
             .epsilon = static_cast<T>(o.epsilon),
             .step_size = static_cast<T>(o.rate / left1),
             .decay = static_cast<T>(Decoupled ? 1 - o.rate * o.weight_decay : o.weight_decay)};

@@ -31,14 +31,13 @@ struct lamb_rule {
   T epsilon;
   T decay;
 
-  static lamb_rule of(const lamb_options& o, std::int64_t step) {
-    const auto k = static_cast<double>(step);
+  TESSERA_HD static lamb_rule of(const lamb_options& o, std::int64_t step) {
     return {.factor = static_cast<T>(o.gradient_factor),
             .one_less_beta1 = static_cast<T>(1 - o.beta1),
             .beta2 = static_cast<T>(o.beta2),
             .one_less_beta2 = static_cast<T>(1 - o.beta2),
-            .first_factor = static_cast<T>(-1 / std::expm1(k * std::log(o.beta1))),
-            .root_factor = static_cast<T>(1 / std::sqrt(-std::expm1(k * std::log(o.beta2)))),
+            .first_factor = static_cast<T>(1 / (1 - integer_power(o.beta1, step))),
+            .root_factor = static_cast<T>(1 / tessera::sqrt(1 - integer_power(o.beta2, step))),
             .epsilon = static_cast<T>(o.epsilon),
             .decay = static_cast<T>(o.weight_decay)};
   }

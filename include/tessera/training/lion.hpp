@@ -23,7 +23,7 @@ struct lion_rule {
   T rate;
   T decay;  ///< 1 - rate weight_decay
 
-  static lion_rule of(const lion_options& o) {
+  TESSERA_HD static lion_rule of(const lion_options& o) {
     return {.factor = static_cast<T>(o.gradient_factor),
             .one_less_beta1 = static_cast<T>(1 - o.beta1),
             .one_less_beta2 = static_cast<T>(1 - o.beta2),

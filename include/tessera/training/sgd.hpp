@@ -24,7 +24,7 @@ struct sgd_rule {
   T share;  ///< of the gradient in the velocity
   bool nesterov;
 
-  static sgd_rule of(const sgd_options& o, std::int64_t step) {
+  TESSERA_HD static sgd_rule of(const sgd_options& o, std::int64_t step) {
     return {.factor = static_cast<T>(o.gradient_factor),
             .decay = static_cast<T>(o.weight_decay),
             .rate = static_cast<T>(o.rate),

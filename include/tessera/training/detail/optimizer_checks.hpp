@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// What every optimiser asks of its numbers.
+/// What every optimiser asks of its numbers, and makes of them.
 #pragma once
 
 #include <cstdint>
@@ -11,6 +11,15 @@
 #include "tessera/training/weights.hpp"
 
 namespace tessera::training::detail {
+
+/// x^n for n from 0, by squaring: the same bits on host and device.
+TESSERA_HD constexpr double integer_power(double x, std::int64_t n) {
+  double result = 1;
+  for (; n > 0; n >>= 1, x *= x) {
+    if ((n & 1) != 0) result *= x;
+  }
+  return result;
+}
 
 TESSERA_ALWAYS_INLINE void check_step(const char* function, std::int64_t step) {
   tessera::detail::expects(
