@@ -156,7 +156,7 @@ BOOST_AUTO_TEST_CASE(more_tensors_than_a_table_holds) {
     BOOST_TEST(m.unscale(4) == 1.0f);
   }
   model<float, float> none({});
-  BOOST_TEST(none.unscale(4) == 0.0f);
+  CHECK_REFUSED("training::unscale: scaled: an empty list; ", none.unscale(4));
   model<float, float> empty({0, 0});
   BOOST_TEST(empty.unscale(4) == 0.0f);
 }
