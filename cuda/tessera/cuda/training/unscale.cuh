@@ -95,8 +95,7 @@ TESSERA_HIDDEN void unscale(const cuda::executor& exec, const Scaled& scaled, co
   constexpr const char* function = "training::unscale";
   const std::span<const view<From, 1>> inputs(scaled);
   const std::span<const view<Out, 1>> outputs(out);
-  tessera::detail::expects(
-      !inputs.empty(), function, "scaled", [] { return "an empty list"; }, "needs one tensor at least");
+  tessera::detail::expects(!inputs.empty(), function, "scaled", [] { return "an empty list"; }, "needs one tensor at least");
   cuda::detail::check_tensors(exec, inputs, inputs, function, "scaled", "scaled");
   cuda::detail::check_tensors(exec, outputs, inputs, function, "out", "scaled");
   for (std::size_t t = 0; t < outputs.size(); ++t) {
