@@ -1,6 +1,8 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 #include "kernels.hpp"
 
+#include <vector>
+
 #include "tessera/attention/forward.hpp"
 #include "tessera/attention/rotary_tables.hpp"
 #include "tessera/attention/rotate.hpp"
@@ -16,8 +18,12 @@
 #include "tessera/tile/nearest.hpp"
 #include "tessera/tile/softmax_rows.hpp"
 #include "tessera/tile/softmax_rows_backward.hpp"
+#include "tessera/training/adam.hpp"
+#include "tessera/training/average.hpp"
+#include "tessera/training/lamb.hpp"
 #include "tessera/training/linear_cross_entropy.hpp"
 #include "tessera/training/linear_cross_entropy_backward.hpp"
+#include "tessera/training/unscale.hpp"
 
 using tessera::view;
 
@@ -60,6 +66,16 @@ void kernels<Arch>::loss(view<const float, 2> points, view<const float, 2> codes
                                                    view<float, 2>(kept, codes.extent(0), codes.extent(1)), options);
   tessera::softmax_rows_backward(on<Arch>, gradient, points, gradient);
   tessera::softmax_rows(on<Arch>, gradient, gradient);
+}
+
+template <class Arch>
+void kernels<Arch>::step(view<float, 1> weights, view<float, 1> gradients, view<float, 1> first, view<float, 1> second) {
+  using list = std::vector<view<float, 1>>;
+  const list g{gradients};
+  tessera::training::unscale(on<Arch>, g, g, 2.0F);
+  tessera::training::adamw(on<Arch>, list{weights}, g, list{first}, list{second}, 1);
+  tessera::training::lamb(on<Arch>, list{weights}, g, list{first}, list{second}, 2);
+  tessera::training::average(on<Arch>, list{first}, g, 0.5);
 }
 
 template <class Arch>

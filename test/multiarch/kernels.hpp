@@ -19,6 +19,9 @@ struct kernels {
   /// The loss of telling point i's target, its gradient by the points in `gradient`, and the softmax of that in place.
   static void loss(tessera::view<const float, 2> points, tessera::view<const float, 2> codes, tessera::view<const int, 1> target,
                    tessera::view<float, 1> loss, tessera::view<float, 1> lse, tessera::view<float, 2> gradient);
+  /// One step of AdamW, and of LAMB.
+  static void step(tessera::view<float, 1> weights, tessera::view<float, 1> gradients, tessera::view<float, 1> first,
+                   tessera::view<float, 1> second);
   /// A law a row.
   static constexpr std::int64_t laws = 5;
   static void noise(tessera::view<float, 2> out);

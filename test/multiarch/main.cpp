@@ -13,7 +13,7 @@ using tessera::view;
 
 struct results {
   std::vector<int> nearest;
-  std::vector<float> smoothed, product, attention, losses, gradient, noise;
+  std::vector<float> smoothed, product, attention, losses, gradient, noise, weights;
 };
 
 template <class Arch>
@@ -34,7 +34,8 @@ results run() {
             std::vector<float>(n * dim),
             std::vector<float>(n),
             std::vector<float>(n * dim),
-            std::vector<float>(kernels<Arch>::laws * n)};
+            std::vector<float>(kernels<Arch>::laws * n),
+            std::vector<float>(points, points + n)};
   kernels<Arch>::nearest_codes(view(points, n, dim), view(codes, m, dim), view(r.nearest.data(), n),
                                view(r.smoothed.data(), n, dim));
   kernels<Arch>::product(view(points, n, m), view(points, m, n), view(r.product.data(), n, n));
@@ -44,6 +45,9 @@ results run() {
   kernels<Arch>::loss(view(points, n, dim), view(codes, m, dim), view<const int, 1>(r.nearest.data(), n),
                       view(r.losses.data(), n), view(lse.data(), n), view(r.gradient.data(), n, dim));
   kernels<Arch>::noise(view(r.noise.data(), kernels<Arch>::laws, std::int64_t{n}));
+  std::vector<float> gradients(codes, codes + n);
+  std::vector<float> moments(2 * n);
+  kernels<Arch>::step(view(r.weights.data(), n), view(gradients.data(), n), view(moments.data(), n), view(moments.data() + n, n));
   return r;
 }
 
@@ -64,6 +68,6 @@ int main() {
   const results wide = run<xsimd::fma3<xsimd::avx2>>();
   const bool same = wide.nearest == base.nearest && close(wide.smoothed, base.smoothed) && close(wide.product, base.product) &&
                     close(wide.attention, base.attention) && close(wide.losses, base.losses) &&
-                    close(wide.gradient, base.gradient) && wide.noise == base.noise;
+                    close(wide.gradient, base.gradient) && wide.noise == base.noise && close(wide.weights, base.weights);
   return same ? 0 : 1;
 }

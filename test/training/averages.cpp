@@ -121,7 +121,7 @@ BOOST_AUTO_TEST_CASE(averages_put_together_afterwards) {
   for (std::size_t k = 0; k < factors.size(); ++k) BOOST_TEST(std::fabs(factors[k] - (k == 5 ? 1 : 0)) < 1e-6);
 }
 
-BOOST_AUTO_TEST_CASE(misuse_is_named) {
+BOOST_AUTO_TEST_CASE(misuse_of_averages_is_named) {
   auto a = weights(1);
   auto b = weights(2);
   const auto before = a;

@@ -405,7 +405,7 @@ BOOST_AUTO_TEST_CASE(nan_reaches_its_weight_alone) {
   BOOST_TEST(count() == 0);
 }
 
-BOOST_AUTO_TEST_CASE(misuse_is_named_and_writes_nothing) {
+BOOST_AUTO_TEST_CASE(misuse_of_optimizers_is_named) {
   tensors<float> w({4, 6}, 1, 1);
   tensors<float> g({4, 6}, 2, 1);
   tensors<float> m({4, 6});

@@ -198,7 +198,7 @@ BOOST_AUTO_TEST_CASE(reports_join) {
   BOOST_TEST(std::isnan(training::clip_factor(static_cast<double>(nan), 1)));
 }
 
-BOOST_AUTO_TEST_CASE(misuse_is_named_and_writes_nothing) {
+BOOST_AUTO_TEST_CASE(misuse_of_unscale_is_named) {
   list<float> x({4, 6});
   list<float> out({4, 6});
   x.fill([](std::size_t, std::uint64_t i) { return static_cast<double>(i); });

@@ -71,7 +71,7 @@ void run_adam(const Exec& exec, const char* function, const Weights& weights, co
   check_at_least_0(function, "options.weight_decay", o.weight_decay);
   check_finite(function, "options.gradient_factor", o.gradient_factor);
   const model_tensors<record, gradient, state, 2> model{weights, gradients, {first, second}};
-  check_model(model, function, std::array{"first", "second"});
+  check_model<Exec>(model, function, std::array{"first", "second"});
   step_model(exec, model, adam_rule<weight_number<record>, Decoupled>::of(o, step), step);
 }
 

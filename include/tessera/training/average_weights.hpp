@@ -69,6 +69,17 @@ TESSERA_ALWAYS_INLINE double overlap_of(const snapshot& a, const snapshot& b) {
   return (a.gamma + 1) * (b.gamma + 1) * std::pow(early.t / late.t, late.gamma) / ((a.gamma + b.gamma + 1) * late.t);
 }
 
+TESSERA_ALWAYS_INLINE void check_snapshot(const snapshot& s, const std::string& name, const char* function) {
+  using tessera::detail::expects;
+  constexpr double most = std::numeric_limits<double>::max();
+  expects(
+      s.t > 0 && s.t <= most, function, (name + ".t").c_str(), [&] { return tessera::detail::number(s.t); },
+      "needs a positive finite step");
+  expects(
+      s.gamma > -0.5 && s.gamma <= most, function, (name + ".gamma").c_str(), [&] { return tessera::detail::number(s.gamma); },
+      "needs a finite power above -1/2");
+}
+
 }  // namespace detail
 
 /// The factors by which snapshots sum to the average that is nearest to one of step `target.t` and `target.gamma`: the least squares between
@@ -89,16 +100,8 @@ TESSERA_ALWAYS_INLINE void post_hoc_factors(std::span<const snapshot> snapshots,
   expects(
       factors.size() == n, function, "factors", [&] { return std::to_string(factors.size()) + " numbers"; },
       ("needs as many as snapshots, " + std::to_string(n)).c_str());
-  const auto check = [&](const snapshot& s, const std::string& name) {
-    expects(
-        s.t > 0 && s.t <= std::numeric_limits<double>::max(), function, (name + ".t").c_str(),
-        [&] { return tessera::detail::number(s.t); }, "needs a positive finite step");
-    expects(
-        s.gamma > -0.5 && s.gamma <= std::numeric_limits<double>::max(), function, (name + ".gamma").c_str(),
-        [&] { return tessera::detail::number(s.gamma); }, "needs a finite power above -1/2");
-  };
-  for (std::size_t i = 0; i < n; ++i) check(snapshots[i], "snapshots[" + std::to_string(i) + "]");
-  check(target, "target");
+  for (std::size_t i = 0; i < n; ++i) detail::check_snapshot(snapshots[i], "snapshots[" + std::to_string(i) + "]", function);
+  detail::check_snapshot(target, "target", function);
   // Elimination with the largest pivot of each column, scaled so that what a snapshot weighs has the norm 1.
   const std::size_t width = n + 1;
   std::vector<double> a(n * width);

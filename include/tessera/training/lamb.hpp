@@ -194,7 +194,7 @@ void lamb(const Exec& exec, const Weights& weights, const Gradients& gradients, 
   detail::check_at_least_0(function, "options.weight_decay", options.weight_decay);
   detail::check_finite(function, "options.gradient_factor", options.gradient_factor);
   const detail::model_tensors<record, gradient, state, 2> model{weights, gradients, {first, second}};
-  detail::check_model(model, function, std::array{"first", "second"});
+  detail::check_model<Exec>(model, function, std::array{"first", "second"});
   detail::run_lamb(exec, model, options, step);
 }
 

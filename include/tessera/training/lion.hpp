@@ -69,7 +69,7 @@ void lion(const Exec& exec, const Weights& weights, const Gradients& gradients, 
   detail::check_at_least_0(function, "options.weight_decay", options.weight_decay);
   detail::check_finite(function, "options.gradient_factor", options.gradient_factor);
   const detail::model_tensors<record, gradient, state, 1> model{weights, gradients, {average}};
-  detail::check_model(model, function, std::array{"average"});
+  detail::check_model<Exec>(model, function, std::array{"average"});
   detail::step_model(exec, model, detail::lion_rule<detail::weight_number<record>>::of(options), step);
 }
 

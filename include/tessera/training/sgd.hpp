@@ -68,7 +68,7 @@ void sgd(const Exec& exec, const Weights& weights, const Gradients& gradients, s
   constexpr const char* function = "training::sgd";
   detail::check_sgd(function, step, options);
   const detail::model_tensors<record, gradient, float, 0> model{weights, gradients, {}};
-  detail::check_model(model, function, std::array<const char*, 0>{});
+  detail::check_model<Exec>(model, function, std::array<const char*, 0>{});
   detail::step_model(exec, model, detail::sgd_rule<detail::weight_number<record>, false>::of(options, step), step);
 }
 
@@ -94,7 +94,7 @@ void sgd(const Exec& exec, const Weights& weights, const Gradients& gradients, c
       !options.nesterov || (options.momentum > 0 && options.dampening == 0), function, "options.nesterov", [] { return "true"; },
       "needs momentum, and no dampening");
   const detail::model_tensors<record, gradient, state, 1> model{weights, gradients, {velocity}};
-  detail::check_model(model, function, std::array{"velocity"});
+  detail::check_model<Exec>(model, function, std::array{"velocity"});
   detail::step_model(exec, model, detail::sgd_rule<detail::weight_number<record>, true>::of(options, step), step);
 }
 

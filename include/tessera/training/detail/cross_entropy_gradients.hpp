@@ -38,6 +38,18 @@ TESSERA_HD TESSERA_ALWAYS_INLINE row_gradient<T> gradient_of_row(const cross_ent
           static_cast<T>(scale * smoothing / static_cast<double>(classes)), static_cast<T>(scale * (1 - smoothing))};
 }
 
+/// Refuses a gradient on something that it is made of. (Not a lambda: its name would tell of no instruction set.)
+template <class Out, class H, class W, class B, class Target, class Lse, class G>
+TESSERA_ALWAYS_INLINE void check_gradient_apart(const Out& out, const problem<H, W, B, Target>& p, const view<const Lse, 1>& lse,
+                                                const view<const G, 1>& grad_loss, const char* function, const char* name) {
+  tessera::detail::check_disjoint(out, p.hidden, function, name, "hidden");
+  tessera::detail::check_disjoint(out, p.weight, function, name, "weight");
+  tessera::detail::check_disjoint(out, p.bias, function, name, "bias");
+  tessera::detail::check_disjoint(out, p.target, function, name, "target");
+  tessera::detail::check_disjoint(out, lse, function, name, "lse");
+  tessera::detail::check_disjoint(out, grad_loss, function, name, "grad_loss");
+}
+
 /// Refuses gradients of another shape, or on something else, and what of the forward pass does not belong to the problem.
 template <class H, class W, class B, class Target, class Lse, class G, class DH, class DW, class DB>
 TESSERA_ALWAYS_INLINE void check_gradients(const problem<H, W, B, Target>& p, bool has_bias, const view<const Lse, 1>& lse,
@@ -63,17 +75,9 @@ TESSERA_ALWAYS_INLINE void check_gradients(const problem<H, W, B, Target>& p, bo
     check_vector(to.bias, classes, function, "grad_bias", "needs the shape of bias");
     tessera::detail::check_distinct(to.bias, function, "grad_bias");
   }
-  const auto apart = [&](const auto& out, const char* name) {
-    tessera::detail::check_disjoint(out, p.hidden, function, name, "hidden");
-    tessera::detail::check_disjoint(out, p.weight, function, name, "weight");
-    tessera::detail::check_disjoint(out, p.bias, function, name, "bias");
-    tessera::detail::check_disjoint(out, p.target, function, name, "target");
-    tessera::detail::check_disjoint(out, lse, function, name, "lse");
-    tessera::detail::check_disjoint(out, grad_loss, function, name, "grad_loss");
-  };
-  apart(to.hidden, "grad_hidden");
-  apart(to.weight, "grad_weight");
-  apart(to.bias, "grad_bias");
+  check_gradient_apart(to.hidden, p, lse, grad_loss, function, "grad_hidden");
+  check_gradient_apart(to.weight, p, lse, grad_loss, function, "grad_weight");
+  check_gradient_apart(to.bias, p, lse, grad_loss, function, "grad_bias");
   tessera::detail::check_disjoint(to.hidden, to.weight, function, "grad_hidden", "grad_weight");
   tessera::detail::check_disjoint(to.bias, to.hidden, function, "grad_bias", "grad_hidden");
   tessera::detail::check_disjoint(to.bias, to.weight, function, "grad_bias", "grad_weight");

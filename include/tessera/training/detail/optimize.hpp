@@ -40,10 +40,10 @@ struct model_tensors {
   std::array<std::span<const view<State, 1>>, States> states;
 };
 
-/// Refuses lists that are empty, or do not belong together, by name and number.
-template <class Weights, class Gradient, class State, std::size_t States>
-TESSERA_ALWAYS_INLINE void check_model(const model_tensors<Weights, Gradient, State, States>& model, const char* function,
-                                       const std::array<const char*, States>& names) {
+/// Refuses lists that are empty, or do not belong together, by name and number. (Exec is in the name only, as of all code with an instruction set.)
+template <class Exec, class Weights, class Gradient, class State, std::size_t States>
+void check_model(const model_tensors<Weights, Gradient, State, States>& model, const char* function,
+                 const std::array<const char*, States>& names) {
   using tessera::detail::expects;
   using tessera::detail::tensor_name;
   using access = weight_access<Weights>;
