@@ -1,7 +1,7 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 #include "kernels.hpp"
 
-#include <vector>
+#include <array>
 
 #include "tessera/attention/forward.hpp"
 #include "tessera/attention/rotary_tables.hpp"
@@ -70,12 +70,12 @@ void kernels<Arch>::loss(view<const float, 2> points, view<const float, 2> codes
 
 template <class Arch>
 void kernels<Arch>::step(view<float, 1> weights, view<float, 1> gradients, view<float, 1> first, view<float, 1> second) {
-  using list = std::vector<view<float, 1>>;
-  const list g{gradients};
+  using list = std::array<view<float, 1>, 1>;
+  const list g{{gradients}};
   tessera::training::unscale(on<Arch>, g, g, 2.0F);
-  tessera::training::adamw(on<Arch>, list{weights}, g, list{first}, list{second}, 1);
-  tessera::training::lamb(on<Arch>, list{weights}, g, list{first}, list{second}, 2);
-  tessera::training::average(on<Arch>, list{first}, g, 0.5);
+  tessera::training::adamw(on<Arch>, list{{weights}}, g, list{{first}}, list{{second}}, 1);
+  tessera::training::lamb(on<Arch>, list{{weights}}, g, list{{first}}, list{{second}}, 2);
+  tessera::training::average(on<Arch>, list{{first}}, g, 0.5);
 }
 
 template <class Arch>

@@ -70,7 +70,7 @@ class view {
   TESSERA_HD constexpr std::int64_t stride(std::size_t r) const noexcept { return stride_[r]; }
 
   /// Number of elements; 1 for rank 0.
-  TESSERA_HD constexpr std::int64_t size() const noexcept {
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr std::int64_t size() const noexcept {
     std::int64_t n = 1;
     for (std::size_t r = 0; r < Rank; ++r) n *= extent_[r];
     return n;
