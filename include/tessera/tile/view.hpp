@@ -26,7 +26,8 @@ concept mdspan_like = requires(const M& m) {
 
 /// A non-owning array: a pointer, an extent and a stride (in elements) for each axis.
 ///
-/// Extents and strides are 64-bit. Copying a view copies the pointer. Every member runs on host and device.
+/// Extents and strides are 64-bit. Copying a view copies the pointer. Every member runs on host and device, and is inlined everywhere: their
+/// names tell of no instruction set.
 /// A `view<T, R>` converts to `view<const T, R>`, and any mdspan_like of the same rank converts to a view.
 template <class T, std::size_t Rank>
 class view {
@@ -39,7 +40,8 @@ class view {
   /// Row-major and contiguous: `view<float, 2> m(data, rows, cols)`.
   template <std::convertible_to<std::int64_t>... Extents>
     requires(sizeof...(Extents) == Rank)
-  TESSERA_HD constexpr explicit view(T* data, Extents... extents) : data_(data), extent_{static_cast<std::int64_t>(extents)...} {
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr explicit view(T* data, Extents... extents)
+      : data_(data), extent_{static_cast<std::int64_t>(extents)...} {
     std::int64_t step = 1;
     for (std::size_t r = Rank; r-- > 0;) {
       stride_[r] = step;
@@ -48,7 +50,9 @@ class view {
   }
 
   /// Any strides, in elements.
-  TESSERA_HD constexpr view(T* data, const std::int64_t (&extents)[Rank], const std::int64_t (&strides)[Rank]) : data_(data) {
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr view(T* data, const std::int64_t (&extents)[Rank],
+                                                  const std::int64_t (&strides)[Rank])
+      : data_(data) {
     for (std::size_t r = 0; r < Rank; ++r) {
       extent_[r] = extents[r];
       stride_[r] = strides[r];
@@ -57,17 +61,18 @@ class view {
 
   template <mdspan_like M>
     requires(M::rank() == Rank && std::is_convertible_v<typename M::element_type (*)[], T (*)[]>)
-  TESSERA_HD constexpr view(const M& m) : data_(m.data_handle()) {  // implicit: a view is what an mdspan means to us
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr view(const M& m)
+      : data_(m.data_handle()) {  // implicit: a view is what an mdspan means to us
     for (std::size_t r = 0; r < Rank; ++r) {
       extent_[r] = static_cast<std::int64_t>(m.extent(r));
       stride_[r] = static_cast<std::int64_t>(m.stride(r));
     }
   }
 
-  TESSERA_HD static constexpr std::size_t rank() noexcept { return Rank; }
-  TESSERA_HD constexpr T* data_handle() const noexcept { return data_; }
-  TESSERA_HD constexpr std::int64_t extent(std::size_t r) const noexcept { return extent_[r]; }
-  TESSERA_HD constexpr std::int64_t stride(std::size_t r) const noexcept { return stride_[r]; }
+  TESSERA_HD TESSERA_ALWAYS_INLINE static constexpr std::size_t rank() noexcept { return Rank; }
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T* data_handle() const noexcept { return data_; }
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr std::int64_t extent(std::size_t r) const noexcept { return extent_[r]; }
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr std::int64_t stride(std::size_t r) const noexcept { return stride_[r]; }
 
   /// Number of elements; 1 for rank 0.
   TESSERA_HD TESSERA_ALWAYS_INLINE constexpr std::int64_t size() const noexcept {
@@ -78,7 +83,7 @@ class view {
 
   template <std::convertible_to<std::int64_t>... Index>
     requires(sizeof...(Index) == Rank)
-  TESSERA_HD constexpr T& operator()(Index... index) const noexcept {
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr T& operator()(Index... index) const noexcept {
     const std::int64_t at[] = {static_cast<std::int64_t>(index)...};
     std::int64_t offset = 0;
     for (std::size_t r = 0; r < Rank; ++r) offset += at[r] * stride_[r];
@@ -86,7 +91,7 @@ class view {
   }
 
   /// The view with the first axis fixed at `i`: a row of a matrix, a matrix of a batch.
-  TESSERA_HD constexpr view<T, Rank - 1> operator[](std::int64_t i) const noexcept
+  TESSERA_HD TESSERA_ALWAYS_INLINE constexpr view<T, Rank - 1> operator[](std::int64_t i) const noexcept
     requires(Rank > 1)
   {
     std::int64_t extents[Rank - 1] = {};
