@@ -32,7 +32,7 @@ int main() try {
   const std::filesystem::path out = "out";
   std::string links;
   std::string sections;
-  for (const char* name : {"denoise_photograph", "sample_digits", "attention_precision"}) {
+  for (const char* name : {"denoise_photograph", "sample_digits", "attention_precision", "train_digits", "learn_shakespeare"}) {
     const std::string part = contents(out / "parts" / (std::string(name) + ".html"));
     links += "<a href=\"#" + std::string(name) + "\">" + title(part) + "</a>\n";
     sections += part;
@@ -43,8 +43,9 @@ int main() try {
        << "<title>Tessera: what the examples do</title>\n<style>\n"
        << contents(std::filesystem::path(EXAMPLES_DIR) / "index_page" / "style.css") << "</style>\n"
        << "<h1>Tessera</h1>\n<p class=lead>Stream tiles, fold them online, never build the matrix.</p>\n"
-       << "<p>Three programs from <code>examples/</code>, run on this machine on real data. Each is one matrix of scores that is "
-          "never stored: every row against every key, folded tile by tile into a mean, a minimum or a short list.</p>\n<nav>\n"
+       << "<p>Five programs from <code>examples/</code>, run on this machine on real data. In most of them stands a matrix of "
+          "scores that "
+          "is never stored: every row against every key, folded tile by tile into a mean, a minimum or a short list.</p>\n<nav>\n"
        << links << "</nav>\n"
        << example::format("<p class=fine style='margin-top:1.6rem'>%s, %d threads · %s · %s · Tessera %d.%d.%d</p>\n",
                           machine::cpu_name().c_str(), tessera::par.workers(), machine::instruction_set().c_str(),
@@ -54,7 +55,8 @@ int main() try {
           "CC0. "
           "Digits: E. Alpaydin and C. Kaynak, <i>Optical Recognition of Handwritten Digits</i>, UCI Machine Learning Repository, "
           "1998, <a href='https://doi.org/10.24432/C50P49'>doi.org/10.24432/C50P49</a>, "
-          "<a href='https://creativecommons.org/licenses/by/4.0/'>CC BY 4.0</a>.</p></section>\n</html>\n";
+          "<a href='https://creativecommons.org/licenses/by/4.0/'>CC BY 4.0</a>. Plays by William Shakespeare, public "
+          "domain.</p></section>\n</html>\n";
   if (!page.flush()) throw std::runtime_error("out/index.html: cannot write");
   std::printf("\nThe page: file://%s\n", std::filesystem::absolute(out / "index.html").c_str());
 } catch (const std::exception& error) {

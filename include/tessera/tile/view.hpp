@@ -195,7 +195,41 @@ TESSERA_ALWAYS_INLINE void byte_range(const view<T, Rank>& v, std::uintptr_t& fi
   last = base + static_cast<std::uintptr_t>((high + 1) * bytes);
 }
 
-/// True when the byte ranges meet. Interleaved views that never share an element count as overlapping.
+/// How a view lies in memory, if it does so regularly: blocks of `length` bytes, their first bytes multiples of `period` apart.
+struct regular_blocks {
+  std::int64_t length = 0;
+  std::int64_t period = 0;  ///< 0: one block
+};
+
+template <class T, std::size_t Rank>
+TESSERA_ALWAYS_INLINE regular_blocks blocks_of(const view<T, Rank>& v) {
+  regular_blocks result{static_cast<std::int64_t>(sizeof(T)), 0};
+  bool taken[Rank] = {};
+  // Axes that step from the end of a block to the next make one of all; of those that are left, what divides all their steps.
+  for (bool grown = true; grown;) {
+    grown = false;
+    for (std::size_t r = 0; r < Rank; ++r) {
+      if (taken[r] || (v.extent(r) != 1 && distance(v.stride(r)) * static_cast<std::int64_t>(sizeof(T)) != result.length))
+        continue;
+      taken[r] = grown = true;
+      result.length *= v.extent(r);
+    }
+  }
+  for (std::size_t r = 0; r < Rank; ++r) {
+    if (taken[r]) continue;
+    std::int64_t a = distance(v.stride(r)) * static_cast<std::int64_t>(sizeof(T));
+    for (std::int64_t b = result.period; b != 0;) {
+      const std::int64_t rest = a % b;
+      a = b;
+      b = rest;
+    }
+    result.period = a;
+  }
+  return result;
+}
+
+/// True when an element of one may lie on an element of the other: where the byte ranges meet, but for arrays that lie between one another, as
+/// queries, keys and values in rows of all three do.
 template <class A, std::size_t RankA, class B, std::size_t RankB>
 TESSERA_ALWAYS_INLINE bool overlap(const view<A, RankA>& a, const view<B, RankB>& b) {
   if (a.size() == 0 || b.size() == 0) return false;
@@ -205,7 +239,20 @@ TESSERA_ALWAYS_INLINE bool overlap(const view<A, RankA>& a, const view<B, RankB>
   std::uintptr_t b1 = 0;
   byte_range(a, a0, a1);
   byte_range(b, b0, b1);
-  return a0 < b1 && b0 < a1;
+  if (a0 >= b1 || b0 >= a1) return false;
+  const regular_blocks of_a = blocks_of(a);
+  const regular_blocks of_b = blocks_of(b);
+  // Both step by multiples of what divides both periods: within one such step, each has one place.
+  std::int64_t step = of_a.period;
+  for (std::int64_t rest = of_b.period; rest != 0;) {
+    const std::int64_t next = step % rest;
+    step = rest;
+    rest = next;
+  }
+  if (step == 0) return true;
+  const auto place = static_cast<std::int64_t>((b0 >= a0 ? b0 - a0 : a0 - b0) % static_cast<std::uintptr_t>(step));
+  const std::int64_t from_a = b0 >= a0 || place == 0 ? place : step - place;  // of b's blocks, behind the beginning of one of a
+  return from_a < of_a.length || from_a + of_b.length > step;
 }
 
 /// Refuses an output that shares memory with an input or with another output.
