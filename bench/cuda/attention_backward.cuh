@@ -17,11 +17,10 @@ void attention_backward_of(cudaStream_t stream, const attention_call& c) {
   const auto result = [&](void* data, std::int64_t heads, std::int64_t length) {
     return view<T, 4>(static_cast<T*>(data), c.batch, heads, length, c.head_dim);
   };
-  const attention::options<> options{.mask = c.causal != 0 ? attention::causal : attention::everything};
   attention::backward(
-      cuda::on(stream), rows(c.q, c.heads, c.len_q), rows(c.k, c.kv_heads, c.len_k), rows(c.v, c.kv_heads, c.len_k),
+      executor_of(stream, c), rows(c.q, c.heads, c.len_q), rows(c.k, c.kv_heads, c.len_k), rows(c.v, c.kv_heads, c.len_k),
       rows(c.out, c.heads, c.len_q), view<const float, 3>(c.lse, c.batch, c.heads, c.len_q), rows(c.dout, c.heads, c.len_q),
-      result(c.dq, c.heads, c.len_q), result(c.dk, c.kv_heads, c.len_k), result(c.dv, c.kv_heads, c.len_k), options);
+      result(c.dq, c.heads, c.len_q), result(c.dk, c.kv_heads, c.len_k), result(c.dv, c.kv_heads, c.len_k), options_of(c));
 }
 
 }  // namespace bench

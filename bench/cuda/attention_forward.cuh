@@ -15,11 +15,14 @@ void attention_forward_of(cudaStream_t stream, const attention_call& c) {
   const view<const T, 4> k(static_cast<const T*>(c.k), c.batch, c.kv_heads, c.len_k, c.head_dim);
   const view<const T, 4> v(static_cast<const T*>(c.v), c.batch, c.kv_heads, c.len_k, c.head_dim);
   const view<T, 4> out(static_cast<T*>(c.out), c.batch, c.heads, c.len_q, c.head_dim);
-  const attention::options<> options{.mask = c.causal != 0 ? attention::causal : attention::everything};
+  const auto options = options_of(c);
+  const auto exec = executor_of(stream, c);
   if (c.lse != nullptr) {
-    attention::forward(cuda::on(stream), q, k, v, out, view<float, 3>(c.lse, c.batch, c.heads, c.len_q), options);
+    attention::forward(exec, q, k, v, out,
+                       view<compute_t<T>, 3>(static_cast<compute_t<T>*>(static_cast<void*>(c.lse)), c.batch, c.heads, c.len_q),
+                       options);
   } else {
-    attention::forward(cuda::on(stream), q, k, v, out, options);
+    attention::forward(exec, q, k, v, out, options);
   }
 }
 

@@ -184,6 +184,9 @@ side std_random(const std::string& law, flat out);  ///< mt19937 and the standar
 side python_random(const std::string& package, int threads, const std::string& law, flat out);
 
 /// out[r] = a category drawn from row r of the logits.
+side torch_unscale(int threads, flat x, flat norm);       ///< x unscaled by 1 in place and checked, then its norm
+side torch_adamw(int threads, flat x, flat g, flat out);  ///< the fused AdamW: weights after the first step
+
 side std_categorical(flat logits, flat out);
 side python_categorical(const std::string& package, int threads, flat logits, flat out);
 

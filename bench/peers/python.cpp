@@ -260,6 +260,18 @@ side python_fma(const std::string& package, int threads, flat a, flat b, flat c,
   return prepared(package, threads, std::string(" type=") + a.type, out, "_fma");
 }
 
+side torch_unscale(int threads, flat x, flat norm) {
+  process_of("torch").write("x", x);
+  return prepared("torch", threads, std::string(" type=") + x.type + argument("n", x.length), norm, "_unscale");
+}
+
+side torch_adamw(int threads, flat x, flat g, flat out) {
+  const process& python = process_of("torch");
+  python.write("x", x);
+  python.write("g", g);
+  return prepared("torch", threads, argument("n", x.length), out, "_adamw");
+}
+
 side python_categorical(const std::string& package, int threads, flat logits, flat out) {
   process_of(package).write("x", logits);
   return prepared(package, threads, argument("rows", out.length), out, "_categorical");
@@ -293,6 +305,8 @@ side python_cast(const std::string&, int, flat, flat) { return {}; }
 side torch_rows(int, const rows&) { return {}; }
 side python_map(const std::string&, int, const std::string&, flat, flat) { return {}; }
 side python_fma(const std::string&, int, flat, flat, flat, flat) { return {}; }
+side torch_unscale(int, flat, flat) { return {}; }
+side torch_adamw(int, flat, flat, flat) { return {}; }
 side python_categorical(const std::string&, int, flat, flat) { return {}; }
 side python_random(const std::string&, int, const std::string&, flat) { return {}; }
 

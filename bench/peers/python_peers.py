@@ -311,6 +311,37 @@ def torch_fma(threads, folder, type):
     return lambda: torch.addcmul(c, a, b, out=out), lambda out: torch_bits(out, type)
 
 
+def torch_unscale(threads, folder, type, n):
+    """x [n] unscaled by 1 in place, checked, and its norm: PyTorch's two passes"""
+    import torch
+
+    torch.set_num_threads(threads)
+    x = torch_tensor(folder, "x", type)
+    found, inverse = torch.zeros(1), torch.ones(1)
+
+    def run():
+        torch._amp_foreach_non_finite_check_and_unscale_([x], found, inverse)
+        return torch.linalg.vector_norm(x).reshape(1), found
+
+    return run, lambda result: result[0].float().numpy()
+
+
+def torch_adamw(threads, folder, n):
+    """A step of the fused AdamW on weights x [n] and gradients g [n]"""
+    import torch
+
+    torch.set_num_threads(threads)
+    x = torch.nn.Parameter(torch.from_numpy(load(folder, "x", "float32", (n,))))
+    x.grad = torch.from_numpy(load(folder, "g", "float32", (n,)))
+    optimizer = torch.optim.AdamW([x], fused=True)
+
+    def run():
+        optimizer.step()
+        return x
+
+    return run, lambda weights: weights.detach().numpy()
+
+
 def law_of(law):
     """The name of a law and its parameters."""
     name, _, rest = law.partition("(")

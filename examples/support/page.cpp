@@ -154,6 +154,58 @@ void section::marks(const std::string& caption, const std::vector<mark>& points,
   html_ += "</svg>\n<figcaption>" + caption + "</figcaption></figure>\n";
 }
 
+void section::curves(const std::string& caption, const std::string& axis, const std::vector<curve>& lines, bool logarithmic) {
+  const auto value = [&](double y) { return logarithmic ? std::log10(y) : y; };
+  double left = lines.front().points.front().first;
+  double right = left;
+  double low = value(lines.front().points.front().second);
+  double high = low;
+  for (const curve& line : lines) {
+    for (const auto& [x, y] : line.points) {
+      left = std::min(left, x);
+      right = std::max(right, x);
+      low = std::min(low, value(y));
+      high = std::max(high, value(y));
+    }
+  }
+  // Ticks at whole powers of ten, or at some five round numbers.
+  double step = 1;
+  if (!logarithmic) {
+    step = std::pow(10.0, std::floor(std::log10((high - low) / 5)));
+    while ((high - low) / step > 6) step *= step * 2 < high - low ? 2 : 2.5;
+  }
+  low = step * std::floor(low / step);
+  high = step * std::ceil(high / step);
+  const auto at_x = [&](double x) { return 60 + 800 * (x - left) / (right - left); };
+  const auto at_y = [&](double y) { return 310 - 270 * (y - low) / (high - low); };
+  html_ += "<figure><svg viewBox='0 0 880 350' role=img aria-label=\"" + without_tags(caption) + "\">\n";
+  for (double tick = low; tick < high + step / 2; tick += step) {
+    html_ += format("<line class=grid x1='60' x2='860' y1='%.1f' y2='%.1f'/>", at_y(tick), at_y(tick));
+    if (logarithmic) {
+      html_ += format("<text x='52' y='%.1f' class=end>10<tspan dy='-5' font-size='10'>%s%d</tspan></text>\n", at_y(tick) + 4,
+                      tick < 0 ? "−" : "", static_cast<int>(std::fabs(tick)));
+    } else {
+      html_ += format("<text x='52' y='%.1f' class=end>%.3g</text>\n", at_y(tick) + 4, tick);
+    }
+  }
+  double name_at = 62;
+  for (std::size_t k = 0; k < lines.size(); ++k) {
+    html_ += format("<path class=curve%d d='M%.0f 12h24'/><text x='%.0f' y='17'>%s</text>\n", static_cast<int>(k), name_at,
+                    name_at + 30, lines[k].name.c_str());
+    name_at += 66 + 7.2 * static_cast<double>(lines[k].name.size());
+    html_ += format("<path class=curve%d d='", static_cast<int>(k));
+    for (std::size_t i = 0; i < lines[k].points.size(); ++i) {
+      const auto& [x, y] = lines[k].points[i];
+      html_ += format("%c%.1f %.1f", i == 0 ? 'M' : 'L', at_x(x), at_y(value(y)));
+    }
+    html_ += "'/>\n";
+  }
+  html_ += format(
+      "<text x='60' y='340'>%.4g</text><text x='460' y='340' class=middle>%s</text><text x='860' y='340' class=end>%.4g</text>\n",
+      left, axis.c_str(), right);
+  html_ += "</svg>\n<figcaption>" + caption + "</figcaption></figure>\n";
+}
+
 void section::save(const std::string& out) const {
   const std::filesystem::path path = std::filesystem::path(out) / "parts" / (name_ + ".html");
   std::filesystem::create_directories(path.parent_path());

@@ -25,6 +25,12 @@ struct mark {
   int kind = 0;  ///< 0 a dot, 1 a diamond, 2 an upright stroke
 };
 
+/// One line of a plot: points from left to right.
+struct curve {
+  std::string name;
+  std::vector<std::pair<double, double>> points;
+};
+
 /// One section of the page. Text is HTML; every call adds a block below the others.
 class section {
  public:
@@ -43,6 +49,8 @@ class section {
             double expected, const std::string& expected_label);
   /// Marks on one logarithmic axis, a line for each distinct mark.row in order of appearance; `kinds` names them.
   void marks(const std::string& caption, const std::vector<mark>& points, const std::vector<std::string>& kinds);
+  /// Up to four lines over one horizontal axis, their names above; the values on a logarithmic axis where `logarithmic`.
+  void curves(const std::string& caption, const std::string& axis, const std::vector<curve>& lines, bool logarithmic);
 
   /// Writes OUT/parts/NAME.html, which `index_page` puts together.
   void save(const std::string& out = "out") const;

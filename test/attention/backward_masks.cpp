@@ -8,6 +8,7 @@
 
 #include "../support/random.hpp"
 #include "backward_oracle.hpp"
+#include "tessera/attention/block_map.hpp"
 
 // test/cuda includes this file and runs it on the device.
 #if !defined(TESSERA_TESTED_EXECUTOR)
@@ -80,6 +81,36 @@ BOOST_AUTO_TEST_CASE(functions_are_within_the_bound) {
     return (i + j + b) % 3 != 0 && (j < 100 || j > 120) && !(h == 1 && i == 7);
   };
   check(attention::options<decltype(mask)>{.mask = mask});
+}
+
+// Blocks that the map decides are not looked at by pairs: where tiles lie inside of them, a map may say other than its mask.
+BOOST_AUTO_TEST_CASE(maps_of_blocks_are_within_the_bound) {
+  const auto mask = [](std::int64_t, std::int64_t, std::int64_t i, std::int64_t j) {
+    return i / 64 != j / 64 && ((i + j) % 3 != 0 || j >= 192);
+  };
+  std::vector<tessera::tile_class> answers(3 * 5);
+  attention::map_blocks(tessera::seq, mask, 150, 290, view(answers.data(), 1, 1, 3, 5));
+  BOOST_TEST((answers[0] == tessera::tile_class::none && answers[1] == tessera::tile_class::some));
+  BOOST_TEST((answers[3] == tessera::tile_class::all));
+  const attention::mapped map{mask, view<const tessera::tile_class, 4>(answers.data(), {batch, 4, 3, 5}, {0, 0, 5, 1})};
+  check(attention::options{.mask = map});
+#if defined(TESSERA_TESTED_ON_DEVICE)
+  backward_call<float> call = normal_call(4, 2, 150, 290, 20, 9);
+  call.run(exec, attention::options{.mask = map});
+  answers[1] = answers[6] = answers[11] = tessera::tile_class::none;
+  answers[2] = tessera::tile_class::all;
+  backward_call<float> other = call;
+  other.backward(exec, attention::options{.mask = map});
+  bool gone = true;
+  bool there = false;
+  for (std::int64_t j = 64; j < 128; ++j) {
+    gone = gone && other.dk(0, 1, j, 7) == 0 && other.dv(0, 1, j, 7) == 0;
+    there = there || call.dk(0, 1, j, 7) != 0;
+  }
+  BOOST_TEST((gone && there));
+  BOOST_TEST(other.dv(0, 0, 130, 0) != call.dv(0, 0, 130, 0));
+  BOOST_TEST(other.dv(0, 0, 200, 0) == call.dv(0, 0, 200, 0));
+#endif
 }
 
 // What a function hides may be NaN.

@@ -71,19 +71,23 @@ struct gradient_errors {
 };
 
 /// What multiplying in less than the compute type adds: relative errors of the first products, of the operands of the others, and the least
-/// number that weights and slopes are rounded to; and how many roundings a term adds to a sum that is not cut in chunks.
+/// number that weights and slopes are rounded to; how many roundings a term adds to a sum that is not cut in chunks; and what gradients of rotated
+/// rows are rounded by before they are rotated back.
 struct coarseness {
   double products = 0;
   double operands = 0;
   double least = 0;
   double chain = 0;
+  double stored = 0;
 };
 
 /// Compares with the reference, in units of what is summed up:
 ///   dq: |scale| sum_j p (|dout||v_j| + dout|A|) |k_j|, dk the same over i with |q_i|, dv: sum_i p |dout_i|.
+/// bounds: to get those of all elements of dq, dk and dv.
 template <class Q, class K, class V, class O, class D, class Mask, class Score, class Accumulation>
 void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
-             const tessera::attention::options<Mask, Score, Accumulation>& options, const coarseness& coarse = {}) {
+             const tessera::attention::options<Mask, Score, Accumulation>& options, const coarseness& coarse = {},
+             std::vector<double>* bounds = nullptr) {
   using T = typename backward_call<Q, K, V, O, D>::T;
   using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
   const auto q = x.in.q.view();
@@ -191,10 +195,15 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
     }
   }
   if (options.rotary.rotates()) {  // and back
-    if (options.rotary.queries) {
-      rotate_sizes(dq_size, q.extent(2), q.extent(3), options.rotary, options.rotary.query_position(q.extent(2), k.extent(2)));
-    }
-    if (options.rotary.keys) rotate_sizes(dk_size, k.extent(2), k.extent(3), options.rotary, options.rotary.first_key);
+    const auto back = [&](std::vector<double>& sizes, const std::vector<Real>& of, const auto& rows, std::int64_t first) {
+      std::vector<double> gradients;
+      for (const Real gradient : of) gradients.push_back(size(gradient));
+      rotate_sizes(gradients, rows.extent(2), rows.extent(3), options.rotary, first);
+      for (std::size_t n = 0; n < sizes.size(); ++n) sizes[n] += coarse.stored * gradients[n];
+      rotate_sizes(sizes, rows.extent(2), rows.extent(3), options.rotary, first);
+    };
+    if (options.rotary.queries) back(dq_size, want.dq, q, options.rotary.query_position(q.extent(2), k.extent(2)));
+    if (options.rotary.keys) back(dk_size, want.dk, k, options.rotary.first_key);
   }
   const double tiny = support::rounding<T>(0);
   const auto check = [&](support::worst& worst, const auto& got, const std::vector<Real>& wanted,
@@ -202,7 +211,9 @@ void compare(gradient_errors& errors, const backward_call<Q, K, V, O, D>& x,
     const auto elements = got.elements();
     BOOST_TEST_REQUIRE(elements.size() == wanted.size());
     for (std::size_t n = 0; n < wanted.size(); ++n) {
-      worst(static_cast<double>(elements[n]), wanted[n], sizes[n] + support::rounding<D>(wanted[n]) + 2 * terms * tiny, what, n);
+      const double bound = sizes[n] + support::rounding<D>(wanted[n]) + 2 * terms * tiny;
+      worst(static_cast<double>(elements[n]), wanted[n], bound, what, n);
+      if (bounds != nullptr) bounds->push_back(bound);
     }
   };
   check(errors.dq, x.dq, want.dq, dq_size, keys, "dq");

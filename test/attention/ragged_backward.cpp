@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "rotary_tables.hpp"
 #include "sequence_set.hpp"
 
 // test/cuda includes this file and runs it on the device; what is refused there before memory is looked at may be in the host's.
@@ -112,6 +113,21 @@ int differences(const Exec& on, const set<float>& x, const attention::options<Ma
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(attention_ragged_backward)
+
+// Positions are those of each sequence, wherever it stands.
+BOOST_AUTO_TEST_CASE(rotary_has_the_bits_of_each_sequence_alone) {
+  const rotary_test::tables of(400, 10);
+  const set<float> x({{1, 70}, {30, 30}, {0, 5}, {5, 0}, {65, 63}, {31, 129}}, 4, 2, 20, 8, 3, 2);
+  for (const int which : {0, 1, 2}) {
+    attention::options<> options{.mask = attention::causal, .rotary = of.with(rotary_test::layouts[which % 2])};
+    options.rotary.first_key = 70;
+    options.rotary.first_dim = 3;
+    options.rotary.queries = which != 1;
+    if (which == 2) options.rotary.first_query = 100;
+    BOOST_TEST_INFO("case " << which);
+    BOOST_TEST(differences(exec.threads(2), x, options) == 0);
+  }
+}
 
 // Heads that workers have alone, heads that they share because one sequence is most of the work; no queries, no keys.
 BOOST_AUTO_TEST_CASE(bits_are_those_of_each_sequence_alone) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <type_traits>
 
+#include "../attention/rotary_tables.hpp"
 #include "../support/random.hpp"
 #include "attention_gradients.hpp"
 #include "tessera/numeric/bfloat16.hpp"
@@ -164,14 +165,57 @@ BOOST_AUTO_TEST_CASE(memory_of_the_host_is_named) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(rotary_is_refused) {
+// The gradients of a call with rotary have the bits of those of rotated arrays, rotated back; of one or both, and their scratch is counted.
+BOOST_AUTO_TEST_CASE(rotary_is_that_of_rotated_arrays) {
+  const rotary_test::tables of(200, 12);
+  const float sinks[] = {0.5F, -1.0F};
+  for (const int which : {0, 1, 2}) {
+    const shape x{2, 2, 1, 70, 90, 20, 16};
+    auto call = normal_call<backward_call<float>>(x, 3, {which, which == 1});
+    attention::options<> plain{.mask = attention::causal, .sinks = view<const float, 1>(sinks, 2)};
+    attention::options<> options = plain;
+    options.rotary = of.with(rotary_test::layouts[which % 2]);
+    options.rotary.first_key = 33;
+    options.rotary.first_dim = 5;
+    options.rotary.queries = which != 1;
+    options.rotary.keys = which != 2;
+    auto rotated = call;
+    const attention::rotary& by = options.rotary;
+    const std::int64_t first = by.query_position(x.len_q, x.len_k);
+    if (by.queries) attention::rotate(tessera::seq, call.in.q.view(), rotated.in.q.view(), by, first);
+    if (by.keys) attention::rotate(tessera::seq, call.in.k.view(), rotated.in.k.view(), by, by.first_key);
+    rotated.run(device, plain);
+    if (by.queries) attention::rotate_back(tessera::seq, rotated.dq.view(), rotated.dq.view(), by, first);
+    if (by.keys) attention::rotate_back(tessera::seq, rotated.dk.view(), rotated.dk.view(), by, by.first_key);
+    call.out = rotated.out;
+    call.lse = rotated.lse;
+    call.backward(device, options);
+    BOOST_TEST((call.in.untouched() && call.gaps_untouched()));
+    BOOST_TEST(call.same_gradients(rotated));
+
+    // 4 heads of 2 tiles of 64 queries: two numbers a query, and one a tile; rows of 20 numbers.
+    const std::size_t numbers = 4 * 2 * 64 * 2 * sizeof(float) + 256;
+    const std::size_t of_copies = (by.queries ? std::size_t{22528} : 0) + (by.keys ? std::size_t{14592} : 0);
+    auto other = call;
+    for (auto* const gradient : {&other.dq, &other.dk, &other.dv}) gradient->fill([](std::uint64_t) { return 7; });
+    views_of there(other);
+    const auto on_the_device = support::options_on_device(there.memory, options);
+    void* block = nullptr;
+    tessera::cuda::check(cudaMalloc(&block, numbers + of_copies), "cudaMalloc");
+    CHECK_REFUSED("attention::backward: workspace: ",
+                  there.run(tessera::cuda::on().workspace(block, numbers + of_copies - 1), on_the_device));
+    there.memory.bring_back();
+    BOOST_TEST(other.dq(0, 0, 0, 0) == 7);
+    there.run(tessera::cuda::on().workspace(block, numbers + of_copies), on_the_device);
+    there.memory.bring_back();
+    BOOST_TEST(other.same_gradients(call));
+    static_cast<void>(cudaFree(block));
+  }
   auto call = normal_call<backward_call<float>>({1, 2, 1, 5, 6, 8, 8}, 1);
   call.run(device);
   const views_of there(call);
-  const float tables[40] = {};
-  const attention::options<> options{
-      .rotary = {.cos = view<const float, 2>(tables, 10, 4), .sin = view<const float, 2>(tables, 10, 4)}};
-  CHECK_REFUSED("attention::backward: options.rotary: ", there.run(tessera::cuda::on(), options));
+  const attention::options<> of_host{.rotary = {.cos = of.cos.view(), .sin = of.sin.view()}};
+  CHECK_REFUSED("attention::backward: options.rotary.cos: ", there.run(tessera::cuda::on(), of_host));
 }
 
 // A block of its own serves a call when it is as large as the error says; nothing is taken from the pool then.

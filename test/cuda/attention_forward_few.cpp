@@ -8,9 +8,13 @@
 #include <limits>
 #include <vector>
 
+#include "../attention/rotary_tables.hpp"
 #include "../support/random.hpp"
 #include "attention_on_device.hpp"
 #include "device_array.hpp"
+
+// Calls by qualified names find only what is declared before them.
+#include "../attention/sequence_set.hpp"
 
 namespace {
 
@@ -68,10 +72,10 @@ struct call {
     in.k.fill(normals(2));
     in.v.fill(normals(3));
   }
-  void run(const tessera::cuda::executor& exec) {
+  void run(const tessera::cuda::executor& exec, const attention::options<>& options = {}) {
     support::mirror memory;
     attention::forward(exec, memory(support::read_only(in.q.view())), memory(support::read_only(in.k.view())),
-                       memory(support::read_only(in.v.view())), memory(out.view()), memory(lse.view()), attention::options<>{});
+                       memory(support::read_only(in.v.view())), memory(out.view()), memory(lse.view()), options);
     memory.bring_back();
   }
 };
@@ -83,6 +87,76 @@ BOOST_AUTO_TEST_SUITE(cuda_attention_forward_few)
 BOOST_AUTO_TEST_CASE(float32) { check<float>({}); }
 
 BOOST_AUTO_TEST_CASE(float16) { check<tessera::float16>({.generation = 9}); }
+
+// Ragged batches of 16 bits: a warp for every 16 rows, where four warps have a sequence alone. The bits are the same; many queries beside them.
+BOOST_AUTO_TEST_CASE(ragged_float16) {
+  using tessera::float16;
+  const sequence_set::set<float16> x({{1, 700}, {9, 1030}, {32, 513}, {0, 20}, {33, 600}, {5, 0}, {2, 40}}, 4, 2, 16, 8, 3, 2);
+  const auto joined = [&](const auto& offsets, std::int64_t heads, std::int64_t dim, const auto& of) {
+    return x.joined<float16>(offsets, heads, dim, false, of);
+  };
+  const auto q = joined(x.query_offsets, 4, 16, [&](auto b) { return x.at(x.alone, b).q.view(); });
+  const auto k = joined(x.key_offsets, 2, 16, [&](auto b) { return x.at(x.alone, b).k.view(); });
+  const auto v = joined(x.key_offsets, 2, 8, [&](auto b) { return x.at(x.alone, b).v.view(); });
+  const attention::options<> options{.mask = attention::causal};
+  const support::forward_on_device device;
+  const auto run = [&](const auto& q_rows, const auto& k_rows, const auto& v_rows) {
+    sequence_set::results<float> got(x, false);
+    attention::forward(device, q_rows, k_rows, v_rows, got.out_view(), got.lse.view(),
+                       attention::ragged{view<const std::int64_t, 1>(x.query_offsets.data(), x.size() + 1),
+                                         view<const std::int64_t, 1>(x.key_offsets.data(), x.size() + 1)},
+                       options);
+    return got.differences(device, x, options);
+  };
+  BOOST_TEST(run(q.view(), k.view(), v.view()) == 0);  // rows at any address
+  const auto aligned = [](const auto& from) {
+    array<float16, 3> to({from.view().extent(0), from.view().extent(1), from.view().extent(2)});
+    const auto elements = from.elements();
+    to.fill([&](std::uint64_t n) { return elements[n]; });
+    return to;
+  };
+  BOOST_TEST(run(aligned(q).view(), aligned(k).view(), aligned(v).view()) == 0);
+}
+
+// What a ragged batch may need: of keys one after another, one part of each sequence more than they fill; of pages, that of as many queries.
+BOOST_AUTO_TEST_CASE(ragged_scratch_is_what_is_said) {
+  const sequence_set::set<float> x({{1, 600}, {2, 500}}, 4, 2, 8, 8, 1);
+  const auto q = x.joined<float>(x.query_offsets, 4, 8, false, [&](auto b) { return x.at(x.alone, b).q.view(); });
+  const auto k = x.joined<float>(x.key_offsets, 2, 8, false, [&](auto b) { return x.at(x.alone, b).k.view(); });
+  const auto v = x.joined<float>(x.key_offsets, 2, 8, false, [&](auto b) { return x.at(x.alone, b).v.view(); });
+  const auto run = [&](bool pages, std::int64_t needed) {
+    sequence_set::results<float> got(x, false);
+    const sequence_set::pages<float, float, std::int32_t> in(x, 50, 1);
+    support::mirror memory;
+    support::device_array<std::byte> block(needed);
+    const auto exec = support::forward_on_device{}.executor().workspace(block.data(), static_cast<std::size_t>(needed));
+    const auto offsets = memory(view<const std::int64_t, 1>(x.query_offsets.data(), 3));
+    const auto out = memory(got.out_view());
+    const auto lse = memory(got.lse.view());
+    if (pages) {
+      attention::forward(exec, memory(support::read_only(q.view())),
+                         attention::paged<const float>{memory(in.keys.view()), memory(in.values.view()),
+                                                       memory(view<const std::int32_t, 2>(in.table.data(), 2, in.most)),
+                                                       memory(view<const std::int32_t, 1>(in.lengths.data(), 2))},
+                         out, lse, attention::ragged{.query_offsets = offsets}, attention::options<>{});
+    } else {
+      attention::forward(exec, memory(support::read_only(q.view())), memory(support::read_only(k.view())),
+                         memory(support::read_only(v.view())), out, lse,
+                         attention::ragged{offsets, memory(view<const std::int64_t, 1>(x.key_offsets.data(), 3))},
+                         attention::options<>{});
+    }
+    memory.bring_back();
+    BOOST_TEST(block.borders_intact());
+    return got.differences(support::forward_on_device{}, x, attention::options<>{});
+  };
+  // Of 2 key heads: 1100 / 512 + 2 parts of 6 rows; 2 parts (of 12 pages) of 6 rows of all sequences. Whole numbers of 256 bytes.
+  const std::int64_t of_ragged = 512 + 1536;
+  const std::int64_t of_pages = 256 + 768;
+  BOOST_TEST(run(false, of_ragged) == 0);
+  BOOST_TEST(run(true, of_pages) == 0);
+  CHECK_REFUSED("attention::forward: workspace: ", run(false, of_ragged - 1));
+  CHECK_REFUSED("attention::forward: workspace: ", run(true, of_pages - 1));
+}
 
 BOOST_AUTO_TEST_CASE(same_bits_for_every_order_of_threads_and_size_of_the_device) {
   call first;
@@ -101,7 +175,7 @@ BOOST_AUTO_TEST_CASE(same_bits_for_every_order_of_threads_and_size_of_the_device
 }
 
 // Parts leave (value_dim + 2) numbers for each query: 3 parts, 16 rows, 10 numbers. What is too small is refused by its size, before anything is written.
-BOOST_AUTO_TEST_CASE(scratch_is_what_is_said) {
+BOOST_AUTO_TEST_CASE(scratch_is_what_is_said, *boost::unit_test::label("small")) {
   call first;
   first.run(support::forward_on_device{}.executor());
   const std::int64_t needed = 3 * 16 * 10 * 4;
@@ -114,6 +188,31 @@ BOOST_AUTO_TEST_CASE(scratch_is_what_is_said) {
   CHECK_REFUSED("attention::forward: ", refused.run(support::forward_on_device{}.executor().workspace(
                                             block.data(), static_cast<std::size_t>(needed - 1))));
   BOOST_TEST((refused.out.untouched() && refused.lse.untouched()));
+}
+
+// Rotated copies lie beside the parts: 16 rows of queries and 2200 of keys, of 8 numbers each; and what is too small is refused before they are made.
+BOOST_AUTO_TEST_CASE(scratch_of_rotated_copies) {
+  const std::int64_t needed = 3 * 16 * 10 * 4 + (16 + 2200) * 8 * 4;
+  const rotary_test::tables of(1200, 8);
+  support::mirror memory;
+  const attention::options<> options =
+      support::options_on_device(memory, attention::options<>{.rotary = of.with(rotary_test::layouts[0])});
+  call first;
+  first.run(support::forward_on_device{}.executor(), options);
+  call other;
+  support::device_array<std::byte> block(needed + 1024);
+  other.run(support::forward_on_device{}.executor().workspace(block.data(), static_cast<std::size_t>(needed + 1024)), options);
+  BOOST_TEST(other.out.same_elements(first.out));
+  BOOST_TEST(block.borders_intact());
+  support::device_array<std::byte> unused(needed + 1024);
+  call refused;
+  CHECK_REFUSED("attention::forward: workspace: ", refused.run(support::forward_on_device{}.executor().workspace(
+                                                                   unused.data(), static_cast<std::size_t>(needed - 1)),
+                                                               options));
+  BOOST_TEST((refused.out.untouched() && refused.lse.untouched()));
+  bool written = false;
+  for (const std::byte b : unused.get()) written = written || b != std::byte{0xA5};
+  BOOST_TEST(!written);
 }
 
 // A NaN or an infinity in one part, hidden or seen; a logit of -inf all over.

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <limits>
 
+#include "../attention/rotary_tables.hpp"
 #include "../support/random.hpp"
 #include "attention_on_device.hpp"
 
@@ -57,6 +58,50 @@ BOOST_AUTO_TEST_CASE(every_shape_is_within_the_bound) {
   }
 }
 
+// Positions of both, of queries alone, of keys alone: the bound, and the bits of a call on arrays that were rotated before, on either device.
+BOOST_AUTO_TEST_CASE(rotary) {
+  const rotary_test::tables of(400, 16);
+  for (const auto& device : devices) {
+    support::worst out;
+    support::worst lse;
+    for (const std::size_t s : {0U, 1U, 2U, 3U, 4U, 11U}) {
+      inputs<float16> in(shapes[s], {8 * static_cast<std::int64_t>(s % 2), s % 2 == 1});
+      fill(in, s);
+      attention::options<> options{.mask = attention::causal, .rotary = of.with(rotary_test::layouts[s % 2])};
+      if (shapes[s].head_dim < 16) {
+        options.rotary.cos = tessera::view<const float, 2>(of.cos.view().data_handle(), {400, 2}, {8, 1});
+        options.rotary.sin = tessera::view<const float, 2>(of.sin.view().data_handle(), {400, 2}, {8, 1});
+      }
+      options.rotary.first_dim = (shapes[s].head_dim - options.rotary.dims()) / 3;
+      options.rotary.first_key = 150;
+      if (s % 3 == 0) options.rotary.first_query = 11;
+      options.rotary.queries = s != 2;
+      options.rotary.keys = s != 3;
+      on_device::check<float>(out, lse, device, in, options);
+#if !TESSERA_CUDA_COMPILER  // which takes no kernel of the CPU's
+      const auto run = [&](const inputs<float16>& of_call, const attention::options<>& how) {
+        support::array<float16, 4> result(in.out_extents());
+        support::array<float, 3> ignored(in.lse_extents());
+        attention::forward(device, of_call.q.view(), of_call.k.view(), of_call.v.view(), result.view(), ignored.view(), how);
+        return result;
+      };
+      const auto got = run(in, options);
+      auto rotated = in;
+      const attention::rotary& by = options.rotary;
+      if (by.queries) {
+        attention::rotate(tessera::seq, in.q.view(), rotated.q.view(), by, by.query_position(shapes[s].len_q, shapes[s].len_k));
+      }
+      if (by.keys) attention::rotate(tessera::seq, in.k.view(), rotated.k.view(), by, by.first_key);
+      BOOST_TEST_INFO("shape " << s);
+      BOOST_TEST(got.same_elements(run(rotated, causal)));
+      BOOST_TEST(!got.same_elements(run(in, causal)));
+#endif
+    }
+    CHECK_WITHIN_BOUND(out);
+    CHECK_WITHIN_BOUND(lse);
+  }
+}
+
 // Large, rising and falling logits; weights that are rounded to one side, or below float16's normal numbers; values of many sizes.
 BOOST_AUTO_TEST_CASE(adversarial_inputs_are_within_the_bound) {
   for (const auto& device : devices) {
@@ -98,7 +143,7 @@ BOOST_AUTO_TEST_CASE(adversarial_inputs_are_within_the_bound) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(one_hot_rows_give_the_bits_of_their_value) {
+BOOST_AUTO_TEST_CASE(one_hot_rows_give_the_bits_of_their_value, *boost::unit_test::label("small")) {
   for (const auto& device : devices) {
     for (const std::int64_t len_q : {9, 70}) {
       inputs<float16> in(1, 2, 2, len_q, 32, 32, 8);

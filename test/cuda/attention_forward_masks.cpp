@@ -9,6 +9,9 @@
 
 #include "../support/random.hpp"
 #include "attention_on_device.hpp"
+#include "device_array.hpp"
+#include "tessera/attention/block_map.hpp"
+#include "tessera/cuda/attention/block_map.cuh"
 
 namespace {
 
@@ -43,6 +46,11 @@ void check(support::worst& out, support::worst& lse, const Mask& mask, lengths n
 struct by_pairs {
   TESSERA_HD bool operator()(std::int64_t b, std::int64_t h, std::int64_t i, std::int64_t j) const {
     return (b + h + i * j) % 3 != 1;
+  }
+};
+struct by_blocks {
+  TESSERA_HD bool operator()(std::int64_t b, std::int64_t, std::int64_t i, std::int64_t j) const {
+    return i / 64 != j / 64 && (b == 0 || j % 5 != 2);
   }
 };
 struct by_numbers {
@@ -129,6 +137,55 @@ BOOST_AUTO_TEST_CASE(dense_masks_and_functions) {
     check(out, lse, attention::visible_if<by_pairs>{{}} & attention::causal, n);
   }
   CHECK_BOTH;
+}
+
+BOOST_AUTO_TEST_CASE(maps_of_blocks) {
+  support::worst out;
+  support::worst lse;
+  for (const lengths n : cases) {
+    const std::int64_t rows = attention::map_extent(n.q);
+    const std::int64_t columns = attention::map_extent(n.k);
+    std::vector<tessera::tile_class> answers(static_cast<std::size_t>(batch * rows * columns));
+    attention::map_blocks(tessera::seq, by_blocks{}, n.q, n.k, view(answers.data(), batch, std::int64_t{1}, rows, columns));
+    support::device_array<tessera::tile_class> made(batch * rows * columns);
+    attention::map_blocks(tessera::cuda::on(), by_blocks{}, n.q, n.k, view(made.data(), batch, std::int64_t{1}, rows, columns));
+    BOOST_TEST((made.get() == answers && made.borders_intact()));
+    const view<const tessera::tile_class, 4> map(answers.data(), {batch, heads, rows, columns}, {rows * columns, 0, columns, 1});
+    check(out, lse, attention::mapped{by_blocks{}, map}, n);
+  }
+  CHECK_BOTH;
+}
+
+// A map that does not say what its mask does: blocks that it decides are not looked at by pairs.
+BOOST_AUTO_TEST_CASE(the_map_is_asked_before_the_mask) {
+  for (const lengths n : {lengths{10, 400}, lengths{150, 400}}) {
+    const auto in = data(n);
+    std::vector<tessera::tile_class> answers(static_cast<std::size_t>(3 * 7));
+    for (std::size_t e = 0; e < answers.size(); ++e) {
+      constexpr tessera::tile_class says[] = {tessera::tile_class::none, tessera::tile_class::all, tessera::tile_class::some,
+                                              tessera::tile_class::none};
+      answers[e] = says[(e / 7 + e % 7) % 4];
+    }
+    std::vector<std::uint8_t> seen(static_cast<std::size_t>(batch * n.q * n.k));
+    for (std::size_t e = 0; e < seen.size(); ++e) {
+      const auto at = static_cast<std::int64_t>(e);
+      const std::int64_t i = at / n.k % n.q;
+      const std::int64_t j = at % n.k;
+      const tessera::tile_class block = answers[static_cast<std::size_t>(i / 64 * 7 + j / 64)];
+      seen[e] = block == tessera::tile_class::all || (block == tessera::tile_class::some && by_blocks{}(at / n.k / n.q, 0, i, j));
+    }
+    const auto results = [&](const auto& options) {
+      array<float, 4> out(in.out_extents());
+      array<float, 3> lse(in.lse_extents());
+      attention::forward(device, in.q.view(), in.k.view(), in.v.view(), out.view(), lse.view(), options);
+      return out;
+    };
+    const attention::mapped map{by_blocks{}, view<const tessera::tile_class, 4>(
+                                                 answers.data(), {batch, heads, attention::map_extent(n.q), 7}, {0, 0, 7, 1})};
+    const attention::dense_mask<std::uint8_t> dense{
+        view<const std::uint8_t, 4>(seen.data(), {batch, heads, n.q, n.k}, {n.q * n.k, 0, n.k, 1})};
+    BOOST_TEST(results(attention::options{.mask = map}).same_elements(results(attention::options{.mask = dense})));
+  }
 }
 
 // Whatever says so, the same pairs give the same bits.

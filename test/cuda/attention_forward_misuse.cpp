@@ -8,6 +8,8 @@
 
 #include "attention_on_device.hpp"
 #include "device_array.hpp"
+#include "tessera/attention/mapped.hpp"
+#include "tessera/cuda/attention/block_map.cuh"
 
 namespace {
 
@@ -139,9 +141,16 @@ BOOST_AUTO_TEST_CASE(bad_options) {
   BOOST_TEST(refused(attention::options<>{.mask = {.left = -3, .right = 1}}) == "options.mask");
   BOOST_TEST(refused(attention::options<>{.mask = {.prefix = -1}}) == "options.mask");
   BOOST_TEST(refused(attention::options<>{.dropout = {.rate = 1}}) == "options.dropout.rate");
-  // Tables of a rotary embedding, which no device rotates by.
+  // Tables of a rotary embedding: on the host, of another shape, or without the positions of the call.
   const view<const float, 2> table(m.extra.data(), 8, 1);
-  BOOST_TEST(refused(attention::options<>{.rotary = {.cos = table, .sin = table, .first_query = 0}}) == "options.rotary");
+  const view<const float, 2> on_host(host, 8, 1);
+  const auto rotated = [&](attention::rotary by) { return refused(attention::options<>{.rotary = by}); };
+  BOOST_TEST(rotated({.cos = on_host, .sin = table, .first_query = 0}) == "options.rotary.cos");
+  BOOST_TEST(rotated({.cos = table, .sin = on_host, .first_query = 0}) == "options.rotary.sin");
+  BOOST_TEST(rotated({.cos = table, .sin = {}, .first_query = 0}) == "options.rotary.sin");
+  BOOST_TEST(rotated({.cos = table, .sin = table, .first_dim = 2, .first_query = 0}) == "options.rotary.first_dim");
+  BOOST_TEST(rotated({.cos = table, .sin = table, .first_key = 4, .first_query = 0}) == "options.rotary.first_key");
+  BOOST_TEST(rotated({.cos = table, .sin = table}) == "options.rotary.first_query");  // 5 - 6
   const attention::alibi slopes{floats(host, 4)};
   BOOST_TEST(refused(attention::options<attention::band, attention::alibi>{.score = slopes}) == "options.score.slopes");
   const attention::dense_mask<float> seen{view<const float, 4>(host, {2, 4, 6, 5}, {0, 0, 5, 1})};
@@ -151,6 +160,47 @@ BOOST_AUTO_TEST_CASE(bad_options) {
   BOOST_TEST(refused(attention::options{.mask = (!hidden) | attention::causal}) == "options.mask.seen");
   const attention::dense_mask<float> fewer{view<const float, 4>(m.extra.data(), {2, 4, 6, 4}, {0, 0, 5, 1})};
   BOOST_TEST(refused(attention::options<attention::dense_mask<float>>{.mask = fewer}) == "options.mask.seen");
+  // Maps: of other lengths, in the host's memory, and of masks that are wrong themselves.
+  using map = view<const tessera::tile_class, 4>;
+  const device_array<tessera::tile_class> blocks(std::vector<tessera::tile_class>(4, tessera::tile_class::all));
+  const tessera::tile_class says[] = {tessera::tile_class::all};
+  const map one(blocks.data(), {2, 4, 1, 1}, {0, 0, 1, 1});
+  const map of_host(says, {2, 4, 1, 1}, {0, 0, 1, 1});
+  const map longer(blocks.data(), {2, 4, 1, 2}, {0, 0, 1, 1});
+  const attention::dense_mask<float> there{view<const float, 4>(m.extra.data(), {2, 4, 6, 5}, {0, 0, 5, 1})};
+  BOOST_TEST(refused(attention::options{.mask = attention::mapped{there, longer}}) == "options.mask.blocks");
+  BOOST_TEST(refused(attention::options{.mask = attention::mapped{there, of_host}}) == "options.mask.blocks");
+  BOOST_TEST(refused(attention::options{.mask = attention::mapped{seen, one}}) == "options.mask.seen");
+  BOOST_TEST(refused(attention::options{.mask = attention::mapped{fewer, one}}) == "options.mask.seen");
+}
+
+BOOST_AUTO_TEST_CASE(bad_maps) {
+  const device_array<tessera::tile_class> blocks{4};
+  const device_array<std::uint8_t> answers(std::vector<std::uint8_t>(12, 1));
+  tessera::tile_class on_host[4] = {};
+  const std::uint8_t answers_on_host[12] = {};
+  const auto refused = [&](tessera::tile_class* to, std::int64_t rows, const auto& mask) {
+    const std::string text = support::refusal(
+        [&] { attention::map_blocks(tessera::cuda::on(), mask, 66, 3, view<tessera::tile_class, 4>(to, 1, 1, rows, 1)); });
+    return text.substr(0, text.find(": ", text.find(": ") + 2));
+  };
+  const auto of = [](const std::uint8_t* seen) {
+    return attention::dense_mask<std::uint8_t>{view<const std::uint8_t, 4>(seen, {1, 1, 66, 3}, {0, 0, 0, 1})};
+  };
+  const auto mask = of(answers.data());
+  BOOST_TEST(refused(blocks.data(), 1, mask) == "attention::map_blocks: blocks");
+  BOOST_TEST(refused(nullptr, 2, mask) == "attention::map_blocks: blocks");
+  BOOST_TEST(refused(on_host, 2, mask) == "attention::map_blocks: blocks");
+  BOOST_TEST(refused(blocks.data(), 2, of(answers_on_host)) == "attention::map_blocks: options.mask.seen");
+  // A map inside of other masks, and around them.
+  const attention::mapped of_host{attention::causal & !of(answers.data()),
+                                  view<const tessera::tile_class, 4>(on_host, 1, 1, 2, 1)};
+  const attention::mapped of_mask_of_host{attention::causal & !of(answers_on_host),
+                                          view<const tessera::tile_class, 4>(blocks.data(), 1, 1, 2, 1)};
+  BOOST_TEST(refused(blocks.data(), 2, attention::causal | of_host) == "attention::map_blocks: options.mask.blocks");
+  BOOST_TEST(refused(blocks.data(), 2, attention::causal | of_mask_of_host) == "attention::map_blocks: options.mask.seen");
+  BOOST_TEST(refused(blocks.data(), 2, mask) == "accepted");
+  BOOST_TEST((blocks.get()[0] == tessera::tile_class::all && blocks.get()[1] == tessera::tile_class::all));
 }
 
 BOOST_AUTO_TEST_CASE(bad_ragged_batches) {
@@ -164,6 +214,7 @@ BOOST_AUTO_TEST_CASE(bad_ragged_batches) {
     view<float, 3> o;
     view<float, 2> l;
     attention::ragged at;
+    attention::rotary by{};
   };
   const auto refused = [&](const auto& change) {
     ragged_arguments x{view<const float, 3>(m.q.data(), 4, 10, 3),
@@ -173,8 +224,8 @@ BOOST_AUTO_TEST_CASE(bad_ragged_batches) {
                        view<float, 2>(m.lse.data(), 4, 10),
                        {view<const int, 1>(offsets.data(), 4), view<const int, 1>(offsets.data(), 4)}};
     change(x);
-    const std::string name =
-        named([&] { attention::forward(tessera::cuda::on(), x.q, x.k, x.v, x.o, x.l, x.at, attention::options<>{}); });
+    const std::string name = named(
+        [&] { attention::forward(tessera::cuda::on(), x.q, x.k, x.v, x.o, x.l, x.at, attention::options<>{.rotary = x.by}); });
     BOOST_TEST((name == "accepted" || m.untouched()));
     return name;
   };
@@ -191,6 +242,9 @@ BOOST_AUTO_TEST_CASE(bad_ragged_batches) {
   BOOST_TEST(refused([&](auto& x) { x.o = view<float, 3>(m.k.data(), 4, 10, 5); }) == "out");
   BOOST_TEST(refused([&](auto& x) { x.l = view<float, 2>(m.lse.data(), 4, 9); }) == "lse");
   BOOST_TEST(refused([&](auto& x) { x.l = view<float, 2>(const_cast<float*>(m.host.data()), 4, 10); }) == "lse");
+  const view<const float, 2> table(m.extra.data(), 8, 1);
+  BOOST_TEST(refused([&](auto& x) { x.by = {.cos = table, .sin = table, .first_key = 8}; }) == "options.rotary.first_key");
+  BOOST_TEST(refused([&](auto& x) { x.by = {.cos = table, .sin = table, .first_query = -1}; }) == "options.rotary.first_query");
   BOOST_TEST(refused([](auto&) {}) == "accepted");
 }
 

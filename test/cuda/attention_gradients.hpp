@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "mirror.hpp"
+#include "orders.hpp"
 #include "tessera/attention/backward.hpp"
 #include "tessera/attention/forward.hpp"
 #include "tessera/attention/ragged.hpp"
@@ -24,9 +25,10 @@ namespace support {
 struct gradients_on_device {
   std::uint64_t seed = 1;
   bool tf32 = false;
+  int generation = 9;  ///< of the device, at most
 
   /// Another order of the threads on the emulator, in place of another number of them.
-  [[nodiscard]] gradients_on_device threads(int n) const { return {static_cast<std::uint64_t>(n), tf32}; }
+  [[nodiscard]] gradients_on_device threads(int n) const { return {static_cast<std::uint64_t>(n), tf32, generation}; }
   [[nodiscard]] tessera::cuda::executor executor() const {
 #if TESSERA_CUDA_EMULATOR
     tessera::emulator::seed(seed);
@@ -34,7 +36,7 @@ struct gradients_on_device {
     constexpr block_order orders[] = {block_order::shuffled, block_order::ascending, block_order::descending};
     tessera::emulator::settings().order = orders[seed % 3];
 #endif
-    return tessera::cuda::on().tf32(tf32);
+    return on_generation(generation).tf32(tf32);
   }
 };
 
@@ -46,6 +48,9 @@ X on_the_device(mirror& memory, X x) {
     x.b = on_the_device(memory, x.b);
   } else if constexpr (requires { x.a; }) {
     x.a = on_the_device(memory, x.a);
+  } else if constexpr (requires { x.mask, x.blocks; }) {
+    x.mask = on_the_device(memory, x.mask);
+    x.blocks = memory(x.blocks);
   } else if constexpr (requires { x.first, x.second; }) {
     x.first = on_the_device(memory, x.first);
     x.second = on_the_device(memory, x.second);
@@ -66,13 +71,16 @@ X on_the_device(mirror& memory, X x) {
 
 template <class Mask, class Score, class Accumulation>
 auto options_on_device(mirror& memory, const tessera::attention::options<Mask, Score, Accumulation>& x) {
+  tessera::attention::rotary rotary = x.rotary;
+  rotary.cos = memory(rotary.cos);
+  rotary.sin = memory(rotary.sin);
   return tessera::attention::options<Mask, Score, Accumulation>{.scale = x.scale,
                                                                 .mask = on_the_device(memory, x.mask),
                                                                 .score = on_the_device(memory, x.score),
                                                                 .sinks = memory(x.sinks),
                                                                 .key_scales = memory(x.key_scales),
                                                                 .value_scales = memory(x.value_scales),
-                                                                .rotary = x.rotary,
+                                                                .rotary = rotary,
                                                                 .dropout = x.dropout,
                                                                 .accumulation = x.accumulation};
 }

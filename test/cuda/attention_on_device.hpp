@@ -13,6 +13,7 @@
 
 #include "attention_gradients.hpp"
 #include "mirror.hpp"
+#include "orders.hpp"
 #include "tessera/attention/paged.hpp"
 #include "tessera/attention/ragged.hpp"
 #include "tessera/cuda/attention/forward.cuh"
@@ -22,7 +23,7 @@ namespace support {
 
 struct forward_on_device {
   bool tf32 = false;
-  int generation = 8;  ///< on the emulator
+  int generation = 8;  ///< whose kernels run
   std::uint64_t seed = 1;
 
   /// Another order of the threads on the emulator, in place of another number of them.
@@ -30,9 +31,8 @@ struct forward_on_device {
   [[nodiscard]] tessera::cuda::executor executor() const {
 #if TESSERA_CUDA_EMULATOR
     tessera::emulator::seed(seed);
-    tessera::emulator::properties(0).major = generation;
 #endif
-    return tessera::cuda::on().tf32(tf32);
+    return on_generation(generation).tf32(tf32);
   }
 };
 
@@ -96,6 +96,13 @@ std::vector<oracle::row_bound> bounds(const inputs<Q, K, V>& in,
   const double rounded_weights = narrow ? tessera::unit_roundoff<M> : coarse ? 0x1p-11 : 0;
   const double rounded_values = coarse ? 0x1p-11 : 0;
   const double rounded_scores = coarse ? 0x1p-10 : 0;
+  const oracle::operands multiplied(in, options);
+  // Rotated copies are rounded to the types of the arrays.
+  const auto copied = [&](bool rotated, double of_type) {
+    return options.rotary.rotates() && rotated && of_type > u ? of_type : 0;
+  };
+  const double rounded_copies =
+      copied(options.rotary.queries, tessera::unit_roundoff<Q>) + copied(options.rotary.keys, tessera::unit_roundoff<K>);
   const double call_scale = options.scale ? *options.scale : 1 / std::sqrt(head_dim > 0 ? depth : 1);
 
   array<V, 4> v_size = in.v;
@@ -113,8 +120,6 @@ std::vector<oracle::row_bound> bounds(const inputs<Q, K, V>& in,
                                   rows.push_back({0, std::move(a), 0});
                                   lse.push_back(row_lse);
                                 });
-  const auto q_elements = in.q.elements();
-  const auto k_elements = in.k.elements();
   std::size_t r = 0;
   for (std::int64_t b = 0; b < q.extent(0); ++b) {
     for (std::int64_t h = 0; h < q.extent(1); ++h) {
@@ -131,9 +136,8 @@ std::vector<oracle::row_bound> bounds(const inputs<Q, K, V>& in,
           const auto q_at = static_cast<std::size_t>(((b * q.extent(1) + h) * len_q + i) * head_dim);
           const auto k_at = static_cast<std::size_t>(((b * k.extent(1) + kv_h) * len_k + j) * head_dim);
           for (std::size_t d = 0; d < static_cast<std::size_t>(head_dim); ++d) {
-            const double term = scale * static_cast<double>(q_elements[q_at + d]) * static_cast<double>(k_elements[k_at + d]);
-            product += term;
-            size += std::fabs(term);
+            product += scale * multiplied.q.elements[q_at + d] * multiplied.k.elements[k_at + d];
+            size += std::fabs(scale) * multiplied.q.sizes[q_at + d] * multiplied.k.sizes[k_at + d];
           }
           double score = product;
           if constexpr (!std::is_same_v<Score, tessera::attention::plain_score>) {
@@ -150,7 +154,8 @@ std::vector<oracle::row_bound> bounds(const inputs<Q, K, V>& in,
         }
         const double mass = std::isfinite(lse[r]) ? std::exp(lse[r] - largest) : 1;
         const double faint = std::is_same_v<M, tessera::float16> ? 0x1p-25 * keys / mass : 0;
-        const double score_error = (of_sums * depth + 4) * row.scores * u + rounded_scores * row.scores;
+        const double score_error =
+            ((of_sums * depth + 4 + multiplied.roundings) * u + rounded_scores + rounded_copies) * row.scores;
         const double sums = (8 + of_sums * keys) * u;
         const double dropped =
             keys * value_factor * ((sizeof(T) == 4 ? 0x1p-63 : 0x1p-511) * largest_value + support::rounding<T>(0));

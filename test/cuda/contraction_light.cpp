@@ -113,7 +113,7 @@ BOOST_AUTO_TEST_CASE(neighbours_of_integers_are_exact) {
   check_neighbours<float>(3, 40, 150);
 }
 
-BOOST_AUTO_TEST_CASE(weighted_means_are_close) {
+BOOST_AUTO_TEST_CASE(weighted_means_are_close, *boost::unit_test::label("small")) {
   check_means<float>(40, 0x1p-18);
   check_means<float>(200, 0x1p-18);
   check_means<float16>(64, 0x1p-10);

@@ -135,7 +135,7 @@ BOOST_AUTO_TEST_CASE(conversions_have_the_bits_of_the_cpu) {
   compare<tessera::float8_e5m2, float16>("float8_e5m2 to float16");
 }
 
-BOOST_AUTO_TEST_CASE(strides_and_in_place) {
+BOOST_AUTO_TEST_CASE(strides_and_in_place, *boost::unit_test::label("small")) {
   const auto values = codes<float>();
   const support::device_array<float> in(values, 1);
   const support::device_array<float16> out(9 * 40, 1);

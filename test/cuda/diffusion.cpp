@@ -177,7 +177,7 @@ BOOST_AUTO_TEST_CASE(a_preconditioned_network_is_that_of_the_cpu) {
   CHECK_REFUSED("diffusion::preconditioned: noisy: host memory", denoiser(view<const float, 2>(s.on_host), 1, s.on_device));
 }
 
-BOOST_AUTO_TEST_CASE(a_step_to_level_0_ends_on_the_denoised_state) {
+BOOST_AUTO_TEST_CASE(a_step_to_level_0_ends_on_the_denoised_state, *boost::unit_test::label("small")) {
   const std::vector<double> sigmas{1, 0};
   states<float> s(3, 7);
   diffusion::initial_noise(gpu::on(), 1, s.on_device);

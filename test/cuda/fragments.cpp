@@ -136,7 +136,9 @@ void check_depths(double u, double rounding, double weight_rounding) {
 
 BOOST_AUTO_TEST_SUITE(cuda_fragments)
 
-BOOST_AUTO_TEST_CASE(float16_products) { check_depths<tessera::float16>(0x1p-24, 0, 0x1.01p-11); }
+BOOST_AUTO_TEST_CASE(float16_products, *boost::unit_test::label("small")) {
+  check_depths<tessera::float16>(0x1p-24, 0, 0x1.01p-11);
+}
 BOOST_AUTO_TEST_CASE(bfloat16_products) { check_depths<tessera::bfloat16>(0x1p-24, 0, 0x1.01p-8); }
 BOOST_AUTO_TEST_CASE(tf32_products) { check_depths<tf32>(0x1p-24, 0x1.01p-11, 0x1.01p-11); }
 BOOST_AUTO_TEST_CASE(float64_products) { check_depths<double>(0x1p-53, 0, 0); }

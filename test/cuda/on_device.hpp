@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "mirror.hpp"
+#include "orders.hpp"
 #include "tessera/cuda/exec.cuh"
 #include "tessera/cuda/tile/contraction.cuh"
 #include "tessera/numeric/traits.hpp"
@@ -17,7 +18,10 @@
 
 namespace support {
 
-struct on_device {};
+struct on_device {
+  int generation = 9;  ///< whose kernels run, at most
+  [[nodiscard]] tessera::cuda::executor executor() const { return on_generation(generation); }
+};
 
 /// A score whose bias, where it has one, is on the device.
 template <class Score>
@@ -45,14 +49,14 @@ void emit_all(results<Result>& rows, const Emit& emit) {
 template <tessera::mdspan_like Queries, tessera::mdspan_like Keys, class Score, class Reducer, class Emit,
           class Mask = tessera::no_mask>
   requires(!tessera::mdspan_like<Score>)
-void contract(const on_device&, const Queries& queries, const Keys& keys, const Score& score, const Reducer& reducer,
+void contract(const on_device& on, const Queries& queries, const Keys& keys, const Score& score, const Reducer& reducer,
               const Emit& emit, const Mask& mask = {}) {
   using namespace tessera;
   using T = std::common_type_t<compute_t<value_type_of<Queries>>, compute_t<value_type_of<Keys>>>;
   using result = result_of<T, Reducer>;
   mirror memory;
   results<result> rows(queries.extent(0));
-  tessera::contract(cuda::on(), memory(view<const value_type_of<Queries>, 2>(queries)),
+  tessera::contract(on.executor(), memory(view<const value_type_of<Queries>, 2>(queries)),
                     memory(view<const value_type_of<Keys>, 2>(keys)), on_the_device(memory, score), reducer,
                     store_result<result>{rows.device()}, mask);
   emit_all(rows, emit);
@@ -60,7 +64,7 @@ void contract(const on_device&, const Queries& queries, const Keys& keys, const 
 
 template <tessera::mdspan_like Queries, tessera::mdspan_like Keys, tessera::mdspan_like Values, class Score, class Reducer,
           tessera::mdspan_like Out, class Emit = tessera::no_emit, class Mask = tessera::no_mask>
-void contract(const on_device&, const Queries& queries, const Keys& keys, const Values& values, const Score& score,
+void contract(const on_device& on, const Queries& queries, const Keys& keys, const Values& values, const Score& score,
               const Reducer& reducer, const Out& out, const Emit& emit = {}, const Mask& mask = {}) {
   using namespace tessera;
   using T =
@@ -68,7 +72,7 @@ void contract(const on_device&, const Queries& queries, const Keys& keys, const 
   using result = result_of<T, Reducer>;
   mirror memory;
   results<result> rows(queries.extent(0));
-  tessera::contract(cuda::on(), memory(view<const value_type_of<Queries>, 2>(queries)),
+  tessera::contract(on.executor(), memory(view<const value_type_of<Queries>, 2>(queries)),
                     memory(view<const value_type_of<Keys>, 2>(keys)), memory(view<const value_type_of<Values>, 2>(values)),
                     on_the_device(memory, score), reducer, memory(view<value_type_of<Out>, 2>(out)),
                     store_result<result>{rows.device()}, mask);

@@ -1,6 +1,6 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// \file
-/// What only the emulator can vary: the order of threads and blocks, and the size of the device. On a GPU these do nothing.
+/// What tests vary: the order of threads and blocks, which only the emulator can, and what the host layer takes the device for.
 #pragma once
 
 #include <cstdint>
@@ -31,6 +31,16 @@ void in_several_orders(const F& f) {
 #else
   f();
 #endif
+}
+
+/// The executor of an older device, whose kernels a newer one runs, too: 8 takes no kernel that Hopper alone has.
+inline tessera::cuda::executor on_generation(int major) {
+  const auto exec = tessera::cuda::on();
+  auto device = exec.device();
+  if (device.capability < 10 * (major + 1)) return exec;
+  device.capability = 10 * major;
+  if (major < 9 && device.shared_bytes > 163 * 1024) device.shared_bytes = 163 * 1024;
+  return {exec.stream(), device};
 }
 
 /// The executor of a device with one multiprocessor: as the host layer sees it, which bounds grids by it. The device may have more.

@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(more_chunks_than_a_grid_holds_are_walked) {
   compare<float>("three rounds", 3 * 32 * 256 * 4 + 5, 1, 2, uniform(), support::on_one_multiprocessor());
 }
 
-BOOST_AUTO_TEST_CASE(strides_are_followed) {
+BOOST_AUTO_TEST_CASE(strides_are_followed, *boost::unit_test::label("small")) {
   const auto check = [](const std::int64_t(&extents)[3], const std::int64_t(&strides)[3], std::int64_t elements) {
     support::device_array<float> out(elements, 1);
     std::vector<float> want = out.get();

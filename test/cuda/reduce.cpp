@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(extrema_and_what_is_not_a_number) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(strides_and_two_inputs) {
+BOOST_AUTO_TEST_CASE(strides_and_two_inputs, *boost::unit_test::label("small")) {
   const auto values = numbers<float>(4000, 7, false);
   const support::device_array<float> x(values, 2);
   const support::device_array<double> out(1);

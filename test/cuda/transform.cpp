@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(in_place) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(strides_of_every_kind) {
+BOOST_AUTO_TEST_CASE(strides_of_every_kind, *boost::unit_test::label("small")) {
   const auto check = [](std::int64_t rows, std::int64_t columns, const std::int64_t(&to)[2], const std::int64_t(&from)[2]) {
     support::device_array<float> out(4000, 1);
     const auto values = numbers<float>(4000, 3);

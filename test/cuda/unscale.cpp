@@ -130,7 +130,7 @@ BOOST_AUTO_TEST_CASE(a_scale_of_one_keeps_every_bit) {
   BOOST_TEST(support::same_bits(x.get(), before));
 }
 
-BOOST_AUTO_TEST_CASE(in_place_and_a_flag_that_is_only_ever_set) {
+BOOST_AUTO_TEST_CASE(in_place_and_a_flag_that_is_only_ever_set, *boost::unit_test::label("small")) {
   support::device_array<float> x(std::vector<float>{2, 4, infinity});
   support::device_array<float> y(std::vector<float>{6, 8});
   const support::device_array<float> scale(std::vector<float>{2});
@@ -156,7 +156,7 @@ BOOST_AUTO_TEST_CASE(more_tensors_than_a_table_holds) {
     BOOST_TEST(m.unscale(4) == 1.0f);
   }
   model<float, float> none({});
-  BOOST_TEST(none.unscale(4) == 0.0f);
+  CHECK_REFUSED("training::unscale: scaled: an empty list; ", none.unscale(4));
   model<float, float> empty({0, 0});
   BOOST_TEST(empty.unscale(4) == 0.0f);
 }

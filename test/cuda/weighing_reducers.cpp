@@ -10,7 +10,6 @@
 #include "../support/error.hpp"
 #include "../support/random.hpp"
 #include "on_device.hpp"
-#include "tessera/emulator/cuda.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/exp.hpp"
 #include "tessera/online/reducer.hpp"
@@ -31,15 +30,15 @@ struct powers_of_two {
     T mass;
   };
   template <class V>
-  static constexpr V excluded() {
+  TESSERA_HD static constexpr V excluded() {
     return -tessera::infinity<V>();
   }
   template <class T>
-  state<T> identity() const {
+  TESSERA_HD state<T> identity() const {
     return {excluded<T>(), T(0)};
   }
   template <class Tile>
-  auto weigh(const Tile& tile) const {
+  TESSERA_HD auto weigh(const Tile& tile) const {
     using T = typename Tile::value_type;
     state<T> s = identity<T>();
     for (int j = 0; j < tile.size(); ++j) s.max = tessera::max(s.max, tile[j]);
@@ -51,7 +50,7 @@ struct powers_of_two {
     return s;
   }
   template <class T>
-  join_factors<T> join(state<T>& s, const state<T>& t) const {
+  TESSERA_HD join_factors<T> join(state<T>& s, const state<T>& t) const {
     const T top = tessera::max(s.max, t.max);
     const T base = top == excluded<T>() ? T(0) : top;
     const join_factors<T> f{tessera::exp2_nonpositive(s.max - base), tessera::exp2_nonpositive(t.max - base)};
@@ -59,20 +58,20 @@ struct powers_of_two {
     return f;
   }
   template <class T>
-  state<T> merge(state<T> a, const state<T>& b) const {
+  TESSERA_HD state<T> merge(state<T> a, const state<T>& b) const {
     join(a, b);
     return a;
   }
   template <class T, class Tile>
-  void absorb(state<T>& s, const Tile& tile) const {
+  TESSERA_HD void absorb(state<T>& s, const Tile& tile) const {
     join(s, weigh(tile));
   }
   template <class T>
-  T normalizer(const state<T>& s) const {
+  TESSERA_HD T normalizer(const state<T>& s) const {
     return s.mass;
   }
   template <class T>
-  T finish(const state<T>& s) const {
+  TESSERA_HD T finish(const state<T>& s) const {
     return s.max;
   }
 };
@@ -85,15 +84,15 @@ struct tent {
     T count;
   };
   template <class V>
-  static constexpr V excluded() {
+  TESSERA_HD static constexpr V excluded() {
     return tessera::infinity<V>();
   }
   template <class T>
-  state<T> identity() const {
+  TESSERA_HD state<T> identity() const {
     return {T(0), T(0)};
   }
   template <class Tile>
-  auto weigh(const Tile& tile) const {
+  TESSERA_HD auto weigh(const Tile& tile) const {
     using T = typename Tile::value_type;
     state<T> s = identity<T>();
     for (int j = 0; j < tile.size(); ++j) {
@@ -104,25 +103,25 @@ struct tent {
     return s;
   }
   template <class T>
-  join_factors<T> join(state<T>& s, const state<T>& t) const {
+  TESSERA_HD join_factors<T> join(state<T>& s, const state<T>& t) const {
     s = {s.mass + t.mass, s.count + t.count};
     return {T(1), T(1)};
   }
   template <class T>
-  state<T> merge(state<T> a, const state<T>& b) const {
+  TESSERA_HD state<T> merge(state<T> a, const state<T>& b) const {
     join(a, b);
     return a;
   }
   template <class T, class Tile>
-  void absorb(state<T>& s, const Tile& tile) const {
+  TESSERA_HD void absorb(state<T>& s, const Tile& tile) const {
     join(s, weigh(tile));
   }
   template <class T>
-  T normalizer(const state<T>& s) const {
+  TESSERA_HD T normalizer(const state<T>& s) const {
     return s.mass;
   }
   template <class T>
-  T finish(const state<T>& s) const {
+  TESSERA_HD T finish(const state<T>& s) const {
     return s.count;
   }
 };
@@ -138,7 +137,9 @@ void check(const Reducer& reducer, const Score& score, const Weight& weight_of, 
   support::worst errors;
   for (std::size_t at = 0; at < std::size(shapes); ++at) {
     const shape& s = shapes[at];
+#if TESSERA_CUDA_EMULATOR
     tessera::emulator::seed(at + 1);
+#endif
     matrix<T> queries({s.n, s.depth});
     matrix<T> keys({s.m, s.depth}, {static_cast<std::int64_t>(at % 2)});
     matrix<T> values({s.m, s.value_dim});
@@ -201,7 +202,7 @@ BOOST_AUTO_TEST_CASE(weights_that_are_rescaled) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(weights_that_are_not) {
+BOOST_AUTO_TEST_CASE(weights_that_are_not, *boost::unit_test::label("small")) {
   const auto weight = [](double s, double) { return std::fmax(0, 4 - s); };
   for (const bool masked : {false, true}) {
     check<float>(tent{}, tessera::squared_distance{}, weight, 0x1p-16, masked);

@@ -14,8 +14,8 @@
 #include "../support/random.hpp"
 #include "tessera/numeric/bfloat16.hpp"
 #include "tessera/numeric/float16.hpp"
-#include "tessera/online/extremum.hpp"
 #include "tessera/reference/contraction.hpp"
+#include "tessera/reference/nearest.hpp"
 
 // test/cuda includes this file and runs it on the device.
 #if !defined(TESSERA_TESTED_EXECUTOR)
@@ -137,7 +137,7 @@ BOOST_AUTO_TEST_CASE(large_sigma_gives_the_mean_of_the_data) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(distances_and_means_may_be_of_different_rows) {
+BOOST_AUTO_TEST_CASE(distances_and_means_may_be_of_different_rows, *boost::unit_test::label("small")) {
   const problem<float, float> p(30, 200, 6, 0.5);
   matrix<float> values({200, 17});
   values.fill([](std::uint64_t n) { return static_cast<double>(n / 17); });  // the number of the row
@@ -145,8 +145,8 @@ BOOST_AUTO_TEST_CASE(distances_and_means_may_be_of_different_rows) {
   exact_denoiser(exec, p.noisy.view(), p.data.view(), values.view(), 1e-3, out.view());
   for (std::int64_t i = 0; i < 30; ++i) {
     float nearest = -1;
-    contract(tessera::seq, view<const float, 2>(&p.noisy(i, 0), 1, 6), p.data.view(), tessera::squared_distance{},
-             tessera::argmin{}, [&](std::int64_t, const auto& best) { nearest = static_cast<float>(best.where); });
+    reference::nearest(view<const float, 2>(&p.noisy(i, 0), 1, 6), p.data.view(), 1, reference::squared_distance{},
+                       [&](std::int64_t, const auto& best) { nearest = static_cast<float>(best[0].key); });
     for (std::int64_t c = 0; c < 17; ++c) BOOST_TEST(out(i, c) == nearest);
   }
 }

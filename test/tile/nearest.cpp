@@ -159,7 +159,7 @@ BOOST_AUTO_TEST_CASE(adversarial_points_are_within_the_bound) {
   CHECK_WITHIN_BOUND(errors);
 }
 
-BOOST_AUTO_TEST_CASE(equally_near_keys_come_by_rising_index) {
+BOOST_AUTO_TEST_CASE(equally_near_keys_come_by_rising_index, *boost::unit_test::label("small")) {
   matrix<float> queries({3, 2});
   queries.fill([](std::uint64_t) { return 0.25; });
   matrix<float> keys({300, 2});

@@ -112,10 +112,10 @@ void check_lse(support::worst& errors, const expected<Real>& want, std::int64_t 
   errors(static_cast<double>(got), lse, want.largest_error(at) + extra + (sums + 8 + 6 * size) * u, "row", i);
 }
 
-/// A row of weighted means: weights wrong by the errors of their scores, then two sums.
+/// A row of weighted means: weights wrong by the errors of their scores, then two sums. bounds: to get those of all elements.
 template <class T, class Out, class Real>
 void check_mean(support::worst& errors, const expected<Real>& want, const std::vector<std::vector<Real>>& values, std::int64_t i,
-                const Out* got, std::size_t value_dim, double extra = 0) {
+                const Out* got, std::size_t value_dim, double extra = 0, std::vector<double>* bounds = nullptr) {
   const auto at = static_cast<std::size_t>(i);
   const double u = tessera::unit_roundoff<T>;
   const auto& row = want.rows[at];
@@ -142,6 +142,7 @@ void check_mean(support::worst& errors, const expected<Real>& want, const std::v
     const double bound = (std::expm1(2 * weight_error) + sums * u) * mean_size + support::rounding<Out>(mean[c]) +
                          static_cast<double>(want.keys) * (faintest * largest_value + support::rounding<T>(0));
     errors(static_cast<double>(got[c]), mean[c], bound, "row", i, "column", c);
+    if (bounds != nullptr) bounds->push_back(bound);
   }
 }
 

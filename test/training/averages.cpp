@@ -1,7 +1,5 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 /// Averages of weights over training, and averages put together afterwards.
-#include "tessera/training/average.hpp"
-
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <cstdint>
@@ -11,6 +9,7 @@
 #include "../support/error.hpp"
 #include "../support/random.hpp"
 #include "tessera/numeric/bfloat16.hpp"
+#include "tessera/training/average.hpp"
 
 namespace {
 
@@ -33,7 +32,8 @@ std::vector<std::vector<float>> weights(std::uint64_t s) {
     std::vector<float> x(n);
     // They drift, so that averages of different widths differ.
     for (std::size_t i = 0; i < n; ++i) {
-      x[i] = static_cast<float>(std::sqrt(static_cast<double>(s)) * (1 + 0.1 * static_cast<double>(i % 7)) + support::normal(s, i));
+      x[i] =
+          static_cast<float>(std::sqrt(static_cast<double>(s)) * (1 + 0.1 * static_cast<double>(i % 7)) + support::normal(s, i));
     }
     result.push_back(std::move(x));
   }

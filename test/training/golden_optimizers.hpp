@@ -41,11 +41,29 @@ inline constexpr double nesterov[steps][size] = {
 };
 
 /// Steps that overflow, and the scale after each.
-inline constexpr bool short_overflows[] = {false, false, false, true, false, true, true, false, false, false, false, false, false, true, false, false, false, false};
-inline constexpr double short_scales[] = {0x1.0000000000000p+10, 0x1.0000000000000p+10, 0x1.8000000000000p+11, 0x1.cccccc0000000p+9, 0x1.cccccc0000000p+9, 0x1.147ae00000000p+8, 0x1.4bc6a60000000p+6, 0x1.4bc6a60000000p+6, 0x1.4bc6a60000000p+6, 0x1.f1a9f80000000p+7, 0x1.f1a9f80000000p+7, 0x1.f1a9f80000000p+7, 0x1.753f7a0000000p+9, 0x1.bfe5c60000000p+7, 0x1.bfe5c60000000p+7, 0x1.bfe5c60000000p+7, 0x1.4fec540000000p+9, 0x1.4fec540000000p+9};
+inline constexpr bool short_overflows[] = {false, false, false, true,  false, true,  true,  false, false,
+                                           false, false, false, false, true,  false, false, false, false};
+inline constexpr double short_scales[] = {
+    0x1.0000000000000p+10, 0x1.0000000000000p+10, 0x1.8000000000000p+11, 0x1.cccccc0000000p+9, 0x1.cccccc0000000p+9,
+    0x1.147ae00000000p+8,  0x1.4bc6a60000000p+6,  0x1.4bc6a60000000p+6,  0x1.4bc6a60000000p+6, 0x1.f1a9f80000000p+7,
+    0x1.f1a9f80000000p+7,  0x1.f1a9f80000000p+7,  0x1.753f7a0000000p+9,  0x1.bfe5c60000000p+7, 0x1.bfe5c60000000p+7,
+    0x1.bfe5c60000000p+7,  0x1.4fec540000000p+9,  0x1.4fec540000000p+9};
 inline constexpr bool high_overflows[] = {false, false, false, false, false, false, false, false};
-inline constexpr double high_scales[] = {0x1.0000000000000p+124, 0x1.0000000000000p+126, 0x1.0000000000000p+126, 0x1.0000000000000p+126, 0x1.0000000000000p+126, 0x1.0000000000000p+126, 0x1.0000000000000p+126, 0x1.0000000000000p+126};
+inline constexpr double high_scales[] = {0x1.0000000000000p+124, 0x1.0000000000000p+126, 0x1.0000000000000p+126,
+                                         0x1.0000000000000p+126, 0x1.0000000000000p+126, 0x1.0000000000000p+126,
+                                         0x1.0000000000000p+126, 0x1.0000000000000p+126};
 inline constexpr bool low_overflows[] = {true, true, true, true, true, true, true, true, true, true, true, true};
-inline constexpr double low_scales[] = {0x1.5c73000000000p-130, 0x1.16c2000000000p-133, 0x1.be00000000000p-137, 0x1.6500000000000p-140, 0x1.1c00000000000p-143, 0x1.c000000000000p-147, 0x1.0000000000000p-149, 0x0.0p+0, 0x0.0p+0, 0x0.0p+0, 0x0.0p+0, 0x0.0p+0};
+inline constexpr double low_scales[] = {0x1.5c73000000000p-130,
+                                        0x1.16c2000000000p-133,
+                                        0x1.be00000000000p-137,
+                                        0x1.6500000000000p-140,
+                                        0x1.1c00000000000p-143,
+                                        0x1.c000000000000p-147,
+                                        0x1.0000000000000p-149,
+                                        0x0.0p+0,
+                                        0x0.0p+0,
+                                        0x0.0p+0,
+                                        0x0.0p+0,
+                                        0x0.0p+0};
 
 }  // namespace golden

@@ -87,7 +87,7 @@ BOOST_AUTO_TEST_CASE(adversarial_logits_are_within_the_bound) {
 }
 
 // All logits but the target's far below: the loss is the small mass of the others, and not the noise of the logits.
-BOOST_AUTO_TEST_CASE(sure_answers_keep_their_digits) {
+BOOST_AUTO_TEST_CASE(sure_answers_keep_their_digits, *boost::unit_test::label("small")) {
   inputs<float> in(1, 1, 1500);
   in.hidden.fill([](std::uint64_t) { return 1; });
   in.weight.fill([](std::uint64_t n) { return n == 1200 ? 1000.0 : 984.0; });

@@ -12,6 +12,7 @@
 #include "../support/array.hpp"
 #include "../support/error.hpp"
 #include "../support/random.hpp"
+#include "tessera/numeric/float16.hpp"
 #include "tessera/reference/linear_cross_entropy.hpp"
 #include "tessera/training/linear_cross_entropy.hpp"
 #include "tessera/training/linear_cross_entropy_backward.hpp"
@@ -27,6 +28,8 @@ template <class H, class W = H, class B = W>
 struct inputs {
   using T = std::common_type_t<tessera::compute_t<H>, tessera::compute_t<W>>;
   using Real = std::conditional_t<std::is_same_v<T, double>, long double, double>;
+  using hidden_type = H;
+  using weight_type = W;
 
   matrix<H> hidden;
   matrix<W> weight;
@@ -120,6 +123,29 @@ void check_forward(support::worst& errors, const Exec& exec, const In& in, const
   errors(static_cast<double>(loss(0)), want.loss, total + support::rounding<T>(want.loss), "loss");
 }
 
+/// What the docs add to the bounds of gradients, in units of u but for `slope`: for each term of a sum over classes or rows.
+struct gradient_bounds {
+  double from_classes, from_rows;
+  double slope = 0;  ///< relative error of a stored slope
+  double least = 0;  ///< absolute one, of the largest 2 s (1 + 2 z_loss |lse|)
+
+  template <class In>
+  explicit gradient_bounds(const In& in)
+      : from_classes(140 + static_cast<double>(in.classes()) / 1024), from_rows(140 + static_cast<double>(in.n()) / 1024) {
+#if defined(TESSERA_TESTED_GRADIENTS_ON_DEVICE)
+    using H = typename In::hidden_type;
+    from_classes = 170 + static_cast<double>(in.classes()) / 4096;
+    from_rows = 150 + static_cast<double>(in.n()) / 128;
+    if constexpr (sizeof(H) == 2 && std::is_same_v<H, typename In::weight_type>) {
+      from_classes = 4 * std::fmin(static_cast<double>(in.classes()), 4096) + static_cast<double>(in.classes()) / 4096;
+      from_rows = 4 * static_cast<double>(in.n()) + 150;
+      slope = tessera::unit_roundoff<H>;
+      if constexpr (std::is_same_v<H, tessera::float16>) least = 0x1p-39;
+    }
+#endif
+  }
+};
+
 /// The gradients, stored as D.
 template <class D, class Exec, class In>
 void check_backward(support::worst& errors, const Exec& exec, const In& in, const cross_entropy_options& options) {
@@ -134,11 +160,11 @@ void check_backward(support::worst& errors, const Exec& exec, const In& in, cons
   matrix<D> grad_weight({in.classes(), in.depth()}, {1});
   array<D, 1> grad_bias({in.classes()});
   using tessera::training::linear_cross_entropy;
+  using tessera::training::linear_cross_entropy_backward;
   linear_cross_entropy(exec, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(), loss.view(), lse.view(),
                        options);
-  tessera::training::linear_cross_entropy_backward(exec, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(),
-                                                   lse.view(), grad_loss.view(), grad_hidden.view(), grad_weight.view(),
-                                                   grad_bias.view(), options);
+  linear_cross_entropy_backward(exec, in.hidden.view(), in.weight.view(), in.bias.view(), in.target.view(), lse.view(),
+                                grad_loss.view(), grad_hidden.view(), grad_weight.view(), grad_bias.view(), options);
   BOOST_TEST((in.untouched() && grad_hidden.gaps_untouched() && grad_weight.gaps_untouched() && grad_bias.gaps_untouched()));
   std::vector<Real> scales;
   for (const T g : grad_loss.elements()) scales.push_back(static_cast<Real>(g));
@@ -154,8 +180,16 @@ void check_backward(support::worst& errors, const Exec& exec, const In& in, cons
   const double counting = static_cast<double>(std::count_if(
       h.begin(), h.end(), [&, i = std::int64_t{0}](const auto&) mutable { return in.target(i++) != options.ignore_index; }));
   // The same sums as the reference, of what each term may be wrong by.
-  const double from_classes = (140 + static_cast<double>(classes) / 1024) * bound.u;
-  const double from_rows = (140 + static_cast<double>(n) / 1024) * bound.u;
+  const gradient_bounds sums(in);
+  const double from_classes = sums.from_classes * bound.u + sums.slope;
+  const double from_rows = sums.from_rows * bound.u + sums.slope;
+  double largest = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (in.target(static_cast<std::int64_t>(i)) == options.ignore_index) continue;
+    const double scale = std::fabs(static_cast<double>(scales[each ? i : 0]));
+    largest = std::fmax(largest, scale * (2 + 4 * options.z_loss * std::fabs(static_cast<double>(want.lse[i]))));
+  }
+  if (options.reduce == reduction::mean) largest /= counting;
   std::vector<std::vector<double>> weight_bounds(classes, std::vector<double>(depth));
   std::vector<double> bias_bounds(classes);
   for (std::size_t i = 0; i < n; ++i) {
@@ -170,7 +204,8 @@ void check_backward(support::worst& errors, const Exec& exec, const In& in, cons
         double z = static_cast<double>(b[j]);
         for (std::size_t k = 0; k < depth; ++k) z += h[i][k] * w[j][k];
         const double share = scale * std::exp(z - row_lse) * (1 + 2 * options.z_loss * std::fabs(row_lse));
-        const double wrong = (bound.lse(size) + ((bound.products + 2) * size + 4) * bound.u) * share + 4 * bound.u * scale;
+        const double wrong =
+            (bound.lse(size) + ((bound.products + 2) * size + 4) * bound.u) * share + 4 * bound.u * scale + sums.least * largest;
         const bool hit = static_cast<std::int64_t>(j) == in.target(row);
         const double g = share + scale * (options.label_smoothing / static_cast<double>(classes) + (hit ? 1 : 0));
         for (std::size_t k = 0; k < depth; ++k) {

@@ -5,10 +5,8 @@
 
 #include <algorithm>
 #include <bit>
-#include <concepts>
 #include <cstddef>
 #include <cstdint>
-#include <ranges>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -22,6 +20,7 @@
 #include "tessera/cuda/launch.cuh"
 #include "tessera/cuda/memory/vector.cuh"
 #include "tessera/cuda/pointers.cuh"
+#include "tessera/tile/tensor_list.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera::cuda {
@@ -157,10 +156,8 @@ TESSERA_HIDDEN void for_each_tensor(const executor& exec, const char* function, 
   }
 }
 
-/// The name of one tensor of a list, in the text of errors.
-inline std::string tensor_name(const char* argument, std::size_t t) {
-  return std::string(argument) + "[" + std::to_string(t) + "]";
-}
+using tessera::detail::tensor_element;
+using tessera::detail::tensor_name;
 
 /// Refuses tensors that are null, not contiguous, foreign, or not as many and as large as those of `like`. No text is made while all is
 /// well, and no runtime asked about an array that is that of `like`: there may be thousands.
@@ -187,15 +184,8 @@ void check_tensors(const executor& exec, std::span<const view<T, 1>> tensors, st
   }
 }
 
-/// The elements of a list of one-dimensional views.
-template <class Range>
-using tensor_element = typename std::ranges::range_value_t<Range>::element_type;
-
 }  // namespace detail
 
-/// A list of one-dimensional tessera::views, one behind the other in memory: a std::vector or a std::span of them.
-template <class Range>
-concept tensor_list = std::ranges::contiguous_range<const Range> && std::ranges::sized_range<const Range> &&
-                      std::same_as<std::ranges::range_value_t<Range>, view<detail::tensor_element<Range>, 1>>;
+using tessera::tensor_list;
 
 }  // namespace tessera::cuda

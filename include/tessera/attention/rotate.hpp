@@ -7,29 +7,15 @@
 #include <type_traits>
 
 #include "tessera/attention/detail/rotate_rows.hpp"
+#include "tessera/attention/detail/rotation.hpp"
 #include "tessera/attention/rotary.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/simd/pack.hpp"
-#include "tessera/tile/detail/elementwise.hpp"
 #include "tessera/tile/view.hpp"
 
 namespace tessera::attention {
 namespace detail {
-
-/// Refuses what the tables cannot rotate, or what cannot be written.
-template <class In, class Out>
-TESSERA_ALWAYS_INLINE void check_rotate(const char* function, const view<const In, 4>& in, const view<Out, 4>& out,
-                                        const rotary& by, std::int64_t first_position) {
-  tessera::detail::check_elementwise(in, out, function);
-  tessera::detail::check_operand(in, function, "in");
-  tessera::detail::check_operand(out, function, "out");
-  tessera::detail::expects(by.rotates(), function, "by.cos", [] { return "null data"; }, "needs a table");
-  check_tables(function, by, {"by.cos", "by.sin", "by.first_dim"}, in.extent(3));
-  check_positions(function, by, "first_position", first_position, in.extent(2));
-  tessera::detail::check_disjoint(out, by.cos, function, "out", "by.cos");
-  tessera::detail::check_disjoint(out, by.sin, function, "out", "by.sin");
-}
 
 template <class Exec, class In, class Out>
 void rotate(const char* function, const Exec& exec, const view<const In, 4>& in, const view<Out, 4>& out, const rotary& by,

@@ -148,9 +148,9 @@ TESSERA_ALWAYS_INLINE pack<double, Arch> to_number(pack<std::int64_t, Arch> i) {
 
 namespace detail {
 
-/// 1 where the compiler has __builtin_shufflevector.
+/// 1 where the compiler has __builtin_shufflevector. nvcc has it, but hands a pack of indices on to the host's compiler unexpanded.
 #define TESSERA_SHUFFLEVECTOR 0
-#if defined(__has_builtin)
+#if defined(__has_builtin) && !defined(__NVCC__)
 #if __has_builtin(__builtin_shufflevector)
 #undef TESSERA_SHUFFLEVECTOR
 #define TESSERA_SHUFFLEVECTOR 1

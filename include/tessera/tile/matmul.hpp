@@ -6,12 +6,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <new>
-#include <string>
 #include <type_traits>
 
 #include "tessera/core/scratch.hpp"
 #include "tessera/exec/exec.hpp"
 #include "tessera/numeric/traits.hpp"
+#include "tessera/tile/detail/matmul_checks.hpp"
 #include "tessera/tile/detail/product.hpp"
 #include "tessera/tile/detail/streaming.hpp"
 #include "tessera/tile/detail/stripes.hpp"
@@ -191,16 +191,6 @@ void run_product(const Exec& exec, const product_plan<T, typename Exec::arch, TC
   } while (k0 < k);
 }
 
-/// A matrix operand may be stored by rows or by columns.
-template <class T>
-TESSERA_ALWAYS_INLINE void check_matrix(const view<T, 2>& v, const char* argument) {
-  tessera::detail::check_readable(v, "matmul", argument);
-  tessera::detail::expects(
-      v.stride(0) == 1 || v.stride(1) == 1 || v.size() <= 1, "matmul", argument,
-      [&] { return "strides " + std::to_string(v.stride(0)) + ", " + std::to_string(v.stride(1)); },
-      "needs rows or columns that are contiguous (a stride of 1)");
-}
-
 }  // namespace tile::detail
 
 /// c = a b.
@@ -228,17 +218,7 @@ void matmul(const Exec& exec, const A& a_in, const B& b_in, const C& c_in) {
   const view<const TA, 2> a(a_in);
   const view<const TB, 2> b(b_in);
   const view<TC, 2> c(c_in);
-  check_matrix(a, "a");
-  check_matrix(b, "b");
-  tessera::detail::check_output(c, "matmul", "c");
-  tessera::detail::expects(
-      a.extent(1) == b.extent(0), "matmul", "b", [&] { return "shape " + tessera::detail::shape(b); },
-      "needs [k, n] with a of [m, k]");
-  tessera::detail::expects(
-      c.extent(0) == a.extent(0) && c.extent(1) == b.extent(1), "matmul", "c",
-      [&] { return "shape " + tessera::detail::shape(c); }, "needs [m, n]");
-  tessera::detail::check_disjoint(c, a, "matmul", "c", "a");
-  tessera::detail::check_disjoint(c, b, "matmul", "c", "b");
+  check_matmul(a, b, c);
 
   if (c.size() == 0) return;
   const product_plan<T, Arch, TC> plan(exec.workers(), c.extent(0), c.extent(1), a.extent(1));

@@ -9,8 +9,10 @@
 #include <limits>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "tessera/core/config.hpp"
 #include "tessera/core/error.hpp"
 
 namespace tessera::training {
@@ -20,14 +22,16 @@ namespace tessera::training {
 ///   beta = (1 - 1 / t)^(gamma + 1), which weighs the weights of step s by s^gamma: 0 at t = 1, so that an average begins with the first weights
 ///
 /// Source          Karras et al. 2024, arXiv:2312.02696, equation 127
-TESSERA_HD inline double power_decay(double t, double gamma) { return std::pow(1 - 1 / t, gamma + 1); }
+TESSERA_HD TESSERA_ALWAYS_INLINE double power_decay(double t, double gamma) { return std::pow(1 - 1 / t, gamma + 1); }
 
 /// The width of a power-function average, as a share of the training so far: the standard deviation of the step it weighs, over t.
 ///
 ///   sigma_rel = sqrt(gamma + 1) / ((gamma + 2) sqrt(gamma + 3))
 ///
 /// Source          Karras et al. 2024, arXiv:2312.02696, equation 123
-TESSERA_HD inline double relative_width(double gamma) { return std::sqrt(gamma + 1) / ((gamma + 2) * std::sqrt(gamma + 3)); }
+TESSERA_HD TESSERA_ALWAYS_INLINE double relative_width(double gamma) {
+  return std::sqrt(gamma + 1) / ((gamma + 2) * std::sqrt(gamma + 3));
+}
 
 /// gamma of a width, relative_width's inverse on gamma >= 0: widths in (0, 1 / sqrt(12)]; 0.05 and 0.10 give 16.97 and 6.94.
 ///
@@ -57,7 +61,7 @@ struct snapshot {
 namespace detail {
 
 /// The integral over steps of the product of what two averages weigh them by.
-inline double overlap_of(const snapshot& a, const snapshot& b) {
+TESSERA_ALWAYS_INLINE double overlap_of(const snapshot& a, const snapshot& b) {
   // With r = min(t) / max(t) and gamma of the later one: only steps that both have seen count.
   const bool a_first = a.t < b.t;
   const snapshot& late = a_first ? b : a;
@@ -76,7 +80,8 @@ inline double overlap_of(const snapshot& a, const snapshot& b) {
 /// Cost            n^3 / 3 multiplications, n^2 numbers of memory
 /// Errors          argument_error: lists of different length, an empty list, steps or powers out of range, snapshots that are the same
 /// Source          Karras et al. 2024, arXiv:2312.02696, section C.2
-inline void post_hoc_factors(std::span<const snapshot> snapshots, const snapshot& target, std::span<double> factors) {
+TESSERA_ALWAYS_INLINE void post_hoc_factors(std::span<const snapshot> snapshots, const snapshot& target,
+                                            std::span<double> factors) {
   using tessera::detail::expects;
   constexpr const char* function = "training::post_hoc_factors";
   const std::size_t n = snapshots.size();

@@ -8,27 +8,11 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "tessera/training/detail/cross_entropy_gradients.hpp"
 #include "tessera/training/detail/vocabulary_tiles.hpp"
 
 namespace tessera::training {
 namespace detail {
-
-/// Where gradients go; bias null where there is none.
-template <class DH, class DW, class DB>
-struct gradients {
-  view<DH, 2> hidden;
-  view<DW, 2> weight;
-  view<DB, 1> bias;
-};
-
-/// Per row: what the gradient of a logit is made of, g_j = mass e^(z_j - lse) - spread, less `hit` at the target.
-template <class T>
-struct row_gradient {
-  T lse;
-  T mass;
-  T spread;
-  T hit;
-};
 
 template <class Exec, class H, class W, class B, class Target, class Lse, class G, class DH, class DW, class DB>
 void run_linear_cross_entropy_backward(const Exec& exec, const problem<H, W, B, Target>& p, bool has_bias,
@@ -37,8 +21,6 @@ void run_linear_cross_entropy_backward(const Exec& exec, const problem<H, W, B, 
   using T = std::common_type_t<compute_t<H>, compute_t<W>>;
   using Arch = typename Exec::arch;
   using P = simd::pack<T, Arch>;
-  using tessera::detail::expects;
-  using tessera::detail::shape;
   using tile::detail::product_use;
   static_assert(sizeof(Lse) >= sizeof(T), "lse must be stored in the type in which it was computed");
   constexpr bool weight_holds_sums = std::is_same_v<DW, T>;
@@ -47,35 +29,7 @@ void run_linear_cross_entropy_backward(const Exec& exec, const problem<H, W, B, 
   const std::int64_t n = p.hidden.extent(0);
   const std::int64_t depth = p.hidden.extent(1);
   const std::int64_t classes = p.weight.extent(0);
-  check_vector(lse, n, function, "lse", "needs a number a row of hidden");
-  check_vector(grad_loss, p.options.reduce == reduction::none ? n : 1, function, "grad_loss",
-               "needs a number a row of hidden, or one number where they are reduced");
-  tessera::detail::check_output(to.hidden, function, "grad_hidden");
-  tessera::detail::check_output(to.weight, function, "grad_weight");
-  expects(
-      to.hidden.extent(0) == n && to.hidden.extent(1) == depth, function, "grad_hidden",
-      [&] { return "shape " + shape(to.hidden); }, "needs the shape of hidden");
-  expects(
-      to.weight.extent(0) == classes && to.weight.extent(1) == depth, function, "grad_weight",
-      [&] { return "shape " + shape(to.weight); }, "needs the shape of weight");
-  if (has_bias) {
-    check_vector(to.bias, classes, function, "grad_bias", "needs the shape of bias");
-    tessera::detail::check_distinct(to.bias, function, "grad_bias");
-  }
-  const auto apart = [&](const auto& out, const char* name) {
-    tessera::detail::check_disjoint(out, p.hidden, function, name, "hidden");
-    tessera::detail::check_disjoint(out, p.weight, function, name, "weight");
-    tessera::detail::check_disjoint(out, p.bias, function, name, "bias");
-    tessera::detail::check_disjoint(out, p.target, function, name, "target");
-    tessera::detail::check_disjoint(out, lse, function, name, "lse");
-    tessera::detail::check_disjoint(out, grad_loss, function, name, "grad_loss");
-  };
-  apart(to.hidden, "grad_hidden");
-  apart(to.weight, "grad_weight");
-  apart(to.bias, "grad_bias");
-  tessera::detail::check_disjoint(to.hidden, to.weight, function, "grad_hidden", "grad_weight");
-  tessera::detail::check_disjoint(to.bias, to.hidden, function, "grad_bias", "grad_hidden");
-  tessera::detail::check_disjoint(to.bias, to.weight, function, "grad_bias", "grad_weight");
+  check_gradients(p, has_bias, lse, grad_loss, to, function);
 
   const std::int64_t counting = p.counting_rows();
   const std::int64_t most_rows = std::min(counting, tile_rows);
@@ -124,14 +78,11 @@ void run_linear_cross_entropy_backward(const Exec& exec, const problem<H, W, B, 
   gather_rows<P>(exec, p.hidden, scratch.which, counting, scratch.hidden);
   std::fill_n(scratch.ones, most_rows, T(1));
   std::fill_n(scratch.grad_hidden, counting * depth, T(0));
-  const double smoothing = p.options.label_smoothing;
   for (std::int64_t r = 0; r < counting; ++r) {
     const std::int64_t i = scratch.which[r];
     double scale = static_cast<double>(grad_loss(p.options.reduce == reduction::none ? i : 0));
     if (p.options.reduce == reduction::mean) scale /= static_cast<double>(counting);
-    const double row_lse = static_cast<double>(lse(i));
-    scratch.rows[r] = {static_cast<T>(row_lse), static_cast<T>(scale * (1 + 2 * p.options.z_loss * row_lse)),
-                       static_cast<T>(scale * smoothing / static_cast<double>(classes)), static_cast<T>(scale * (1 - smoothing))};
+    scratch.rows[r] = gradient_of_row<T>(p.options, classes, scale, static_cast<double>(lse(i)));
   }
 
   const view<T, 2> hidden(scratch.hidden, counting, depth);

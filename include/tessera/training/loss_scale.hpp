@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <string>
 
 #include "tessera/core/config.hpp"
 #include "tessera/core/error.hpp"

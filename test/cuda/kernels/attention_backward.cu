@@ -1,4 +1,5 @@
 // Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
+// target sm_90a: 255 registers; those of Hopper change hands at run time
 // target sm_80: 255 registers, of which a block of 256 threads, or two of 128, take a multiprocessor's 65536
 // target sm_90: 255 registers, likewise
 /// \file

@@ -57,7 +57,7 @@ TESSERA_HIDDEN void backward(const executor& exec,
   cuda::detail::check_memory(exec, more.sinks, function, "more.sinks");
   cuda::detail::check_memory(exec, more.slopes, function, "more.slopes");
   cuda::detail::check_memory(exec, more.bias, function, "more.bias");
-  check_not_rotary(options, function);
+  check_rotated_types<Q, K>(options, function);
   const gradient_call<T, Q, K, V, O, L, G, DQ, DK, DV> call(x);
   call.check_lengths(function);
   call.run(exec, scale, options, more, function);
@@ -84,7 +84,7 @@ TESSERA_HIDDEN void backward_ragged(const executor& exec,
   cuda::detail::check_memory(exec, at.query_offsets.bytes(), function, "ragged.query_offsets");
   cuda::detail::check_memory(exec, at.key_offsets.bytes(), function, "ragged.key_offsets");
   cuda::detail::check_memory(exec, dsinks, function, "dsinks");
-  check_not_rotary(options, function);
+  check_rotated_types<Q, K>(options, function);
   const gradient_call<T, Q, K, V, O, L, G, DQ, DK, DV> call(x, at);
   call.check_lengths(function);
   call.run(exec, scale, options, tessera::attention::more_gradients<float>{dsinks, {}, {}}, function);
@@ -100,20 +100,26 @@ namespace tessera::attention {
 /// Types           16-bit inputs of one type are multiplied on the tensor cores, with weights and slopes rounded to it; float64 there, too;
 ///                 all else in float32 one by one; float32 arrays of up to 128 columns, rows at multiples of 16 bytes, on the tensor cores
 ///                 with exec.tf32()
-/// Options         all but rotary: rotate queries and keys before, and their gradients back
+/// Options         all. rotary: queries and keys are rotated before, into copies of their types, and dq and dk back where they lie, with the bits
+///                 of a call on arrays that `rotate` wrote and of `rotate_back`; rows of 8 bits are refused, positions as in forward
 /// Special values  as on the CPU. A one-hot row has exactly dq 0 in float32; on the tensor cores within the bound.
 /// Accuracy        float32, float64: that of the CPU, with len_k u in place of its (192 + len_k / 192) u of dq, and len_q group u for
 ///                 (96 + m / 96) u of dk and dv. On the tensor cores four times that, and of 16-bit inputs u_s p T |k_j| (|q_i|; dv: p |dout_i|)
 ///                 more, u_s their roundoff, of float16 besides 2^-25 |scale k_j| (|scale q_i|, |dout_i|). tf32: 2^-10 (S + 2) p T more (dv:
-///                 2^-10 (S + 1) p). Tested in test/cuda/attention_backward*.cpp.
+///                 2^-10 (S + 1) p). rotary with arrays in fewer bits than the sums': (u_q + u_k) (S + 1) p T more (dv: (u_q + u_k) S p), and
+///                 gradients are rounded once more, before they are rotated back. Tested in test/cuda/attention_backward*.cpp,
+///                 attention_training.cpp.
 /// Cost            14 batch heads len_q len_k head_dim flops where value_dim is head_dim: two products are made twice, as no block then waits for
 ///                 another. Rows that begin at multiples of 16 bytes are copied, others loaded element by element. head_dim or value_dim above
 ///                 128 (64 of float64), and rows that are not copied: 64 (32) columns at a time, those products made again for each. Dropout: a
-///                 Philox block a pair, twice. Scratch: two numbers a query, and one for 64.
-/// Determinism     the same bits in every run, for every batch: dk and dv are chains of all queries in order, head after head, dq of all keys
-/// Errors          argument_error before anything is put in the stream: what the CPU's refuses, rotary, sequences of 2^31 - 2^10 or more, memory
-///                 that is not the device's; cuda::error
-/// Source          Dao et al. 2022, arXiv:2205.14135, algorithm 4; Dao 2023, arXiv:2307.08691
+///                 Philox block a pair, twice. Scratch: two numbers a query, and one for 64; rotary: copies of what is rotated.
+/// Determinism     the same bits in every run, for every batch and on every device of a generation: dk and dv are chains of all queries in order,
+///                 head after head, dq of all keys. On Hopper arrays of 16 bits have other bits on its own path than on that of all others, which
+///                 ragged batches take: dense, at most 128 columns, strides of multiples of 16 bytes, no dropout
+/// Errors          argument_error before anything is put in the stream: what the CPU's refuses, rotated rows of 8 bits, sequences of
+///                 2^31 - 2^10 or more, memory that is not the device's; cuda::error
+/// Source          Dao et al. 2022, arXiv:2205.14135, algorithm 4; Dao 2023, arXiv:2307.08691; Shah et al. 2024, arXiv:2407.08608 (two warpgroups in
+///                 turns)
 template <mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, mdspan_like DOut, mdspan_like DQ,
           mdspan_like DK, mdspan_like DV, class Mask = band, class Score = plain_score, class Accumulation = plain_sums,
           class B = float>
@@ -133,7 +139,7 @@ TESSERA_HIDDEN void backward(const cuda::executor& exec, const Q& q, const K& k,
 /// caller to see to.
 ///
 /// Cost            that of the sequences, and a block that ends at once for up to one tile of 64 (128) rows a sequence and head
-/// Determinism     the bits of backward on each sequence alone
+/// Determinism     the bits of backward on each sequence alone, but of 16 bits on Hopper (above)
 template <mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, mdspan_like Lse, mdspan_like DOut, mdspan_like DQ,
           mdspan_like DK, mdspan_like DV, class Mask = band, class Score = plain_score, class Accumulation = plain_sums>
   requires(Q::rank() == 3 && K::rank() == 3 && V::rank() == 3 && Out::rank() == 3 && Lse::rank() == 2 && DOut::rank() == 3 &&

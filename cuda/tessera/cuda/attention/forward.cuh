@@ -33,10 +33,10 @@ TESSERA_HIDDEN void forward_sequences(const executor& exec, const tessera::atten
   static_assert(!Accumulation::keeps_lost, "attention::forward: compensated sums are made on the CPU alone; take in_float64");
   using T = tessera::attention::detail::accumulated_t<Accumulation, compute_t<Q>, compute_t<K>, compute_t<V>>;
   check_option_memory(exec, options, function);
-  check_not_rotary(options, function);
+  check_rotated_types<Q, K>(options, function);
   const forward_problem<Q, K, V, O, L, Mask, Score> problem{
       x, out, lse, scale, options.mask, options.score, options.sinks, options.key_scales, options.value_scales, options.dropout};
-  forward_call<T>(exec, problem, function);
+  forward_call<T>(exec, problem, options.rotary, function);
 }
 
 template <class Q, class K, class V, class O, class L, class Mask, class Score, class Accumulation>
@@ -152,22 +152,26 @@ namespace tessera::attention {
 ///
 /// Types           16-bit queries, with keys and values of their type or of 8 bits, are multiplied on the tensor cores, weights rounded to that
 ///                 type; float64 there, too; else float32 one by one, or, of exec.tf32(), on the tensor cores. Sums in float32 or float64.
-/// Options         rotary is not made here: rotate queries and keys before
+/// Options         all but compensated sums. rotary: queries and keys are rotated before, into copies of their types, with the bits of a call on
+///                 what `rotate` wrote; of 8 bits they are refused. A row whose position is beyond the tables, where lengths are known to the
+///                 device alone, is NaN
 /// Special values  as on the CPU, but v = 1 gives 1, and a one-hot row its value, within two roundings of float32 and float64
 /// Accuracy        of float32 and float64: |out - exact| <= 2 ((head_dim + 4) S + 8 + len_k) u A + u_out |out|, with S and A as on the CPU; of lse
 ///                 ((head_dim + 5) S + 8 + len_k + 6 log len_k) u + u_out |lse|. 16-bit inputs: 4 head_dim for head_dim, 4 len_k for len_k of out, as
 ///                 tensor cores add with a truncation, and 2 u_s A (lse: u_s) besides, u_s that of their type: weights are rounded to it, and the mass
 ///                 is that of the rounded ones. float16 has weights below 2^-14 beside the largest that are rounded to multiples of 2^-24: 2^-25
 ///                 len_k / mass of the largest |v| (lse: of 1) besides. tf32: as of 16 bits, u_s = 2^-11, and (2^-9 S + 2^-11) A (lse: 2^-10 S)
-///                 besides, as queries, keys and values are rounded, too. test/cuda/attention_forward*.cpp
+///                 besides, as queries, keys and values are rounded, too. rotary: 4 u S more beside head_dim S u, sizes as on the CPU, and of
+///                 copies in fewer bits than the sums' their roundoff S for q and for k. test/cuda/attention_forward*.cpp
 /// Cost            flops as on the CPU; head_dim or value_dim above 128 (float32 one by one, too; float64: 64): queries and keys slice by slice, and
 ///                 products again for each slice of values. Up to 64 queries of the heads that share a key head: keys in parts of 512, each
-///                 by a block of its own; scratch then (value_dim + 2) numbers for each part and query. Else none.
-/// Determinism     the same bits in every run, for every batch and on every device of a generation; those of a query depend on whether it is one
-///                 of at most 64 (above), and on Hopper, where tiles have 128 keys for 64, on whether the arrays are such as its own path takes:
-///                 dense, of 16 bits, at most 128 columns, strides of multiples of 16 bytes, no dropout
-/// Errors          argument_error before anything is put in the stream: what the CPU's refuses, rotary, memory that is not the device's;
-///                 cuda::error
+///                 by a block of its own; scratch then (value_dim + 2) numbers for each part and query. rotary: copies of what is rotated, of a
+///                 cache of all keys that its table has room for, each read and written once. Else no scratch.
+/// Determinism     the same bits in every run, for every batch, ragged or not, and on every device of a generation; those of a query depend on
+///                 whether its sequence has more than these 64, and on Hopper, where tiles have 128 keys for 64, on whether the arrays are
+///                 such as its own path takes: dense, of 16 bits, at most 128 columns, strides of multiples of 16 bytes, no dropout
+/// Errors          argument_error before anything is put in the stream: what the CPU's refuses, rotated rows of 8 bits, memory that is
+///                 not the device's; cuda::error
 /// Source          Dao et al. 2022, arXiv:2205.14135; Shah et al. 2024, arXiv:2407.08608 (two warpgroups in turns); Milakov and Gimelshein 2018,
 ///                 arXiv:1805.02867
 template <mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, class Mask = band, class Score = plain_score,
@@ -193,7 +197,10 @@ TESSERA_HIDDEN void forward(const cuda::executor& exec, const Q& q, const K& k, 
 /// The same for each sequence of a ragged batch (tessera/attention/ragged.hpp). Offsets are of device memory, too, where only kernels read them: that
 /// they rise and stay within the rows, and that masks and scores which hold numbers for given lengths fit them, is for the caller to see to.
 ///
-/// Cost            that of the sequences, and a block that ends at once for up to one tile of queries a sequence and head
+/// Cost            that of the sequences, and blocks that end at once: for up to one tile of queries a sequence and head, and for parts of keys of
+///                 sequences whose queries are many. Which have few only the device can read: there is scratch for as many parts as may be, of up
+///                 to 64 queries each of the heads that share a key head
+/// Determinism     the bits of each sequence alone, Hopper's own path apart
 template <mdspan_like Q, mdspan_like K, mdspan_like V, mdspan_like Out, class Mask = band, class Score = plain_score,
           class Accumulation = plain_sums>
   requires(Q::rank() == 3 && K::rank() == 3 && V::rank() == 3 && Out::rank() == 3)

@@ -35,6 +35,7 @@ namespace tessera::diffusion {
 /// Determinism     the same bits in every run, and for a row alone or among others.
 /// Errors          argument_error before anything is put in the stream: what the CPU's refuses, and memory that is not the device's;
 ///                 cuda::error.
+/// Source          Karras et al. 2022, arXiv:2206.00364, appendix B.3
 template <mdspan_like Queries, mdspan_like Keys, mdspan_like Values, mdspan_like Out>
 TESSERA_HIDDEN void exact_denoiser(const cuda::executor& exec, const Queries& queries, const Keys& keys, const Values& values,
                                    double sigma, const Out& out) {

@@ -76,6 +76,7 @@ std::size_t sampler_workspace(const view<T, Rank>& state) {
 /// Cost            steps denoiser calls, two passes over the state a step; scratch of 1 state, taken once
 /// Determinism     the same bits for any batch, stride and device, as far as the denoiser's are
 /// Errors          as on the CPU, and argument_error for host memory or a workspace that is too small; cuda::error
+/// Source          Karras et al. 2022, arXiv:2206.00364, algorithm 2
 template <class Denoiser, state_view State, class Observer = no_observer>
   requires denoiser_for<Denoiser, State>
 TESSERA_HIDDEN void euler(const cuda::executor& exec, Denoiser&& denoiser, std::span<const double> sigmas, const State& state,

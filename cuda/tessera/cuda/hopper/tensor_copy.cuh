@@ -96,6 +96,19 @@ TESSERA_DEVICE void copy_box([[maybe_unused]] void* to, [[maybe_unused]] const C
 #endif
 }
 
+/// Starts copying bytes as they lie, a multiple of 16 from and to multiples of 16; the barrier counts them.
+TESSERA_DEVICE void copy_bytes([[maybe_unused]] void* to, [[maybe_unused]] const void* from, [[maybe_unused]] unsigned bytes,
+                               [[maybe_unused]] const mbarrier& done, [[maybe_unused]] code_place place = code_place::current()) {
+#if TESSERA_CUDA_EMULATOR
+  emulator::bulk_copy(to, from, bytes, done.address(), place);
+#elif TESSERA_HOPPER_PASS
+  asm volatile(
+      "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];\n" ::"r"(to_shared_address(to)),
+      "l"(__cvta_generic_to_global(from)), "r"(bytes), "r"(to_shared_address(done.address()))
+      : "memory");
+#endif
+}
+
 /// Fetches the map itself ahead of its first use.
 TESSERA_DEVICE void prefetch_map([[maybe_unused]] const CUtensorMap& map) {
 #if TESSERA_HOPPER_PASS

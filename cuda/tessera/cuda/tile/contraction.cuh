@@ -42,7 +42,7 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident) contracti
   const std::int64_t first = static_cast<std::int64_t>(blockIdx.x) * Shape::rows;
   const std::int64_t last = first + Shape::rows < n ? first + Shape::rows : n;
   const std::int64_t column = static_cast<std::int64_t>(blockIdx.y) * Shape::value_depth;
-  const matrix_rows operands(p.queries, first, last, p.keys, p.values, column, aligned_rows<Aligned>{});
+  const operand_rows operands(p.queries, first, last, p.keys, p.values, column, aligned_rows<Aligned>{});
   const contraction_pairs<sum, decltype(p.score), decltype(p.reducer), decltype(p.mask)> pairs(p.score, p.mask, first, last,
                                                                                                p.keys.extent(0));
   query_block<Shape, decltype(p.reducer)> block(p.reducer, dynamic_shared_memory());
@@ -149,6 +149,7 @@ namespace tessera {
 /// Determinism     the same bits in every run, and for a row alone or among others
 /// Errors          argument_error before anything is put in the stream: what the CPU's refuses, and memory that is not the device's;
 ///                 cuda::error
+/// Source          Milakov and Gimelshein 2018, arXiv:1805.02867 (folds online); Dao et al. 2022, arXiv:2205.14135 (tiles, values with them)
 template <mdspan_like Queries, mdspan_like Keys, class Score, class Reducer, class Emit, class Mask = no_mask>
   requires(Queries::rank() == 2 && Keys::rank() == 2 && !mdspan_like<Score>)
 TESSERA_HIDDEN void contract(const cuda::executor& exec, const Queries& queries, const Keys& keys, const Score& score,

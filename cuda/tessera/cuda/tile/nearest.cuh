@@ -165,6 +165,7 @@ namespace tessera {
 /// Determinism     the same bits in every run, and for a query alone or among others.
 /// Errors          argument_error before anything is put in the stream: what the CPU's refuses, and memory that is not the device's;
 ///                 cuda::error.
+/// Source          Johnson, Douze and Jegou 2017, arXiv:1702.08734 (selection beside the distances)
 /// The nearest code of a codebook is `contract(cuda::on(stream), z, codes, squared_distance{}, argmin{}, emit)`: the same kernel, which
 /// also finds NaN.
 template <mdspan_like Queries, mdspan_like Keys, mdspan_like Indices, mdspan_like Distances, class Metric = squared_distance>

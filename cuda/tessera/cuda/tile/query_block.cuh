@@ -15,6 +15,7 @@
 #include "tessera/cuda/tile/product.cuh"
 #include "tessera/cuda/tile/row_fold.cuh"
 #include "tessera/cuda/tile/shared_tile.cuh"
+#include "tessera/cuda/tile/special.cuh"
 #include "tessera/numeric/traits.hpp"
 #include "tessera/tile/mask.hpp"
 
@@ -41,28 +42,6 @@ struct block_shape {
   static constexpr std::size_t shared_bytes =
       query_tile::bytes + stages * (key_tile::bytes + (ValueDepth == 0 ? 0 : value_tile::bytes));
 };
-
-namespace detail {
-
-/// Whether a value of the tile is NaN or inf, in the part that this thread looks at.
-template <int Threads, class Tile>
-TESSERA_DEVICE int holds_special(const Tile& values) {
-  using chunk_type = packed<typename Tile::element, Tile::chunk>;
-  using sum = compute_t<typename Tile::element>;
-  int found = 0;
-  TESSERA_DEVICE_ROLLED
-  for (int at = static_cast<int>(threadIdx.x % Threads); at < Tile::rows * Tile::chunks; at += Threads) {
-    const chunk_type chunk = values.template load_as<chunk_type>(at / Tile::chunks, at % Tile::chunks * Tile::chunk);
-    TESSERA_DEVICE_UNROLL
-    for (int i = 0; i < Tile::chunk; ++i) {
-      const sum v = static_cast<sum>(chunk[i]);
-      found |= v - v == sum(0) ? 0 : 1;
-    }
-  }
-  return found;
-}
-
-}  // namespace detail
 
 /// The fold of a block of queries.
 ///
@@ -147,7 +126,7 @@ class query_block {
       }
       if constexpr (has_values) {
         rows_.rescale(kept);
-        if (whole || __syncthreads_or(detail::holds_special<Shape::threads>(here.values)) == 0) {
+        if (whole || __syncthreads_or(holds_special<Shape::threads>(here.values)) == 0) {
           add_values<M, Shape::row_blocks, score_blocks, fold_type::value_blocks>(rows_.values(), scores, here.values);
         } else {
           rows_.add_seen_values(

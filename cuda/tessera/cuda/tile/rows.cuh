@@ -17,12 +17,13 @@ using aligned_rows = std::bool_constant<Aligned>;
 
 /// Queries [first, last) of a matrix, all keys and values of two others; of values the columns from `column` on.
 template <class Q, class K, class V, bool Aligned>
-class matrix_rows {
+class operand_rows {
  public:
   static constexpr bool aligned = Aligned;
 
-  TESSERA_DEVICE matrix_rows(const view<const Q, 2>& queries, std::int64_t first, std::int64_t last, const view<const K, 2>& keys,
-                             const view<const V, 2>& values, std::int64_t column, aligned_rows<Aligned>)
+  TESSERA_DEVICE operand_rows(const view<const Q, 2>& queries, std::int64_t first, std::int64_t last,
+                              const view<const K, 2>& keys, const view<const V, 2>& values, std::int64_t column,
+                              aligned_rows<Aligned>)
       : queries_(queries), keys_(keys), values_(values), first_(first), last_(last), column_(column) {}
 
   [[nodiscard]] TESSERA_DEVICE const Q* query(int r) const {

@@ -97,7 +97,7 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident)
   using pairs_type = contraction_pairs<sum, decltype(p.score), decltype(p.reducer), decltype(p.mask)>;
   const pairs_type pairs(p.score, p.mask, first, last, m);
   const keys_of_pairs<pairs_type> some{pairs, key, key + split < m ? key + split : m};
-  const matrix_rows operands(p.queries, first, last, p.keys, p.values, 0, aligned_rows<Aligned>{});
+  const operand_rows operands(p.queries, first, last, p.keys, p.values, 0, aligned_rows<Aligned>{});
   query_block<Shape, void, rows> block(typename rows::start{store, first}, dynamic_shared_memory());
   block.run(operands, some);
 }
@@ -116,7 +116,7 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, Shape::resident)
   const std::int64_t first_query = store.first + static_cast<std::int64_t>(blockIdx.x) * Shape::rows;
   const std::int64_t last_query = first_query + Shape::rows < n ? first_query + Shape::rows : n;
   const std::int64_t column = static_cast<std::int64_t>(blockIdx.y) * Shape::value_depth;
-  const matrix_rows operands(p.queries, first_query, last_query, p.keys, p.values, column, aligned_rows<Aligned>{});
+  const operand_rows operands(p.queries, first_query, last_query, p.keys, p.values, column, aligned_rows<Aligned>{});
   const contraction_pairs<sum, decltype(p.score), decltype(p.reducer), decltype(p.mask)> pairs(p.score, p.mask, first_query,
                                                                                                last_query, p.keys.extent(0));
   shared_cursor cursor(dynamic_shared_memory());

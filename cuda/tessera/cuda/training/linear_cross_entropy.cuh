@@ -26,8 +26,7 @@ namespace tessera::cuda::training {
 namespace detail {
 
 using tessera::training::reduction;
-template <class H, class W, class B, class Target>
-using problem = tessera::training::detail::problem<H, W, B, Target>;
+using tessera::training::detail::problem;
 
 /// Classes that a block folds: their states are merged in order. A constant, so that it is part of no machine's bits.
 inline constexpr std::int64_t chunk_classes = 4096;
@@ -224,6 +223,7 @@ namespace tessera::training {
 /// Determinism     the same bits in every run, and for a row alone or among others.
 /// Errors          argument_error before anything is put in the stream: what the CPU's refuses but for targets, and memory that is not the
 ///                 device's; cuda::error.
+/// Source          Wijmans et al. 2024, arXiv:2411.09009
 template <mdspan_like Hidden, mdspan_like Weight, mdspan_like Bias, mdspan_like Target, mdspan_like Loss, mdspan_like Lse>
   requires(Hidden::rank() == 2 && Weight::rank() == 2 && Bias::rank() == 1 && Target::rank() == 1 && Loss::rank() == 1 &&
            Lse::rank() == 1 && std::integral<value_type_of<Target>>)

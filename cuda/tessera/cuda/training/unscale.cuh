@@ -73,14 +73,14 @@ struct unscale_pass {
 ///                 types are one. scale and found [1], float
 /// Types           scaled: float16, bfloat16, float or double; out: bfloat16, float or double. Not float16: a gradient divided by 2^16
 ///                 would vanish there, which scaling was to prevent
-/// Special values  infinity and NaN are written as they come out. Without tensors, found stays. A scale of 0 or NaN sets found by what it makes
+/// Special values  infinity and NaN are written as they come out. Of empty tensors, found stays. A scale of 0 or NaN sets found by what it makes
 ///                 of the gradients; an infinite one makes zeros
 /// Accuracy        two roundings (the inverse, the product) and that of out's type; exact for a scale that is a power of two, while results
 ///                 are normal
 /// Cost            one read and one write of the gradients; one launch for about a hundred tensors, for about a thousand at most: their
 ///                 addresses travel with the launch, nothing is allocated or copied. A warp that meets no infinity stores no flag
 /// Determinism     the same bits for any launch shape
-/// Errors          argument_error, nothing written: lists of different length or sizes, null data, host memory, arrays that overlap in
+/// Errors          argument_error, nothing written: an empty list, lists of different length or sizes, null data, host memory, arrays that overlap in
 ///                 part; the tensor is named by its number
 /// Source          Micikevicius et al. 2018, arXiv:1710.03740, section 3.2; the order of operations is that of PyTorch's
 ///                 _amp_foreach_non_finite_check_and_unscale_, which does not look at what it writes
@@ -95,6 +95,7 @@ TESSERA_HIDDEN void unscale(const cuda::executor& exec, const Scaled& scaled, co
   constexpr const char* function = "training::unscale";
   const std::span<const view<From, 1>> inputs(scaled);
   const std::span<const view<Out, 1>> outputs(out);
+  tessera::detail::expects(!inputs.empty(), function, "scaled", [] { return "an empty list"; }, "needs one tensor at least");
   cuda::detail::check_tensors(exec, inputs, inputs, function, "scaled", "scaled");
   cuda::detail::check_tensors(exec, outputs, inputs, function, "out", "scaled");
   for (std::size_t t = 0; t < outputs.size(); ++t) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "tessera/attention/detail/rotation.hpp"
 #include "tessera/attention/rotary.hpp"
 #include "tessera/core/config.hpp"
 #include "tessera/numeric/lane.hpp"
@@ -17,37 +18,6 @@
 #include "tessera/tile/view.hpp"
 
 namespace tessera::attention::detail {
-
-/// Tables, and where the rows of an array stand: row i at position first + i.
-struct rotation {
-  view<const float, 2> cos{};  ///< null: nothing is rotated
-  view<const float, 2> sin{};
-  rotary_layout layout = rotary_layout::halves;
-  std::int64_t first_dim = 0;
-  std::int64_t first = 0;
-
-  [[nodiscard]] TESSERA_ALWAYS_INLINE bool rotates() const { return cos.data_handle() != nullptr; }
-};
-
-/// That of the queries, and that of the keys, of a sequence.
-TESSERA_ALWAYS_INLINE rotation query_rotation(const rotary& r, std::int64_t len_q, std::int64_t len_k) {
-  if (!r.queries) return {};
-  return {r.cos, r.sin, r.layout, r.first_dim, r.query_position(len_q, len_k)};
-}
-TESSERA_ALWAYS_INLINE rotation key_rotation(const rotary& r) {
-  if (!r.keys) return {};
-  return {r.cos, r.sin, r.layout, r.first_dim, r.first_key};
-}
-
-enum class direction : std::uint8_t { forth, back };
-
-/// a, b = a c - b s, b c + a s: the second product is added without a rounding of its own.
-template <class P>
-TESSERA_ALWAYS_INLINE void rotate_pair(P& a, P& b, P c, P s) {
-  const P rotated = fma(-b, s, a * c);
-  b = fma(a, s, b * c);
-  a = rotated;
-}
 
 /// to[0 … columns) = the row from[0 … columns), of which the elements from first_dim on are rotated by the angles of which c and s are the
 /// cosines and sines. In place, too.
@@ -69,7 +39,7 @@ TESSERA_NOINLINE void rotate_row(O* to, const S* from, const float* c, const flo
       put(to + k, n, load_columns<P>(from + k, n));
     }
   };
-  if (static_cast<const void*>(to) != static_cast<const void*>(from)) {
+  if (!std::is_same_v<S, O> || static_cast<const void*>(to) != static_cast<const void*>(from)) {
     copy(0, first_dim);
     copy(first_dim + 2 * pairs, columns);
   }

@@ -179,10 +179,24 @@ class sequences {
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t group() const { return kv_heads_ > 0 ? heads_ / kv_heads_ : 0; }
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t head_dim() const { return head_dim_; }
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t value_dim() const { return value_dim_; }
+  /// The same sequences with queries and keys elsewhere: copies that keep the order of sequences, heads and rows. Those of keys lie at one stride.
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE sequences with(const sequence_rows<const Q>& queries,
+                                                                const sequence_rows<const K>& keys) const {
+    sequences x = *this;
+    x.q_ = queries;
+    x.keys_in_pages_ = x.keys_in_pages_ && keys.data == k_.data;
+    x.k_ = keys;
+    return x;
+  }
+
   /// Whether all sequences are of one length.
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE bool alike() const {
     return q_.offsets.null() && k_.offsets.null() && lengths_.null();
   }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE const index_view<2>& page_table() const { return table_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t page_size() const { return page_size_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE std::int64_t pages() const { return pages_; }
+  [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE const index_view<1>& lengths() const { return lengths_; }
   /// Whether rows of one sequence may lie at more than one stride.
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE bool in_pages() const { return !table_.null(); }
 
@@ -217,10 +231,10 @@ class sequences {
     return {q_.at(b, h, 0), {len_q(b), head_dim_}, {q_.row, 1}};
   }
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE stored_rows<K> keys(std::int64_t b, std::int64_t kv_h) const {
-    return rows_of(k_, b, kv_h);
+    return rows_of(k_, b, kv_h, keys_in_pages_);
   }
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE stored_rows<V> values(std::int64_t b, std::int64_t kv_h) const {
-    return rows_of(v_, b, kv_h);
+    return rows_of(v_, b, kv_h, in_pages());
   }
 
  private:
@@ -228,16 +242,18 @@ class sequences {
       : kv_heads_(pages.keys.extent(1)),
         value_dim_(pages.values.extent(3)),
         page_size_(pages.keys.extent(2)),
+        pages_(pages.keys.extent(0)),
         most_keys_(page_size_ * (pages.table.null() ? 1 : pages.table.extent(1))),
         k_(pages.keys),
         v_(pages.values),
         table_(pages.table),
-        lengths_(pages.lengths) {}
+        lengths_(pages.lengths),
+        keys_in_pages_(!pages.table.null()) {}
 
   template <class S>
   [[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE stored_rows<S> rows_of(const sequence_rows<const S>& rows, std::int64_t b,
-                                                                        std::int64_t kv_h) const {
-    if (table_.null()) return {rows.at(b, kv_h, 0), rows.row, len_k(b)};
+                                                                        std::int64_t kv_h, bool pages) const {
+    if (!pages) return {rows.at(b, kv_h, 0), rows.row, len_k(b)};
     return {rows.data + kv_h * rows.head, rows.row, len_k(b), table_[b], rows.sequence, page_size_};
   }
 
@@ -250,12 +266,14 @@ class sequences {
   std::int64_t total_q_ = 0;  ///< rows of a head of queries one after another
   std::int64_t len_k_ = 0;
   std::int64_t page_size_ = 0;
+  std::int64_t pages_ = 0;
   std::int64_t most_keys_ = 0;
   sequence_rows<const Q> q_;
   sequence_rows<const K> k_;
   sequence_rows<const V> v_;
   index_view<2> table_{};    ///< null: sequences are no pages, or one each
   index_view<1> lengths_{};  ///< null: all of len_k_, or told by offsets
+  bool keys_in_pages_ = false;
 };
 
 /// Some of the sequences of a call, in the order in which they are worked on.

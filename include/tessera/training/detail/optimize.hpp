@@ -42,8 +42,8 @@ struct model_tensors {
 
 /// Refuses lists that are empty, or do not belong together, by name and number.
 template <class Weights, class Gradient, class State, std::size_t States>
-void check_model(const model_tensors<Weights, Gradient, State, States>& model, const char* function,
-                 const std::array<const char*, States>& names) {
+TESSERA_ALWAYS_INLINE void check_model(const model_tensors<Weights, Gradient, State, States>& model, const char* function,
+                                       const std::array<const char*, States>& names) {
   using tessera::detail::expects;
   using tessera::detail::tensor_name;
   using access = weight_access<Weights>;

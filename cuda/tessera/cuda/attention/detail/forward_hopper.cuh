@@ -5,9 +5,9 @@
 
 #include <cstdint>
 
-#include "tessera/attention/detail/sequences.hpp"
 #include "tessera/cuda/attention/detail/forward_kernels.cuh"
 #include "tessera/cuda/attention/detail/forward_problem.cuh"
+#include "tessera/cuda/attention/detail/sequence_arrays.cuh"
 #include "tessera/cuda/attention/detail/sequence_tiles.cuh"
 #include "tessera/cuda/exec.cuh"
 #include "tessera/cuda/hopper/features.cuh"
@@ -17,7 +17,6 @@
 #include "tessera/cuda/launch.cuh"
 #include "tessera/cuda/memory/shared.cuh"
 #include "tessera/online/softmax.hpp"
-#include "tessera/tile/view.hpp"
 
 namespace tessera::cuda::attention::detail {
 
@@ -40,13 +39,6 @@ TESSERA_KERNEL void __launch_bounds__(Shape::threads, 1)
       pairs, [&](auto& rows) { rows.start([&](int r) { return sink_state<float>(place, r, tile::fragment_column() == 0); }); },
       [&](auto& rows) { finish_block(rows, place, 0); });
 #endif
-}
-
-/// [batch, heads, length, dim] of rows that lie so.
-template <class S>
-view<const S, 4> as_array(const tessera::attention::detail::sequence_rows<const S>& rows, std::int64_t batch, std::int64_t heads,
-                          std::int64_t length, std::int64_t dim) {
-  return {rows.data, {batch, heads, length, dim}, {rows.sequence, rows.head, rows.row, 1}};
 }
 
 /// Puts the kernel in the stream where there is one for this device and these arrays: sequences of one length, at one stride, of at most 128

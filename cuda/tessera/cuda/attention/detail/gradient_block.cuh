@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include "tessera/cuda/attention/detail/gradient_problem.cuh"
+#include "tessera/cuda/attention/detail/weigh_tile.cuh"
 #include "tessera/cuda/kernel.cuh"
 #include "tessera/cuda/memory/copy_async.cuh"
 #include "tessera/cuda/memory/packed.cuh"
@@ -26,9 +27,6 @@
 
 namespace tessera::cuda::attention::detail {
 
-/// Who stands in the rows of a block.
-enum class owner : std::uint8_t { keys, queries };
-
 /// How a block of threads cuts its work. M is what products are made in (tile/fragment.cuh).
 ///
 /// Sliced: rows longer than Depth (ValueDepth) come through shared memory slice by slice, and a block adds up one slice of the columns.
@@ -38,6 +36,7 @@ struct gradient_shape {
   using multiplied = M;
   using element = typename tile::multiplication<M>::element;
   using sum = typename tile::multiplication<M>::sum;
+  static constexpr owner who = Owner;
   static constexpr bool owns_keys = Owner == owner::keys;
   static constexpr int threads = warp_threads * Warps;
   static constexpr int rows = 16 * Warps;  ///< of the block
@@ -171,10 +170,12 @@ class gradient_block {
       tile::detail::set_zero<M, 1, tile_blocks>(slopes);
       add_products(weights, a_, a, x_of(stage), x, first, depth);
       add_products(slopes, b_, b, y_of(stage), y, first, value_dim);
+      const Pairs again = pairs.again();
+      const tile_place place = lane_place(first);
       if (whole) {
-        weigh<false>(weights, slopes, pairs, first, stage, dropped);
+        weigh_tile<Shape::who, false>(weights[0], slopes[0], again, place, mine_, numbers_of(stage), dropped);
       } else {
-        weigh<true>(weights, slopes, pairs, first, stage, dropped);
+        weigh_tile<Shape::who, true>(weights[0], slopes[0], again, place, mine_, numbers_of(stage), dropped);
       }
       f(weights, slopes, first, stage, whole);
       if constexpr (Shape::stages == 1) {
@@ -204,16 +205,11 @@ class gradient_block {
   [[nodiscard]] TESSERA_DEVICE static int row(int half) { return 16 * warp_id() + tile::fragment_row() + 8 * half; }
 
  private:
-  /// The first row of the block and the first column of a tile that this lane has: made where they are used, as registers are short between.
-  struct lane_place {
-    int row;
-    int column;
-    TESSERA_DEVICE lane_place() {
-      const unsigned thread = made_anew(threadIdx.x);
-      row = static_cast<int>(thread / 32 * 16 + thread % 32 / 4);
-      column = static_cast<int>(2 * (thread % 4));
-    }
-  };
+  /// Where this lane's part of the tile from `first` on stands: made where it is used, as registers are short between.
+  [[nodiscard]] TESSERA_DEVICE tile_place lane_place(int first) const {
+    const unsigned thread = made_anew(threadIdx.x);
+    return {first_row_ + static_cast<int>(thread / 32 * 16 + thread % 32 / 4), first, static_cast<int>(2 * (thread % 4))};
+  }
 
   static constexpr int stage_size = Shape::x_tile::size + Shape::y_tile::size;
 
@@ -282,34 +278,8 @@ class gradient_block {
     return dropped;
   }
 
-  /// Products become weights and slopes; where Masked, those of hidden pairs 0, and those of empty rows.
-  template <bool Masked, class Pairs>
-  TESSERA_DEVICE void weigh(scores_type& weights, scores_type& slopes, const Pairs& outer, int first, int stage,
-                            std::uint32_t dropped) const {
-    const Pairs pairs = outer.again();
-    const lane_place lane;
-    TESSERA_DEVICE_UNROLL
-    for (int n = 0; n < tile_blocks; ++n) {
-      packed<sum, 4> of_columns{};
-      if constexpr (owns_keys) {
-        of_columns = numbers_.template load_as<packed<sum, 4>>(2 * (stage * Shape::streamed + 8 * n + lane.column));
-      }
-      TESSERA_DEVICE_UNROLL
-      for (int e = 0; e < 4; ++e) {
-        const index at_row = static_cast<index>(first_row_ + lane.row + 8 * (e / 2));
-        const index at_column = static_cast<index>(first + 8 * n + lane.column + e % 2);
-        const index i = owns_keys ? at_column : at_row;
-        const index j = owns_keys ? at_row : at_column;
-        const row_numbers<sum> numbers =
-            owns_keys ? row_numbers<sum>{{of_columns[2 * (e % 2)], of_columns[2 * (e % 2) + 1]}} : mine_[e / 2];
-        pairs.weigh(weights[0][n][e], slopes[0][n][e], numbers, i, j, (dropped >> (4 * n + e) & 1u) != 0);
-        if constexpr (Masked) {
-          const bool seen = numbers[0] != infinity<sum>() && pairs.visible(i, j);
-          weights[0][n][e] = seen ? weights[0][n][e] : sum(0);
-          slopes[0][n][e] = seen ? slopes[0][n][e] : sum(0);
-        }
-      }
-    }
+  [[nodiscard]] TESSERA_DEVICE shared_array<sum> numbers_of(int stage) const {
+    return owns_keys ? numbers_.part(stage * 2 * Shape::streamed, 2 * Shape::streamed) : numbers_;
   }
 
   /// sums += factors . rows of the tile.
@@ -330,16 +300,10 @@ class gradient_block {
     if (whole || __syncthreads_or(tile::holds_special<Shape::threads>(stream)) == 0) {
       tile::add_values<M, 1, tile_blocks, Blocks>(sums, factors, stream);
     } else {
-      const lane_place lane;
+      const tile_place place = lane_place(first);
       const Pairs again = pairs.again();
       tile::add_seen_values<M, tile_blocks, Blocks>(sums, factors, stream, [&](int half, int at) {
-        const index at_row = static_cast<index>(first_row_ + lane.row + 8 * half);
-        const index at_column = static_cast<index>(first + at);
-        if constexpr (owns_keys) {
-          return numbers_.load(2 * (stage * Shape::streamed + at)) != infinity<sum>() && again.visible(at_column, at_row);
-        } else {
-          return mine_[half][0] != infinity<sum>() && again.visible(at_row, at_column);
-        }
+        return sees<Shape::who>(again, place, half, at, mine_, numbers_of(stage));
       });
     }
   }

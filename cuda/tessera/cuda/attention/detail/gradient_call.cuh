@@ -16,10 +16,12 @@
 #include "tessera/attention/options.hpp"
 #include "tessera/attention/ragged_sequences.hpp"
 #include "tessera/core/error.hpp"
+#include "tessera/cuda/attention/detail/gradient_hopper.cuh"
 #include "tessera/cuda/attention/detail/gradient_kernels.cuh"
 #include "tessera/cuda/attention/detail/gradient_problem.cuh"
 #include "tessera/cuda/attention/detail/gradient_rows.cuh"
 #include "tessera/cuda/attention/detail/gradient_scores.cuh"
+#include "tessera/cuda/attention/detail/rotated_copies.cuh"
 #include "tessera/cuda/exec.cuh"
 #include "tessera/cuda/tile/fragment.cuh"
 #include "tessera/cuda/workspace.cuh"
@@ -82,6 +84,9 @@ TESSERA_HIDDEN void run_gradients(const executor& exec, const Problem& p, const 
   using element = typename tile::multiplication<M>::element;
   if constexpr (std::is_same_v<M, float>) {
     if (exec.allows_tf32() && run_copied_gradients<tile::tf32>(exec, p, function)) return;
+  }
+  if constexpr (sizeof(M) == 2) {
+    if (launch_gradients_on_hopper<M>(exec, p, function)) return;
   }
   if (run_copied_gradients<M>(exec, p, function)) return;
   if constexpr (sizeof(element) == 2) {
@@ -154,6 +159,13 @@ class gradient_call {
     using score_head = decltype(tessera::attention::detail::score_of(options.score, 0, 0, 0, 0));
     const sequence_tiles tiles(number_rows, batch_, len_q_);
     const std::int64_t items = heads_ * tiles.count(q_.offsets);
+    const rotated_call call{.batch = batch_,
+                            .head_dim = head_dim_,
+                            .queries = {q_.offsets, {}, len_q_},
+                            .keys = {k_.offsets, {}, len_k_},
+                            .by = options.rotary};
+    rotated_copy<Q> queries(call, true, {.rows = q_}, heads_);
+    rotated_copy<K> keys(call, false, {.rows = k_}, kv_heads_);
     row_numbers<T>* numbers = nullptr;
     int* some_empty = nullptr;
     double* partial = nullptr;
@@ -161,14 +173,18 @@ class gradient_call {
       numbers = memory.take<row_numbers<T>>(items * number_rows);
       some_empty = memory.take<int>(items);
       if (more.slopes.data_handle() != nullptr) partial = memory.take<double>(items);
+      queries.lay_out(memory);
+      keys.lay_out(memory);
       return memory.bytes();
     };
     const workspace memory(exec, lay_out(bump()), function);
     lay_out(bump(memory.data()));
+    queries.template make<T>(exec, function, "q");
+    keys.template make<T>(exec, function, "k");
 
     make_numbers(exec, number_problem<T, O, L, G>{out_, lse_, dout_, value_dim_, tiles, numbers, some_empty}, heads_, function);
-    const gradient_problem<T, Q, K, V, G, DQ, DK, DV, mask_type, score_type> p{q_,
-                                                                               k_,
+    const gradient_problem<T, Q, K, V, G, DQ, DK, DV, mask_type, score_type> p{queries.rows(),
+                                                                               keys.rows(),
                                                                                v_,
                                                                                dout_,
                                                                                dq_,
@@ -191,6 +207,8 @@ class gradient_call {
                                                                                numbers,
                                                                                some_empty};
     run_gradients<M>(exec, p, function);
+    rotate_gradient_back<T>(exec, call, true, dq_, heads_, function, "dq");
+    rotate_gradient_back<T>(exec, call, false, dk_, kv_heads_, function, "dk");
     if (more.sinks.data_handle() != nullptr) {
       sink_gradient(exec, static_cast<const row_numbers<T>*>(numbers), heads_, tiles.count(q_.offsets) * number_rows,
                     options.sinks, more.sinks, function);

@@ -6,6 +6,9 @@
 /// memory once more, and every block of keys adds to every gradient of a query, in float32 in memory; in one order for the same bits in every
 /// run, so that blocks wait for each other. Two passes need no scratch memory that grows with head_dim, no order among blocks, and leave
 /// registers for larger tiles.
+///
+/// Here: the passes of blocks whose threads copy and multiply for themselves, for any arrays. What Hopper does instead with dense ones of 16 bits is in
+/// gradient_hopper.cuh: the same two passes and sums in the same order, in other blocks.
 #pragma once
 
 #include <cstddef>

@@ -6,8 +6,10 @@
 #include <cstdint>
 
 #include "tessera/attention/detail/checks.hpp"
+#include "tessera/attention/mapped.hpp"
 #include "tessera/attention/mask.hpp"
 #include "tessera/attention/options.hpp"
+#include "tessera/attention/rotary.hpp"
 #include "tessera/attention/score.hpp"
 #include "tessera/core/error.hpp"
 #include "tessera/cuda/exec.cuh"
@@ -40,6 +42,8 @@ void check_part_memory(const executor& exec, const tessera::attention::additive_
 // Named ahead: a mask of masks finds those that come after it by no other way.
 template <class A>
 void check_part_memory(const executor& exec, const tessera::attention::inverted<A>& x, const char* function);
+template <class A>
+void check_part_memory(const executor& exec, const tessera::attention::mapped<A>& x, const char* function);
 template <tessera::attention::detail::join How, class A, class B>
 void check_part_memory(const executor& exec, const tessera::attention::joined<How, A, B>& x, const char* function) {
   check_part_memory(exec, x.a, function);
@@ -48,6 +52,11 @@ void check_part_memory(const executor& exec, const tessera::attention::joined<Ho
 template <class A>
 void check_part_memory(const executor& exec, const tessera::attention::inverted<A>& x, const char* function) {
   check_part_memory(exec, x.a, function);
+}
+template <class A>
+void check_part_memory(const executor& exec, const tessera::attention::mapped<A>& x, const char* function) {
+  check_part_memory(exec, x.mask, function);
+  cuda::detail::check_memory(exec, x.blocks, function, "options.mask.blocks");
 }
 template <class A, class B>
 void check_part_memory(const executor& exec, const tessera::attention::chained_scores<A, B>& x, const char* function) {
@@ -61,6 +70,8 @@ void check_option_memory(const executor& exec, const tessera::attention::options
   cuda::detail::check_memory(exec, options.sinks, function, "options.sinks");
   cuda::detail::check_memory(exec, options.key_scales, function, "options.key_scales");
   cuda::detail::check_memory(exec, options.value_scales, function, "options.value_scales");
+  cuda::detail::check_memory(exec, options.rotary.cos, function, "options.rotary.cos");
+  cuda::detail::check_memory(exec, options.rotary.sin, function, "options.rotary.sin");
   check_part_memory(exec, options.mask, function);
   check_part_memory(exec, options.score, function);
 }
@@ -80,6 +91,8 @@ inline void check_part_of_any_length(const tessera::attention::alibi& x, const c
 }
 template <class A>
 void check_part_of_any_length(const tessera::attention::inverted<A>& x, const char* function, std::int64_t heads);
+template <class A>
+void check_part_of_any_length(const tessera::attention::mapped<A>& x, const char* function, std::int64_t heads);
 template <tessera::attention::detail::join How, class A, class B>
 void check_part_of_any_length(const tessera::attention::joined<How, A, B>& x, const char* function, std::int64_t heads) {
   check_part_of_any_length(x.a, function, heads);
@@ -89,10 +102,25 @@ template <class A>
 void check_part_of_any_length(const tessera::attention::inverted<A>& x, const char* function, std::int64_t heads) {
   check_part_of_any_length(x.a, function, heads);
 }
+template <class A>
+void check_part_of_any_length(const tessera::attention::mapped<A>& x, const char* function, std::int64_t heads) {
+  check_part_of_any_length(x.mask, function, heads);
+}
 template <class A, class B>
 void check_part_of_any_length(const tessera::attention::chained_scores<A, B>& x, const char* function, std::int64_t heads) {
   check_part_of_any_length(x.first, function, heads);
   check_part_of_any_length(x.second, function, heads);
+}
+
+/// Refuses first positions that the tables do not have; where a sequence ends only the device can read.
+inline void check_first_positions(const char* function, const tessera::attention::rotary& by, std::int64_t total_q,
+                                  std::int64_t total_k) {
+  using tessera::attention::detail::check_positions;
+  if (!by.rotates()) return;
+  if (by.keys) check_positions(function, by, "options.rotary.first_key", by.first_key, total_k > 0 ? 1 : 0);
+  if (by.queries && by.first_query) {
+    check_positions(function, by, "options.rotary.first_query", *by.first_query, total_q > 0 ? 1 : 0);
+  }
 }
 
 /// Refuses options that belong to no ragged batch of [heads, total_q, head_dim] beside [kv_heads, total_k, head_dim], computed in T; the factor of
@@ -104,16 +132,21 @@ double check_ragged_options(const char* function, std::int64_t heads, std::int64
   const double scale = tessera::attention::detail::check_head_options<T>(function, heads, kv_heads, head_dim, options);
   check_part_of_any_length(options.mask, function, heads);
   check_part_of_any_length(options.score, function, heads);
+  check_first_positions(function, options.rotary, total_q, total_k);
   tessera::attention::detail::check_dropout(function, options, heads, total_q, total_k);
   return scale;
 }
 
-/// Refuses rotary where it is not made.
-template <class Options>
-void check_not_rotary(const Options& options, const char* function) {
+/// Refuses to rotate rows of 8 bits: their copies have their type, and would be rounded to it once more.
+template <class Q, class K, class Options>
+void check_rotated_types(const Options& options, const char* function) {
+  const auto& by = options.rotary;
   tessera::detail::expects(
-      !options.rotary.rotates(), function, "options.rotary", [] { return "tables"; },
-      "needs null tables on a CUDA device: rotate queries and keys before, and their gradients back");
+      sizeof(Q) > 1 || !by.rotates() || !by.queries, function, "options.rotary.queries", [] { return "true"; },
+      "needs false where queries have 8 bits, on a CUDA device: rotate them before they are rounded");
+  tessera::detail::expects(
+      sizeof(K) > 1 || !by.rotates() || !by.keys, function, "options.rotary.keys", [] { return "true"; },
+      "needs false where keys have 8 bits, on a CUDA device: rotate them before they are rounded");
 }
 
 }  // namespace tessera::cuda::attention::detail

@@ -31,16 +31,15 @@ struct sequence_tiles {
     return offsets.null() ? b * alike : offsets(b) / rows + b;
   }
 
-  /// A tile: rows [row, last) of sequence b; none where last is not above row.
-  struct place {
+  /// Whose a number is, and which of its tiles, that need not be there.
+  struct owner {
     std::int64_t b;
-    std::int64_t row;
-    std::int64_t last;
+    std::int64_t tile;
   };
-  [[nodiscard]] TESSERA_HD place find(std::int64_t number, const tessera::attention::index_view<1>& offsets) const {
+  [[nodiscard]] TESSERA_HD owner owner_of(std::int64_t number, const tessera::attention::index_view<1>& offsets) const {
     if (offsets.null()) {
       const std::int64_t b = number / alike;
-      return of(b, number - b * alike, len);
+      return {b, number - b * alike};
     }
     std::int64_t low = 0;
     std::int64_t high = batch;
@@ -52,7 +51,18 @@ struct sequence_tiles {
         high = middle;
       }
     }
-    return of(low, number - first(low, offsets), offsets(low + 1) - offsets(low));
+    return {low, number - first(low, offsets)};
+  }
+
+  /// A tile: rows [row, last) of sequence b; none where last is not above row.
+  struct place {
+    std::int64_t b;
+    std::int64_t row;
+    std::int64_t last;
+  };
+  [[nodiscard]] TESSERA_HD place find(std::int64_t number, const tessera::attention::index_view<1>& offsets) const {
+    const owner of_number = owner_of(number, offsets);
+    return of(of_number.b, of_number.tile, offsets.null() ? len : offsets(of_number.b + 1) - offsets(of_number.b));
   }
 
  private:
