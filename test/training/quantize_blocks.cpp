@@ -199,8 +199,11 @@ BOOST_AUTO_TEST_CASE(blocks_with_scales_of_float) {
         }
         float factor = amax == 0 ? 1 : 448 / amax;
         if (std::isinf(factor)) factor = std::numeric_limits<float>::max();
-        int exponent = 0;
-        if (power) factor = std::ldexp(std::frexp(factor, &exponent) * 0 + 1, exponent - 1);
+        if (power) {
+          int exponent = 0;
+          static_cast<void>(std::frexp(factor, &exponent));
+          factor = std::ldexp(1.0F, exponent - 1);
+        }
         bad += finite ? 0 : 1;
         wrong += finite ? scales(r, b) != 1 / factor : !std::isnan(scales(r, b));
         for (std::int64_t j = 128 * b; j < std::min<std::int64_t>(300, 128 * (b + 1)); ++j) {
