@@ -23,7 +23,8 @@ namespace tessera::training {
 /// Types           any storage type
 /// Special values  subnormal numbers have the exponents of their values. Numbers of double beyond float's range are counted together
 /// Accuracy        exact
-/// Cost            reads the tensors once; 40 KB of scratch for every thread
+/// Cost            reads the tensors once, at one element or more in 0.4 ns on one core: float in no more time than a copy takes, 16 bits in twice
+///                 that; 12 KB of scratch for every thread (double: 70 KB)
 /// Determinism     the same counts for any executor and number of threads
 /// Errors          argument_error: an empty list, null data, strides; the tensor is named by its number
 /// See             proposed_scale and outlook, for what the counts say of a scale

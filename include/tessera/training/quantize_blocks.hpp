@@ -32,60 +32,48 @@ TESSERA_ALWAYS_INLINE block_scale<Scale, T> scale_of_block(T amax, const block_o
   }
 }
 
-/// One block: its scale is returned, its codes are written, its misfits counted.
-template <class Arch, class T, class In, class S, class Scale>
+/// One block: its scale is returned, its codes are written, its largest magnitude and misfits added. `padding` counts lanes that are of no
+/// element, and were taken for zeros.
+template <class P, class In, class S, class Scale>
 TESSERA_ALWAYS_INLINE Scale quantize_block(const In* in, S* out, std::int64_t n, const block_options& options,
-                                           quantized_run<T>& found, std::int64_t& bad_blocks) {
-  using P = simd::pack<T, Arch>;
+                                           largest_magnitude<P>& amax, misfit_counts<S, P>& counts, std::int64_t& padding,
+                                           std::int64_t& bad_blocks) {
+  using T = typename P::value_type;
   constexpr std::int64_t lanes = P::lanes;
   largest_magnitude<P> most;
   std::int64_t i = 0;
   for (; i + lanes <= n; i += lanes) most.take(simd::load_as<P>(in + i));
   const int rest = static_cast<int>(n - i);
   if (rest > 0) most.take(simd::load_partial<P>(in + i, rest));
-  const auto code = most.all();
-  found.amax = code > found.amax ? code : found.amax;
-  const auto scale = scale_of_block<S, Scale>(lane<T>::from_bits(static_cast<typename lane<T>::bits>(code)), options);
+  amax.take(most);
+  const auto scale = scale_of_block<S, Scale>(lane<T>::from_bits(static_cast<typename lane<T>::bits>(most.all())), options);
   if (scale.factor != scale.factor) [[unlikely]] {
     for (std::int64_t k = 0; k < n; ++k) out[k] = std::numeric_limits<S>::quiet_NaN();
     bad_blocks += 1;
     return scale.scale;
   }
   const P factor(scale.factor);
-  misfit_counts<S, P> counts;
-  bool counted = false;
   for (i = 0; i + 2 * lanes <= n; i += 2 * lanes) {
     const P x = simd::load_as<P>(in + i);
     const P y = simd::load_as<P>(in + i + lanes);
     const P u = x * factor;
     const P v = y * factor;
-    if (lane<P>::any(counts.any_of(u) | counts.any_of(v))) {
-      counts.take(x, u);
-      counts.take(y, v);
-      counted = true;
-    }
+    counts.take(x, u);  // in every block, as blocks with misfits come too often and irregularly for a branch
+    counts.take(y, v);
     simd::store_as(out + i, held<S>(u), held<S>(v));
   }
-  std::int64_t padding = 0;
   for (; i < n; i += lanes) {
     const int left = static_cast<int>(n - i < lanes ? n - i : lanes);
     const P x = simd::load_partial<P>(in + i, left);
     const P y = x * factor;
     counts.take(x, y);
-    counted = true;
     simd::store_partial(out + i, left, held<S>(y));
-    padding = lanes - left;
-  }
-  if (counted) {
-    const auto of = [&](P count) { return static_cast<std::int64_t>(simd::fold_add(count)); };
-    found.zeros += of(counts.zeros) - padding;
-    found.small += of(counts.small) - padding;
-    found.overflows += of(counts.overflows);
+    padding += lanes - left;
   }
   return scale.scale;
 }
 
-/// Counts of a block are kept in lanes of float.
+/// Counts of the blocks that a thread takes at a time are kept in lanes of float.
 inline constexpr std::int64_t longest_block = 1 << 20;
 
 /// The length of blocks that options ask for, with scales of this type.
@@ -147,11 +135,17 @@ template <class Arch, class T, class In, class S, class Scale>
 TESSERA_NOINLINE void quantize_row(const In* in, S* out, Scale* scales, std::int64_t columns, std::int64_t first,
                                    std::int64_t last, std::int64_t block, const block_options& options, quantized_run<T>& found,
                                    std::int64_t& bad_blocks) {
+  using P = simd::pack<T, Arch>;
+  largest_magnitude<P> amax;
+  misfit_counts<S, P> counts;
+  std::int64_t padding = 0;
   for (std::int64_t b = first; b < last; ++b) {
     const std::int64_t begin = b * block;
-    scales[b] = quantize_block<Arch, T, In, S, Scale>(in + begin, out + begin, std::min(block, columns - begin), options, found,
-                                                      bad_blocks);
+    scales[b] = quantize_block<P, In, S, Scale>(in + begin, out + begin, std::min(block, columns - begin), options, amax, counts,
+                                                padding, bad_blocks);
   }
+  const auto of = [&](P count) { return static_cast<std::int64_t>(simd::fold_add(count)); };
+  found.add({amax.all(), of(counts.zeros) - padding, of(counts.small) - padding, of(counts.overflows)});
 }
 
 template <class Arch, class T, class S, class Scale, class Out>

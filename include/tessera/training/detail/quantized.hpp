@@ -57,12 +57,10 @@ struct largest_magnitude {
     const I code = simd::bit_cast<lane_index<T>>(lane<P>::abs(x));
     most = select(code > most, code, most);
   }
+  TESSERA_ALWAYS_INLINE void take(const largest_magnitude& x) { most = select(x.most > most, x.most, most); }
   [[nodiscard]] TESSERA_ALWAYS_INLINE lane_index<T> all() const {
-    alignas(I::alignment) lane_index<T> code[I::lanes];
-    most.store(code);
-    lane_index<T> result = code[0];
-    for (int l = 1; l < I::lanes; ++l) result = code[l] > result ? code[l] : result;
-    return result;
+    // As numbers, in whose fold a NaN wins, too.
+    return static_cast<lane_index<T>>(lane<T>::to_bits(simd::fold_max(simd::bit_cast<T>(most))));
   }
 };
 
