@@ -71,10 +71,8 @@ class exponent_counter {
     };
     std::int64_t i = 0;
     for (; i + P::lanes <= n; i += P::lanes) take(simd::load_as<P>(in + i), i);
-    if (i < n) {
-      take(simd::load_partial<P>(in + i, static_cast<int>(n - i)), i);
-      for (std::int64_t k = n; k < (n + 7) / 8 * 8; ++k) fields[k] = 0;  // whose count is never read
-    }
+    if (i < n) take(simd::load_partial<P>(in + i, static_cast<int>(n - i)), i);
+    for (std::int64_t k = n; k < (n + 7) / 8 * 8; ++k) fields[k] = 0;  // whose count is never read
     for (std::int64_t k = 0; k < n; k += 8) {
       std::uint64_t eight;
       __builtin_memcpy(&eight, fields + k, sizeof eight);
