@@ -15,17 +15,9 @@
 #include "tessera/training/detail/element_blocks.hpp"
 #include "tessera/training/detail/quantized.hpp"
 #include "tessera/training/quantize_report.hpp"
+#include "tessera/training/quantized.hpp"
 
 namespace tessera::training {
-
-/// One number as quantize has it: x * scale, rounded once more, to nearest with ties to even, and held within the range of S.
-///
-/// Special values  NaN as a conversion has it; infinity becomes the largest number
-/// Backends        host, device
-template <tessera::detail::narrow_float S, class T>
-[[nodiscard]] TESSERA_HD TESSERA_ALWAYS_INLINE constexpr S quantized(T x, T scale) {
-  return round_to<S, rounding::nearest_even, overflow::saturate>(x * scale);
-}
 
 namespace detail {
 
