@@ -92,6 +92,9 @@ template <int N, int AtOnce, class F, int Capacity, class... T>
 TESSERA_KERNEL void __launch_bounds__(elementwise_threads)
     multi_tensor_kernel(const __grid_constant__ tensor_table<Capacity, sizeof...(T)> table, F f) {
   const auto worker = f.begin();
+  if constexpr (requires { worker.skips(); }) {
+    if (worker.skips()) return;  // all threads of the grid, or none
+  }
   const std::uint32_t tiles = table.first_tile[table.tensors];
   for (std::uint32_t tile = blockIdx.x; tile < tiles; tile += gridDim.x) {
     tile_walk<N, AtOnce, F, Capacity, T...>::run(table, tile, worker);
@@ -133,7 +136,8 @@ TESSERA_HIDDEN void launch_tensors(const executor& exec, const char* function, c
 }
 
 /// Puts f in the stream for many sets of arrays: tensors[0][t], tensors[1][t] … have one size for each t. A worker, f.begin(), of each
-/// thread is called as elementwise calls its function, with chunks of each array, and worker.end() by all threads of a warp at once.
+/// thread is called as elementwise calls its function, with chunks of each array, and worker.end() by all threads of a warp at once. Where
+/// worker.skips() is there and says so, to all threads alike, no array is touched.
 ///
 /// The tensors travel in the parameters of the kernel: one launch for about a hundred of them, and one with a larger table for each further
 /// thousand. Nothing is allocated.

@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "tessera/core/config.hpp"
 #include "tessera/core/scratch.hpp"
@@ -45,14 +46,14 @@ class tensor_chunks {
   std::int64_t tensors_;
 };
 
-/// f(chunk, tensor, first element, number of elements) for all chunks of a list, in any order, `operations` an element.
+/// f(chunk, tensor, first element, number of elements) for all chunks of a list, in any order, `operations` an element; or f(worker, chunk, …).
 template <class Exec, class T, class F>
 void for_each_tensor_chunk(const Exec& exec, const tensor_chunks& chunks, std::span<const view<T, 1>> tensors, double operations,
                            F f) {
   // Small tensors one by one would cost more to hand out than to compute: a thread takes several chunks that follow one another.
   const std::int64_t count = chunks.count();
   const std::int64_t together = std::clamp<std::int64_t>(count / (16 * exec.workers()), 1, 16);
-  const auto run = [&](int, std::int64_t item) {
+  const auto run = [&]([[maybe_unused]] int worker, std::int64_t item) {
     const std::int64_t end = std::min(count, (item + 1) * together);
     std::int64_t chunk = item * together;
     std::int64_t tensor = chunks.tensor_of(chunk);
@@ -60,7 +61,12 @@ void for_each_tensor_chunk(const Exec& exec, const tensor_chunks& chunks, std::s
       while (chunk >= chunks.first_of(tensor + 1)) ++tensor;
       const std::int64_t begin = (chunk - chunks.first_of(tensor)) * tensor_chunk;
       const std::int64_t size = tensors[static_cast<std::size_t>(tensor)].size();
-      f(chunk, tensor, begin, std::min(tensor_chunk, size - begin));
+      const std::int64_t length = std::min(tensor_chunk, size - begin);
+      if constexpr (std::is_invocable_v<F&, int, std::int64_t, std::int64_t, std::int64_t, std::int64_t>) {
+        f(worker, chunk, tensor, begin, length);
+      } else {
+        f(chunk, tensor, begin, length);
+      }
     }
   };
   for_each_worth(exec, operations * static_cast<double>(count) * static_cast<double>(tensor_chunk),
