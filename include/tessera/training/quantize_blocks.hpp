@@ -177,8 +177,9 @@ TESSERA_NOINLINE void dequantize_row(const S* in, const Scale* scales, Out* out,
 /// Types           in: any storage type; out: float8_e4m3, float8_e5m2, float4_e2m1 (one in a byte); scales: e8m0 (MXFP8, MXFP4), or float.
 ///                 Computes in float, in double for double
 /// Special values  saturates: with block_rule::floor the top quarter of the last binade of a block (of float4_e2m1 the top half) becomes the
-///                 largest number, which the report counts as overflows as far as rounding would not have done the same. A block of zeros gets zeros, and 2^-127 (float: 1). A block that holds an infinity or NaN gets a scale of NaN and codes of
-///                 NaN (in float4_e2m1: 6), so that it is NaN when it comes back
+///                 largest number, which the report counts as overflows as far as rounding would not have done the same. A block of zeros
+///                 gets zeros, and 2^-127 (float: 1). A block that holds an infinity or NaN gets a scale of NaN and codes of NaN (in
+///                 float4_e2m1: 6), so that it is NaN when it comes back
 /// Accuracy        codes are those of the exact quotient, rounded to nearest with ties to even, for scales that are powers of two; of the
 ///                 product rounded once before, for others: test/training/quantize_blocks.cpp
 /// Cost            reads in once from memory, writes out and scales once; 48 bytes of scratch for some 65,536 numbers

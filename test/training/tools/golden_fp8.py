@@ -1,7 +1,8 @@
 # Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 """Prints test/training/golden_fp8.hpp: codes of narrow formats by ml_dtypes, which PyTorch has to agree with.
 
-  pip install ml_dtypes==0.6.0 numpy torch==2.15.0 && python3 test/training/tools/golden_fp8.py > test/training/golden_fp8.hpp
+  pip install ml_dtypes==0.6.0 numpy torch==2.15.0 && python3 test/training/tools/golden_fp8.py > test/training/golden_fp8.hpp &&
+  clang-format -i test/training/golden_fp8.hpp
 """
 import ml_dtypes
 import numpy as np

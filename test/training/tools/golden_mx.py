@@ -1,7 +1,8 @@
 # Copyright the Tessera authors. Distributed under the Boost Software License, Version 1.0 (see LICENSE).
 """Prints test/training/golden_mx.hpp: MX blocks of torchao, its scales rounded down as OCP has them.
 
-  pip install torchao==0.18.0 torch==2.15.0 && python3 test/training/tools/golden_mx.py > test/training/golden_mx.hpp
+  pip install torchao==0.18.0 torch==2.15.0 && python3 test/training/tools/golden_mx.py > test/training/golden_mx.hpp &&
+  clang-format -i test/training/golden_mx.hpp
 """
 import torch
 import torchao
