@@ -54,10 +54,10 @@ TESSERA_ALWAYS_INLINE void unscale_some(const In* in, Out* out, std::int64_t n, 
   const P least(rule.least);
   P squares[packs];
   for (int p = 0; p < packs; ++p) squares[p] = P(Number(0));
-  P small(Number(0));
+  P below(Number(0));
   P zeros(Number(0));
   const auto count = [&](P x) {
-    small += select(lane<P>::abs(x) < least, P(Number(1)), P(Number(0)));
+    below += select(lane<P>::abs(x) < least, P(Number(1)), P(Number(0)));
     zeros += select(x == P(Number(0)), P(Number(1)), P(Number(0)));
   };
   // The square is that of what is written: a narrower type may round it to infinity.
@@ -97,7 +97,7 @@ TESSERA_ALWAYS_INLINE void unscale_some(const In* in, Out* out, std::int64_t n, 
     padding = P::lanes - rest;
   }
   const Number sum = simd::fold_add(squares);
-  const auto less = static_cast<std::int64_t>(simd::fold_add(small)) - padding;
+  const auto less = static_cast<std::int64_t>(simd::fold_add(below)) - padding;
   const auto none = static_cast<std::int64_t>(simd::fold_add(zeros)) - padding;
   found.zeros += none;
   found.underflows += less - none;
