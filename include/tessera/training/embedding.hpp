@@ -109,17 +109,24 @@ TESSERA_NOINLINE void gradient_of_row(const view<const G, 2>& grad_out, std::int
                                       const std::int64_t* places, std::int64_t count, D* to, bool add) {
   using T = typename P::value_type;
   using tile::detail::load_or;
+  const auto sum_of = [&](std::int64_t first, std::int64_t last, std::int64_t k, int lanes) {
+    P sum(T(0));
+    for (std::int64_t i = first; i < last; ++i) {
+      sum += load_or<P>(grad_out.data_handle() + places[i] * grad_out.stride(0) + column + k, lanes, T(0));
+    }
+    return sum;
+  };
+  if (count <= embedding_together && !add) {  // the same bits without float64
+    tile::detail::write_run<P>(to, width, false, [&](std::int64_t k, int lanes) { return sum_of(0, count, k, lanes); });
+    return;
+  }
   alignas(64) double sums[embedding_columns] = {};
   for (std::int64_t first = 0; first < count; first += embedding_together) {
     const std::int64_t last = std::min(count, first + embedding_together);
     for (std::int64_t k = 0; k < width; k += P::lanes) {
       const int lanes = static_cast<int>(std::min<std::int64_t>(P::lanes, width - k));
-      P sum(T(0));
-      for (std::int64_t i = first; i < last; ++i) {
-        sum += load_or<P>(grad_out.data_handle() + places[i] * grad_out.stride(0) + column + k, lanes, T(0));
-      }
       alignas(P::alignment) T some[P::lanes];
-      sum.store(some);
+      sum_of(first, last, k, lanes).store(some);
       for (int l = 0; l < lanes; ++l) sums[k + l] += static_cast<double>(some[l]);
     }
   }
