@@ -175,7 +175,7 @@ TESSERA_NOINLINE void normalise_row_backward(const X* x, const Gain* gain, typen
       keep(to.x, to.add_to_x ? grad + load_or<P>(static_cast<const D*>(to.x) + k, count, T(0)) : grad);
     }
   };
-  for (std::int64_t k = 0; k < n; k += P::lanes) one(k, static_cast<int>(std::min<std::int64_t>(P::lanes, n - k)));
+  tile::detail::for_packs<P, 2>(n, [&](int, std::int64_t k, int count) { one(k, count); });
 }
 
 }  // namespace tessera::training::detail
