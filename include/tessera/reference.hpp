@@ -8,6 +8,7 @@
 #include "tessera/reference/brownian.hpp"
 #include "tessera/reference/contraction.hpp"
 #include "tessera/reference/diffusion.hpp"
+#include "tessera/reference/layers.hpp"
 #include "tessera/reference/linear_cross_entropy.hpp"
 #include "tessera/reference/matmul.hpp"
 #include "tessera/reference/nearest.hpp"

@@ -116,10 +116,12 @@ struct product_plan {
   }
 };
 
-/// The product of operands that have been checked, in `memory` of plan.bytes(), on a cache line.
-template <class T, class Exec, class TA, class TB, class TC>
+/// The product of operands that have been checked, in `memory` of plan.bytes(), on a cache line. `finish` changes complete sums on their
+/// way to C (plain_result).
+template <class T, class Exec, class TA, class TB, class TC, class Finish = plain_result>
 void run_product(const Exec& exec, const product_plan<T, typename Exec::arch, TC>& plan, std::byte* memory,
-                 const view<const TA, 2>& a, const view<const TB, 2>& b, const view<TC, 2>& c, product_use use) {
+                 const view<const TA, 2>& a, const view<const TB, 2>& b, const view<TC, 2>& c, product_use use,
+                 const Finish& finish = {}) {
   using block_type = product_block<T, typename Exec::arch>;
   using P = typename block_type::P;
   constexpr int rows = block_type::rows;
@@ -170,13 +172,16 @@ void run_product(const Exec& exec, const product_plan<T, typename Exec::arch, TC
           packed_stripe = item.stripe;
         }
         const std::int64_t j0 = item.part * cut.breadth * width;
-        const stored_sums<P, TC> store{c.data_handle() + i0 * c.stride(0) + j0,
-                                       c.stride(0),
-                                       keep_partial ? scratch.partial + (i0 * n + j0) : nullptr,
-                                       n,
-                                       k0 > 0 || use == product_use::added,
-                                       k0 + depth == k,
-                                       streaming};
+        const stored_sums<P, TC, Finish> store{c.data_handle() + i0 * c.stride(0) + j0,
+                                               c.stride(0),
+                                               keep_partial ? scratch.partial + (i0 * n + j0) : nullptr,
+                                               n,
+                                               k0 > 0 || use == product_use::added,
+                                               k0 + depth == k,
+                                               streaming,
+                                               &finish,
+                                               i0,
+                                               j0};
         product.run(item.part * cut.breadth, tall, std::min(cut.breadth * width, n - j0),
                     scratch.sums + worker * plan.sums_size(), store);
       }

@@ -72,12 +72,20 @@ struct packed_operand {
   }
 };
 
-/// Where complete sums of a slab of depth go: to C, rounded; or, between slabs of a C that is narrower than the sums, to a matrix of
-/// sums.
-template <class P, class TC>
+/// What becomes of the sums of a product on their way to C: nothing. Others are called for runs of `columns` sums of one row, with the row and
+/// the first column in C, and change them in place.
+struct plain_result {
+  template <class T>
+  TESSERA_ALWAYS_INLINE void operator()(std::int64_t, std::int64_t, T*, int) const {}
+};
+
+/// Where complete sums of a slab of depth go: to C, finished and rounded; or, between slabs of a C that is narrower than the sums, to a
+/// matrix of sums.
+template <class P, class TC, class Finish = plain_result>
 struct stored_sums {
   using T = typename P::value_type;
   static constexpr bool direct = std::is_same_v<TC, T>;
+  static constexpr bool plain = std::is_same_v<Finish, plain_result>;
 
   TC* c;
   std::int64_t c_stride;
@@ -86,6 +94,9 @@ struct stored_sums {
   bool add;        ///< a slab came before
   bool last;       ///< no slab comes after
   bool streaming;  ///< C is large and lies on cache lines: past the caches, it costs no reads and evicts no operands
+  const Finish* finish;
+  std::int64_t first_row;  ///< of C, that `c` points to
+  std::int64_t first_column;
 
   [[nodiscard]] T* partial_row(std::int64_t row) const {
     if constexpr (direct) {
@@ -102,6 +113,7 @@ struct stored_sums {
   }
 
   void row(std::int64_t row, std::int64_t column, T* sums, int columns) const {
+    if (last && !plain) (*finish)(first_row + row, first_column + column, sums, columns);
     if (direct || last) {
       tile::store_row<P>(c + row * c_stride + column, sums, columns);
     } else {
@@ -128,8 +140,8 @@ class product_block {
   std::int64_t depth;  ///< of the slab
 
   /// `m` rows of the stripe, `n` columns from panel `b_panel` on.
-  template <class TC>
-  void run(std::int64_t b_panel, std::int64_t m, std::int64_t n, T* sums, const stored_sums<P, TC>& store) const {
+  template <class TC, class Finish>
+  void run(std::int64_t b_panel, std::int64_t m, std::int64_t n, T* sums, const stored_sums<P, TC, Finish>& store) const {
     const std::int64_t blocks = (m + rows - 1) / rows;
     std::int64_t k = 0;
     do {  // a depth of 0 still stores zeros
@@ -149,8 +161,8 @@ class product_block {
           T* const kept = sums + (j / width * blocks + i) * (rows * width);
           const int tall = static_cast<int>(std::min<std::int64_t>(rows, m - i * rows));
           const int wide = static_cast<int>(std::min<std::int64_t>(width, n - j));
-          if constexpr (stored_sums<P, TC>::direct) {
-            if (last && tall == rows && wide == width && !(k == 0 && store.add)) {
+          if constexpr (stored_sums<P, TC, Finish>::direct) {
+            if (last && (store.plain || !store.last) && tall == rows && wide == width && !(k == 0 && store.add)) {
               T* const c = store.c + i * rows * store.c_stride + j;
               const T* const from = k > 0 ? kept : nullptr;
               if (store.streaming) {

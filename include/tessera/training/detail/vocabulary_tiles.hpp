@@ -15,6 +15,7 @@
 #include "tessera/tile/packing.hpp"
 #include "tessera/tile/view.hpp"
 #include "tessera/training/detail/cross_entropy_problem.hpp"
+#include "tessera/training/detail/matrix_parts.hpp"
 
 namespace tessera::training::detail {
 
@@ -61,17 +62,6 @@ TESSERA_ALWAYS_INLINE void add_bias(typename P::value_type* logits, const view<c
     return tile::detail::load_or<P>(static_cast<const typename P::value_type*>(logits) + k, count, 0) +
            tile::detail::load_or<P>(from + k, count, 0);
   });
-}
-
-/// Rows [first, first + n) of a matrix, and the matrix with its axes exchanged.
-template <class T>
-[[nodiscard]] TESSERA_ALWAYS_INLINE view<T, 2> some_rows(const view<T, 2>& v, std::int64_t first, std::int64_t n) {
-  return {v.data_handle() + first * v.stride(0), {n, v.extent(1)}, {v.stride(0), v.stride(1)}};
-}
-template <class T>
-[[nodiscard]] TESSERA_ALWAYS_INLINE view<T, 2> exchanged(const view<T, 2>& v) {
-  // A row of one element may have any stride; as a column it counts.
-  return {v.data_handle(), {v.extent(1), v.extent(0)}, {1, v.stride(0)}};
 }
 
 /// The scratch of the largest product m x n x k for m among two heights, n among two breadths and so on.
