@@ -170,7 +170,7 @@ class character_model {
       }
       forward(ids.data());
       tessera::training::linear(tessera::par, tessera::view<const S, 2>(last_normed_.row(seen - 1), 1, shape_.width),
-                                weight(head_), tessera::training::none, logits.view());
+                                weight(head_), tessera::training::absent, logits.view());
       std::size_t best = 0;
       float highest = -INFINITY;
       for (std::size_t c = 0; c < of.alphabet.size(); ++c) {
@@ -291,14 +291,14 @@ class character_model {
              row_of(layers_[0].inverse[0]));
     for (std::size_t l = 0; l < layers_.size(); ++l) {
       layer& at = layers_[l];
-      linear(par, at.normed[0].view(), weight(at.qkv), none, at.projected.view());
+      linear(par, at.normed[0].view(), weight(at.qkv), absent, at.projected.view());
       tessera::attention::forward(par, part<const S>(at.projected, 0), part<const S>(at.projected, 1),
                                   part<const S>(at.projected, 2), heads<S>(at.mixed), lse_of(at), attention_options());
-      linear(par, at.mixed.view(), weight(at.merge), none, branch_.view());
+      linear(par, at.mixed.view(), weight(at.merge), absent, branch_.view());
       add(at.stream[0], at.stream[1], gain(at.gain[1]), at.normed[1], at.inverse[1]);
-      linear(par, at.normed[1].view(), weight(at.widen), none, at.hidden.view(),
+      linear(par, at.normed[1].view(), weight(at.widen), absent, at.hidden.view(),
              linear_options{.activation = activation::gelu{}, .before_activation = at.before.view()});
-      linear(par, at.hidden.view(), weight(at.narrow), none, branch_.view());
+      linear(par, at.hidden.view(), weight(at.narrow), absent, branch_.view());
       if (l + 1 < layers_.size()) {
         layer& next = layers_[l + 1];
         add(at.stream[1], next.stream[0], gain(next.gain[0]), next.normed[0], next.inverse[0]);

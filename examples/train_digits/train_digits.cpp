@@ -279,8 +279,8 @@ int main() try {
   page.numbers({{example::format("%.1f %%", runs[3].vanished), "of float16's gradients are 0 without scaling"},
                 {example::format("%.2f %%", runs[2].accuracy), "right in float16 with a scaled loss"},
                 {example::format("%.2f %%", runs[0].accuracy), "right in float32"}});
-  page.curves("Mean loss of a digit. Three lines lie on one another; float16 without scaling learns late, or not at all.", "epoch", curves,
-              true);
+  page.curves("Mean loss of a digit. Three lines lie on one another; float16 without scaling learns late, or not at all.",
+              "epoch", curves, true);
   page.table({"stored as", "right, mean of 5 runs", "loss at the end", "gradients that are 0, first epoch", "steps skipped",
               "scale at the end"},
              rows);
