@@ -98,7 +98,7 @@ void check_type() {
   BOOST_TEST(same(training::exponent_histogram(seq, many), sum));
 }
 
-BOOST_AUTO_TEST_CASE(every_type) {
+BOOST_AUTO_TEST_CASE(exponents_of_every_type) {
   check_type<float16>();
   check_type<bfloat16>();
   check_type<float>();

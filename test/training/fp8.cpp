@@ -192,7 +192,7 @@ BOOST_AUTO_TEST_CASE(there_and_back_in_any_type_and_shape) {
   BOOST_TEST(none.amax == 0.0F);
 }
 
-BOOST_AUTO_TEST_CASE(same_bits_for_any_threads_and_memory) {
+BOOST_AUTO_TEST_CASE(same_codes_for_any_threads_and_memory) {
   const std::int64_t n = 5000003;  // large enough to be written past the caches
   std::vector<float16> x(static_cast<std::size_t>(n));
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = float16(support::normal(1, i));
@@ -342,7 +342,7 @@ BOOST_AUTO_TEST_CASE(a_recipe_from_end_to_end) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(reports_join) {
+BOOST_AUTO_TEST_CASE(reports_of_8_bits_join) {
   quantize_report a{.amax = 3, .elements = 10, .zeros = 1, .underflows = 2, .overflows = 3, .bad_blocks = 1};
   a.add({.amax = 2, .elements = 5, .zeros = 1, .underflows = 1, .overflows = 1, .bad_blocks = 2});
   BOOST_TEST(a.amax == 3);
@@ -353,7 +353,7 @@ BOOST_AUTO_TEST_CASE(reports_join) {
   BOOST_TEST(std::isnan(a.amax));
 }
 
-BOOST_AUTO_TEST_CASE(misuse_is_named_and_writes_nothing) {
+BOOST_AUTO_TEST_CASE(misuse_of_8_bits_is_named) {
   array<float, 2> x({3, 4});
   x.fill(support::normals(1));
   array<float8_e4m3, 2> out({3, 4});

@@ -157,7 +157,7 @@ BOOST_AUTO_TEST_CASE(scales_around_powers_of_two) {
   BOOST_TEST(static_cast<double>(training::power_scale_of_block<float8_e4m3>(1e300, block_rule::floor).scale) == 0x1p127);
 }
 
-BOOST_AUTO_TEST_CASE(codes_of_others) {
+BOOST_AUTO_TEST_CASE(codes_of_others_in_blocks) {
   const std::int64_t rows = golden::mx_rows;
   array<float, 2> x({rows, 32});
   x.fill([](std::uint64_t i) { return golden::mx_numbers[i]; });
@@ -254,7 +254,7 @@ BOOST_AUTO_TEST_CASE(same_bits_for_any_threads_and_a_row_alone) {
   BOOST_TEST(std::memcmp(its.data(), &want_scales(20, 0), its.size()) == 0);
 }
 
-BOOST_AUTO_TEST_CASE(misuse_is_named_and_writes_nothing) {
+BOOST_AUTO_TEST_CASE(misuse_of_blocks_is_named) {
   array<float, 2> x({3, 40});
   x.fill(support::normals(1));
   array<float8_e4m3, 2> out({3, 40});
