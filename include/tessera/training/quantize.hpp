@@ -59,7 +59,7 @@ TESSERA_ALWAYS_INLINE void quantize_some(const In* in, S* out, std::int64_t n, T
     padding = lanes - rest;
   }
   const auto of = [&](P count) { return static_cast<std::int64_t>(simd::fold_add(count)); };
-  found.add({amax.all(), of(counts.zeros) - padding, of(counts.small) - padding, of(counts.overflows)});
+  found.add({amax.all(), of(counts.zeros) - padding, of(counts.vanished) - padding, of(counts.overflows)});
 }
 
 TESSERA_ALWAYS_INLINE void check_scale(const char* function, float scale) {

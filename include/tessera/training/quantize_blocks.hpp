@@ -145,7 +145,7 @@ TESSERA_NOINLINE void quantize_row(const In* in, S* out, Scale* scales, std::int
                                                 padding, bad_blocks);
   }
   const auto of = [&](P count) { return static_cast<std::int64_t>(simd::fold_add(count)); };
-  found.add({amax.all(), of(counts.zeros) - padding, of(counts.small) - padding, of(counts.overflows)});
+  found.add({amax.all(), of(counts.zeros) - padding, of(counts.vanished) - padding, of(counts.overflows)});
 }
 
 template <class Arch, class T, class S, class Scale, class Out>

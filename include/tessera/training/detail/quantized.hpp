@@ -35,13 +35,13 @@ template <class T>
 struct quantized_run {
   lane_index<T> amax = 0;  ///< the code of the largest magnitude: NaN's are beyond that of infinity
   std::int64_t zeros = 0;
-  std::int64_t small = 0;  ///< that round to 0, zeros among them
+  std::int64_t vanished = 0;  ///< that round to 0, zeros among them
   std::int64_t overflows = 0;
 
   TESSERA_ALWAYS_INLINE void add(const quantized_run& more) {
     amax = more.amax > amax ? more.amax : amax;
     zeros += more.zeros;
-    small += more.small;
+    vanished += more.vanished;
     overflows += more.overflows;
   }
 };
@@ -69,7 +69,7 @@ template <class S, class P>
 struct misfit_counts {
   using T = typename P::value_type;
   static constexpr quantized_range<S, T> range = quantized_range<S, T>::of();
-  P small = P(T(0));
+  P vanished = P(T(0));
   P zeros = P(T(0));
   P overflows = P(T(0));
 
@@ -79,7 +79,7 @@ struct misfit_counts {
   }
   TESSERA_ALWAYS_INLINE void take(P x, P y) {
     const P magnitude = lane<P>::abs(y);
-    small += select(magnitude <= P(range.least), P(T(1)), P(T(0)));
+    vanished += select(magnitude <= P(range.least), P(T(1)), P(T(0)));
     zeros += select(x == P(T(0)), P(T(1)), P(T(0)));
     overflows += select(magnitude > P(range.beyond), P(T(1)), P(T(0)));
   }
@@ -93,7 +93,7 @@ quantize_report report_of(const quantized_run<T>* found, std::int64_t chunks, st
   return {.amax = static_cast<float>(lane<T>::from_bits(static_cast<typename lane<T>::bits>(all.amax))),
           .elements = elements,
           .zeros = all.zeros,
-          .underflows = all.small - all.zeros,
+          .underflows = all.vanished - all.zeros,
           .overflows = all.overflows};
 }
 
