@@ -24,7 +24,7 @@ using tessera::float16;
 using tessera::view;
 namespace attention = tessera::attention;
 constexpr attention::options<> causal{.mask = attention::causal};
-const support::gradients_on_device device;
+[[maybe_unused]] const support::gradients_on_device device;
 /// Hopper's own path, and that of all others.
 const support::gradients_on_device generations[] = {{.generation = 8}, {.generation = 9}};
 
